@@ -1,0 +1,118 @@
+"""A made-up site for the tests of digests: the pump team, a night crew and a week of posts."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from tests import seed
+from tidings.communities import joining, rota
+from tidings.communities.directory import Community, Member
+from tidings.database import tables
+from tidings.database.engine import Database
+from tidings.digests import editions
+from tidings.settings import SiteSettings
+from tidings.tokens import Tokens
+
+SITE = SiteSettings(domain="lists.example.org", base_url="https://tidings.example.org", zone="Europe/Berlin")
+TOKENS = Tokens(b"a key of thirty-two bytes, made up")
+
+# Monday 5 October 2026; its first cut-off is Sunday 11 October 18:00 in Berlin, 16:00 UTC.
+START = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
+CUT_OFF = datetime(2026, 10, 11, 16, 0, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def community(connection: Connection, name: str = "pump", title: str = "Pump team", **changes: str) -> Community:
+    """A community whose cut-off is Sunday 18:00 in Berlin; `changes` as `tidings community set` takes them."""
+    joining.add_community(connection, name=name, title=title, zone="Europe/Berlin", now=START)
+    return joining.set_community(connection, name, {"cut-off": "Sun 18:00", **changes}, START)
+
+
+def crew(connection: Connection, name: str = "night", pattern: str = "NNNNOOO", start: str = "2026-10-05") -> str:
+    """A crew of twelve-hour shifts in Berlin; the first letter of the pattern is worked on `start`, a Monday."""
+    rota.add_rota(connection, name=name, zone="Europe/Berlin", pattern=pattern, shifts="D=07:00-19:00,N=19:00-07:00")
+    return rota.add_crew(connection, name=name, rota=name, start_date=date.fromisoformat(start)).name
+
+
+def member(connection: Connection, email: str, community: str = "pump", **values: Any) -> Member:
+    """A member with weekly digests, unless `values` say otherwise."""
+    digest = values.pop("digest", None)
+    asked = {"name": email.split("@")[0].title(), "delivery": "weekly", **values}
+    found = joining.add_member(connection, community=community, email=email, now=START, **asked)
+    changes: Mapping[str, str] = {"digest": digest} if digest else {}
+    return joining.set_member(connection, community=community, email=email, changes=changes, now=START) if changes else found
+
+
+def post(connection: Connection, community_id: int, text: str = "The seal leaks again.", **values: Any) -> seed.Seeded:
+    """A post of the week."""
+    author = values.pop("author", "ana")
+    date = values.pop("date", None) or START + timedelta(hours=_posts(connection) + 1)
+    return seed.post(
+        connection, community_id, author=(author.title(), f"{author}@example.org"), text=text, date=date, **values
+    )
+
+
+def _posts(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(tables.post)).scalar_one()
+
+
+def make_periods(database: Database, now: datetime, site: SiteSettings = SITE) -> int:
+    """Make what periods are to be made at `now`."""
+    with database.write() as connection:
+        return sum(editions.make_periods(connection, late, now, site=site) for late in editions.behind(connection, now))
+
+
+def a_week(connection: Connection) -> Community:
+    """A week in the life of the pump team, with a meeting and more conversations than are told."""
+    pump = community(connection, meeting="Tue 14:00", **{"meeting-place": "Room 2, or dial 4711"})
+    old = START - 2 * timedelta(days=1)
+    leak = post(
+        connection,
+        pump.id,
+        "Hi all,\n\nThe seal of pump 4 leaks at start-up. It stops after ten minutes.\n\nThanks, Li\n",
+        author="li",
+        subject="[pump] Seal on line 3",
+        date=old,
+    )
+    crew(connection)
+    member(connection, "sam@example.org", name="Sam Okafor", crew="night")
+    quote = "On Saturday Li wrote:\n> The seal of pump 4 leaks at start-up.\n\n"
+    answer = "Did the new seal hold on line 3? We changed ours in March, and it was the spring, not the seal.\n"
+    ana = post(
+        connection,
+        pump.id,
+        quote + answer,
+        parent=leak,
+        subject="Re: [pump] Seal on line 3",
+        folds=((0, len(quote) - 1, "quote"),),
+    )
+    raj = post(
+        connection,
+        pump.id,
+        "Hello Ana,\n\nWe saw the same on line 1. The new spring is stiffer, so the seal seats before the pressure is "
+        "up. I measured 2.3 bar at the moment it starts to weep. Dr. Weiss has the old ones, e.g. for a comparison. "
+        "Has anyone tried the grey washers?\n\nBest regards\nRaj\n",
+        author="raj",
+        parent=ana,
+        subject="Re: [pump] Seal on line 3",
+        attachments=((1, "line-1 pressure.csv", "text/csv", 18_240), (2, "seal.jpg", "image/jpeg", 2_400_000)),
+    )
+    post(connection, pump.id, "They hold.\n", author="sam", parent=raj, subject="Re: [pump] Seal on line 3")
+    for number, (author, title) in enumerate(_TITLES):
+        post(connection, pump.id, f"{title}: what do you think? It is number {number} of my list.", author=author, subject=title)
+    return pump
+
+
+_TITLES = (
+    ("raj", "Start-up vibration after the bearing was changed"),
+    ("li", "Spare stock"),
+    ("ana", "Who has the key to the tool crib?"),
+    ("mei", "Grease for the cold store"),
+    ("li", "Alarm 7 & alarm <12>"),
+    ("noor", "Handover sheet, new layout"),
+    ("ana", "Ear defenders"),
+    ("tom", "Noise at night in the compressor room"),
+    ("tom", "Lamp over the north door"),
+)

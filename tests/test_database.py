@@ -1,0 +1,100 @@
+"""The schema and the engine: migrations give what tables.py says, and an unsafe database is refused."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from tidings.database import migrate as migrations
+from tidings.database import tables
+from tidings.database.engine import Database, check_sqlite_version
+from tidings.errors import SettingsError, StorageError
+
+
+@pytest.mark.parametrize("schema", ["site", "spool"])
+def test_all_migrations_give_the_schema_of_tables(database: Database, schema: str) -> None:
+    metadata = {"site": tables.metadata, "spool": tables.spool_metadata}
+    other = metadata["spool" if schema == "site" else "site"]
+
+    def wanted(name, kind, parent_names):
+        return not (
+            kind == "table" and (name in other.tables or name.startswith("post_text") or "schema_version" in name)
+        )
+
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"include_name": wanted, "compare_type": True})
+        assert compare_metadata(context, metadata[schema]) == []
+        assert inspect(connection).has_table("post_text")
+
+
+@pytest.mark.parametrize("schema", ["site", "spool"])
+def test_heads_named_in_code_are_those_of_the_scripts(schema: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations._FOLDER / schema))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEADS[schema]]
+
+
+def test_migrating_twice_changes_nothing(database: Database) -> None:
+    migrations.migrate(database, "site")
+    assert migrations.revision(database, "site") == migrations.HEADS["site"]
+
+
+def test_a_database_of_a_newer_release_is_refused(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE schema_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="newer Tidings"):
+        migrations.migrate(database, "site")
+
+
+@pytest.mark.acceptance(80)
+def test_every_sqlite_connection_is_wal_and_full(sqlite_database: Database) -> None:
+    for use in (sqlite_database.read, sqlite_database.write):
+        with use() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
+
+
+@pytest.mark.parametrize("version", ["3.40.1", "3.44.5", "3.50.6", "3.51.2", "3.7.0"])
+def test_an_sqlite_with_the_wal_reset_race_is_refused(version: str) -> None:
+    with pytest.raises(StorageError, match="pysqlite3"):
+        check_sqlite_version(version)
+
+
+@pytest.mark.parametrize("version", ["3.44.6", "3.50.7", "3.51.3", "3.53.4", "4.0.0"])
+def test_a_mended_sqlite_is_taken(version: str) -> None:
+    check_sqlite_version(version)
+
+
+def test_readers_cannot_write_on_sqlite(sqlite_database: Database) -> None:
+    with sqlite_database.read() as connection, pytest.raises(Exception, match="readonly"):
+        connection.execute(text("DELETE FROM post"))
+
+
+@pytest.mark.needs("postgres")
+@pytest.mark.acceptance(87)
+def test_a_postgresql_that_may_lose_commits_is_refused(postgres_database: Database) -> None:
+    postgres_database.check()
+    with postgres_database.write() as connection:
+        name = connection.exec_driver_sql("SELECT current_database()").scalar_one()
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    postgres_database.close()
+    with pytest.raises(StorageError, match="synchronous_commit"):
+        postgres_database.check()
+
+
+def test_an_unknown_engine_is_named() -> None:
+    with pytest.raises(SettingsError, match="mysql"):
+        Database("mysql://localhost/x")
+
+
+def test_the_version_changes_when_anything_was_committed_whoever_reads_meanwhile(sqlite_database: Database) -> None:
+    before = sqlite_database.version()
+    assert sqlite_database.version() == before
+    with sqlite_database.read() as reader:
+        reader.execute(text("SELECT 1"))
+        with sqlite_database.write() as connection:
+            connection.execute(text("INSERT INTO site_value (key, value) VALUES ('k', x'00')"))
+        assert sqlite_database.version() != before

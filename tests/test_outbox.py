@@ -1,0 +1,267 @@
+"""Mail to be sent: who gets it, who holds it, what became of it. On both engines."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import pytest
+from sqlalchemy import Connection, select, update
+
+from tests import seed
+from tidings.communities import joining
+from tidings.database import tables
+from tidings.database.engine import Database
+from tidings.mailer import outbox
+from tidings.mailer.outbox import Claimed, Count, Outcome
+
+NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+LEASE = timedelta(minutes=15)
+OWNER = "pump+owner@lists.example.org"
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[Connection]:
+    with database.write() as connection:
+        yield connection
+
+
+def a_post(connection: Connection, members: int = 3, **values: Any) -> tuple[int, int]:
+    """A community with members, and a post in its outbox; their ids."""
+    community_id = seed.community(connection)
+    for number in range(members):
+        seed.member(connection, community_id, f"member{number}@example.org")
+    post_id = seed.post(connection, community_id).id
+    assert post_id is not None
+    assert add(connection, community_id, post_id, **values) == members
+    return community_id, post_id
+
+
+def add(connection: Connection, community_id: int, post_id: int, now: datetime = NOW, **values: Any) -> int:
+    return outbox.add_post(connection, community_id=community_id, post_id=post_id, mail_from=OWNER, now=now, **values)
+
+
+def claim(connection: Connection, now: datetime = NOW, limit: int = 100) -> list[Claimed]:
+    return outbox.claim(connection, now, limit, LEASE)
+
+
+def record(
+    connection: Connection, claimed: list[Claimed], result: Literal["sent", "retry", "failed"], now: datetime = NOW
+) -> None:
+    outbox.record(connection, [Outcome(claimed=one, result=result, reply="said") for one in claimed], now)
+
+
+def states(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(select(tables.delivery.c.recipient, tables.delivery.c.state))
+    return {row.recipient: row.state for row in rows}
+
+
+def test_a_post_goes_to_each_member_who_wants_every_post_and_to_nobody_else(connection: Connection) -> None:
+    community_id, post_id = a_post(connection)
+    seed.member(connection, community_id, "weekly@example.org", delivery="weekly")
+    seed.member(connection, community_id, "paused@example.org", delivery="none")
+    seed.member(connection, community_id, "left@example.org", left_at=NOW)
+    seed.member(connection, seed.community(connection, "valve"), "other@example.org")
+    assert add(connection, community_id, post_id) == 3
+    assert sorted(states(connection)) == ["member0@example.org", "member1@example.org", "member2@example.org"]
+
+
+def test_what_is_claimed_says_all_that_is_needed_to_send_it(connection: Connection) -> None:
+    community_id, post_id = a_post(connection, 1, fields={"Subject": "Re: x", "To": None}, body="New words")
+    (one,) = claim(connection)
+    assert (one.kind, one.community_id, one.post_id, one.edition_id) == ("post", community_id, post_id, None)
+    assert (one.recipient, one.mail_from, one.body) == ("member0@example.org", OWNER, "New words")
+    assert one.fields == {"Subject": "Re: x", "To": None}
+    assert (one.attempts, one.created_at, one.raw) == (0, NOW, None)
+    assert one.membership_id is not None
+
+
+def test_an_edition_goes_to_its_reader(connection: Connection) -> None:
+    community_id = seed.community(connection)
+    membership_id = seed.member(connection, community_id, "sam@example.org", delivery="weekly")
+    outbox.add_edition(
+        connection,
+        edition_id=7,
+        recipient="sam@example.org",
+        membership_id=membership_id,
+        community_id=community_id,
+        mail_from=OWNER,
+        now=NOW,
+    )
+    (one,) = claim(connection)
+    assert (one.kind, one.edition_id, one.recipient) == ("edition", 7, "sam@example.org")
+    assert [step.kind for step in outbox.history(connection, edition_id=7)] == ["edition"]
+
+
+def test_a_notice_is_written_once_per_key_and_has_the_null_return_path(connection: Connection) -> None:
+    values: dict[str, Any] = {"key": "welcome-1", "recipient": "sam@example.org", "raw": b"Hello", "now": NOW}
+    assert outbox.add_notice(connection, **values) is True
+    assert outbox.add_notice(connection, **values | {"raw": b"Again"}) is False
+    (one,) = claim(connection)
+    assert (one.kind, one.raw, one.mail_from, one.recipient) == ("notice", b"Hello", "", "sam@example.org")
+
+
+def test_the_oldest_come_first_and_those_of_one_mail_stay_together(connection: Connection) -> None:
+    community_id, post_id = a_post(connection)
+    add(connection, community_id, post_id, now=NOW - timedelta(hours=1))
+    add(connection, community_id, post_id, now=NOW - timedelta(minutes=1))
+    ids = [one.outbox_id for one in claim(connection, limit=7)]
+    assert ids == [2, 2, 2, 3, 3, 3, 1]
+
+
+def test_what_is_claimed_is_nobody_elses_until_the_lease_ends(connection: Connection) -> None:
+    a_post(connection, 3)
+    first, second = claim(connection, limit=2), claim(connection)
+    assert len(first) == 2 and len(second) == 1
+    assert not {one.recipient for one in first} & {one.recipient for one in second}
+    assert claim(connection, NOW + LEASE - timedelta(seconds=1)) == []
+    assert not outbox.waiting(connection, NOW + LEASE - timedelta(seconds=1))
+    again = claim(connection, NOW + LEASE)
+    assert len(again) == 3
+    assert {one.claim for one in again}.isdisjoint({one.claim for one in first + second})
+
+
+def test_who_lost_the_lease_cannot_write_the_outcome(connection: Connection) -> None:
+    a_post(connection, 1)
+    stale = claim(connection)
+    fresh = claim(connection, NOW + LEASE)
+    record(connection, stale, "failed")
+    assert set(states(connection).values()) == {"queued"}
+    assert outbox.renew(connection, stale, NOW + LEASE, LEASE) == set()
+    assert outbox.renew(connection, fresh, NOW + 2 * LEASE, LEASE) == {fresh[0].delivery_id}
+    assert claim(connection, NOW + 3 * LEASE - timedelta(seconds=1)) == []
+    record(connection, fresh, "sent")
+    assert set(states(connection).values()) == {"sent"}
+
+
+def test_what_is_given_back_can_be_claimed_at_once(connection: Connection) -> None:
+    a_post(connection, 2)
+    outbox.release(connection, claim(connection))
+    assert len(claim(connection)) == 2
+
+
+def test_what_was_sent_or_refused_is_done_with(connection: Connection) -> None:
+    a_post(connection, 2)
+    sent, failed = claim(connection)
+    record(connection, [sent], "sent")
+    record(connection, [failed], "failed")
+    assert sorted(states(connection).values()) == ["failed", "sent"]
+    assert claim(connection, NOW + timedelta(days=30)) == []
+
+
+def test_retries_wait_five_minutes_then_twice_as_long_up_to_four_hours(connection: Connection) -> None:
+    a_post(connection, 1)
+    now, waits = NOW, []
+    for _ in range(9):
+        record(connection, claim(connection, now), "retry", now)
+        due_at = connection.execute(select(tables.delivery.c.due_at)).scalar_one()
+        assert claim(connection, due_at - timedelta(microseconds=1)) == []
+        waits.append((due_at - now) / timedelta(minutes=1))
+        now = due_at
+    for wait, wanted in zip(waits, (5, 10, 20, 40, 80, 160, 240, 240, 240), strict=True):
+        assert wanted * 0.9 <= wait <= wanted * 1.1
+    assert connection.execute(select(tables.delivery.c.attempts)).scalar_one() == 9
+
+
+def test_recipients_that_failed_together_are_retried_together(connection: Connection) -> None:
+    a_post(connection, 5)
+    record(connection, claim(connection), "retry")
+    assert len(set(connection.execute(select(tables.delivery.c.due_at)).scalars())) == 1
+
+
+def test_a_retry_of_too_old_a_mail_has_failed(connection: Connection) -> None:
+    a_post(connection, 1)
+    later = NOW + outbox.GIVE_UP_AFTER
+    record(connection, claim(connection, later), "retry", later)
+    assert set(states(connection).values()) == {"queued"}
+    later += timedelta(hours=5)
+    record(connection, claim(connection, later), "retry", later)
+    assert set(states(connection).values()) == {"failed"}
+
+
+@pytest.mark.acceptance(74)
+def test_mail_for_a_member_who_was_removed_or_paused_meanwhile_is_dropped(connection: Connection) -> None:
+    a_post(connection, 3)
+    ids = list(connection.execute(select(tables.membership.c.id).order_by(tables.membership.c.id)).scalars())
+    joining.remove_member(connection, membership_id=ids[0], now=NOW)
+    pause = update(tables.membership).where(tables.membership.c.id == ids[1]).values(delivery="none")
+    connection.execute(pause)
+    assert [one.recipient for one in claim(connection)] == ["member2@example.org"]
+    assert states(connection) == {
+        "member0@example.org": "dropped",
+        "member1@example.org": "dropped",
+        "member2@example.org": "queued",
+    }
+
+
+def test_a_batch_that_is_dropped_whole_does_not_hide_the_next(connection: Connection) -> None:
+    community_id, post_id = a_post(connection, 4)
+    connection.execute(update(tables.membership).values(left_at=NOW))
+    seed.member(connection, community_id, "new@example.org")
+    add(connection, community_id, post_id)
+    assert [one.recipient for one in claim(connection, limit=2)] == ["new@example.org"]
+    assert claim(connection, limit=2) == []
+
+
+def test_a_member_who_turned_to_the_digest_still_gets_what_was_queued_before(connection: Connection) -> None:
+    a_post(connection, 1)
+    connection.execute(update(tables.membership).values(delivery="weekly"))
+    assert len(claim(connection)) == 1
+
+
+def test_the_queue_is_counted_by_state_and_domain(connection: Connection) -> None:
+    community_id, post_id = a_post(connection, 3)
+    record(connection, claim(connection, limit=1), "sent")
+    seed.member(connection, community_id, "sam@Other.example.org")
+    add(connection, community_id, post_id)
+    assert outbox.counts(connection) == [
+        Count(state="queued", domain="example.org", count=5),
+        Count(state="queued", domain="other.example.org", count=1),
+        Count(state="sent", domain="example.org", count=1),
+    ]
+
+
+def test_a_retry_by_hand_makes_what_waits_due(connection: Connection) -> None:
+    a_post(connection, 3)
+    record(connection, claim(connection, limit=1), "sent")
+    record(connection, claim(connection), "retry")
+    assert claim(connection) == []
+    assert outbox.retry(connection, NOW) == 2
+    assert len(claim(connection)) == 2
+
+
+def test_the_history_of_a_post_says_what_became_of_each_copy(connection: Connection) -> None:
+    _, post_id = a_post(connection, 3)
+    first, second, _ = claim(connection)
+    record(connection, [first], "sent")
+    record(connection, [second], "failed")
+    steps = outbox.history(connection, post_id=post_id)
+    assert [(step.recipient, step.state, step.attempts, step.reply) for step in steps] == [
+        ("member0@example.org", "sent", 1, "said"),
+        ("member1@example.org", "failed", 1, "said"),
+        ("member2@example.org", "queued", 0, None),
+    ]
+    assert outbox.history(connection, post_id=post_id, email=" Member1@Example.org") == [steps[1]]
+    assert outbox.history(connection, post_id=post_id + 1) == []
+
+
+def test_looking_for_work_reads_the_index_of_what_is_queued(sqlite_database: Database) -> None:
+    seen: list[str] = []
+    with sqlite_database.write() as connection:
+        a_post(connection, 1)
+        raw: Any = connection.connection.dbapi_connection
+        raw.set_trace_callback(seen.append)
+        claim(connection)
+        raw.set_trace_callback(None)
+        statement = next(line for line in seen if line.startswith("WITH due"))
+        plan = " ".join(row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement))
+    assert "ix_delivery_queued" in plan and "SCAN delivery" not in plan and "TEMP B-TREE" not in plan
+
+
+@pytest.mark.needs("postgres")
+def test_two_workers_on_postgresql_never_take_the_same_delivery(postgres_database: Database) -> None:
+    with postgres_database.write() as connection:
+        a_post(connection, 10)
+    with postgres_database.write() as one, postgres_database.write() as other:
+        first, second = claim(one, limit=6), claim(other, limit=6)  # the first has not committed
+    assert (len(first), len(second)) == (6, 4)
+    assert not {held.delivery_id for held in first} & {held.delivery_id for held in second}

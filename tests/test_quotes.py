@@ -1,0 +1,229 @@
+"""What is folded of a text and what stays visible."""
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidings.threading.quotes import fold, shown
+
+
+def seen(text: str) -> str:
+    return shown(text, fold(text))
+
+
+@pytest.mark.parametrize(
+    "attribution",
+    [
+        "On Tue, Mar 5, 2024 at 9:07 AM Ann Example <ann@example.org> wrote:",
+        "On Tue, Mar 5, 2024 at 9:07 AM Ann Example\n<ann@example.org> wrote:",
+        "On Tue, Mar 5, 2024 at 9:07 AM Ann Example <ann@example.org\n> wrote:",
+        "On 5 Mar 2024, at 9:07, Ann\nExample <ann@example.org>\nwrote:",
+        "Am 05.03.2024 um 09:07 schrieb Ann Example:",
+        "Ann Example <ann@example.org> schrieb am Di., 5. März 2024,\n09:07:",
+        "Le 5 mars 2024 à 09:07, Ann Example a écrit\u00a0:",
+        "El mar, 5 mar 2024 a las 9:07, Ann Example (<ann@example.org>) escribió:",
+        "Il 5 marzo 2024 09:07 Ann Example <ann@example.org> ha scritto:",
+        "Op 5 mrt. 2024 om 09:07 schreef Ann Example <ann@example.org>:",
+        "Den 5. mars 2024 kl. 09.07 skrev Ann Example <ann@example.org>:",
+        "Em 5 de março de 2024 09:07, Ann Example <ann@example.org> escreveu:",
+        "wt., 5 mar 2024 o 09:07 Ann <ann@example.org> napisał:",
+        "Ann Example <ann@example.org> writes:",
+        "Ann Example wrote:",
+        "2024-03-05 9:07 GMT+01:00 Ann Example <ann@example.org>:",
+    ],
+)
+@pytest.mark.parametrize("between", ["\n", "\n\n"])
+def test_a_quote_folds_with_the_attribution_before_it(attribution: str, between: str) -> None:
+    text = f"I agree.\n\n{attribution}{between}> First.\n>\n> Second.\n"
+    assert seen(text) == "I agree."
+    assert [part.kind for part in fold(text)] == ["quote"]
+
+
+@pytest.mark.parametrize(
+    "line", ["Three things follow:", "Here is what the manual of the old pump says about it, as Ann wrote:"]
+)
+def test_a_sentence_of_the_authors_own_before_a_quote_stays(line: str) -> None:
+    assert seen(f"{line}\n> quoted\nand mine\n") == f"{line}\nand mine"
+
+
+@pytest.mark.parametrize("mark", [">", "> >", " > ", ">>>"])
+def test_every_usual_mark_is_a_quote(mark: str) -> None:
+    assert seen(f"mine\n{mark} theirs\n") == "mine"
+
+
+def test_answers_between_quotes_stay_visible() -> None:
+    text = "Ann wrote:\n> One?\nYes.\n\n> Two?\n\nNo.\n> Three?\n"
+    assert seen(text) == "Yes.\n\n\nNo."
+    assert len(fold(text)) == 3
+
+
+def test_blank_lines_between_two_quotes_join_them() -> None:
+    text = "mine\n> a\n\n\n> b\n\nAnn wrote:\n> > c\n"
+    assert len(fold(text)) == 1
+
+
+@pytest.mark.parametrize("separator", ["-- ", "--", "--  "])
+def test_a_signature_folds_to_the_end(separator: str) -> None:
+    text = f"mine\n{separator}\nAnn\n\nPump crew\n"
+    assert seen(text) == "mine"
+    assert [part.kind for part in fold(text)] == ["signature"]
+
+
+def test_a_signature_above_a_quote_leaves_the_answer_below_it_visible() -> None:
+    assert seen("mine\n-- \nAnn\n\nBob wrote:\n> theirs\n\nmine too\n") == "mine\n\nmine too"
+
+
+def test_two_dashes_far_above_the_end_are_no_signature() -> None:
+    text = "-- drop the view\n--\n" + "select 1;\n" * 30
+    assert fold(text) == ()
+
+
+def test_in_a_patch_only_the_last_separator_begins_the_signature() -> None:
+    text = "Fix it.\n---\ndiff --git a/x b/x\n@@ -1,2 +1 @@\n a\n-- \n b\n-- \n2.39.2\n"
+    assert seen(text).endswith(" a\n-- \n b")
+
+
+def test_a_list_footer_folds_as_signature() -> None:
+    footer = "_" * 47 + "\nPump mailing list\npump@lists.example.org\n"
+    assert seen(f"mine\n{footer}") == "mine"
+    assert seen(f"mine\n{'_' * 47}\nmore of mine\n").endswith("more of mine")
+
+
+@pytest.mark.parametrize("line", ["Sent from my iPhone", "Von meinem iPhone gesendet", "Get Outlook for Android"])
+def test_a_phones_advertisement_folds_as_signature(line: str) -> None:
+    assert seen(f"mine\n\n{line}\n\nAnn wrote:\n> theirs\n") == "mine"
+    assert seen(f"mine\n{line}\nmore of mine\n").endswith("more of mine")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-----Original Message-----",
+        "-----Ursprüngliche Nachricht-----",
+        "-----Message d'origine-----",
+        "-------- Original Message --------",
+        "On Tue, Mar 5, 2024 at 9:07 AM Ann Example <ann@example.org> wrote:",
+    ],
+)
+def test_a_quote_without_marks_folds_to_the_end(line: str) -> None:
+    assert seen(f"mine\n\n{line}\nFrom: Ann\nSubject: x\n\ntheirs\n") == "mine"
+
+
+@pytest.mark.parametrize(
+    "text", ["> only a quote\n", "-- \nonly a signature", "-----Original Message-----\nx", "", "\n\n", ">"]
+)
+def test_where_all_would_be_folded_nothing_is(text: str) -> None:
+    assert fold(text) == ()
+
+
+def test_a_signature_stays_where_only_a_quote_were_left_besides() -> None:
+    assert seen("> theirs\n-- \nAnn\n") == "-- \nAnn"
+
+
+PIECES = [
+    *[
+        "> a\n",
+        ">\n",
+        "\n",
+        "mine\n",
+        "-- \n",
+        "--\n",
+        "Ann wrote:\n",
+        "On 5 Mar 2024, Ann\n",
+        "<a@example.org> wrote:\n",
+    ],
+    *[
+        "-----Original Message-----\n",
+        "_" * 40 + "\n",
+        "mailing list\n",
+        "Sent from my iPhone\n",
+        "diff --git \n",
+        ">:\n",
+    ],
+    *["\r", "\u2028", "\ud800", "\x00", ">" * 400, " ", "On ", "x" * 400 + ":\n"],
+]
+
+
+@pytest.mark.acceptance(26)
+@given(text=st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map("".join)))
+def test_folds_are_whole_lines_ascending_and_inside_the_text(text: str) -> None:
+    folds = fold(text)
+    end = 0
+    for part in folds:
+        assert end <= part.start < part.end <= len(text)
+        assert part.start == 0 or text[part.start - 1] == "\n"
+        assert part.end == len(text) or text[part.end - 1] == "\n"
+        assert part.kind in ("quote", "signature")
+        end = part.end
+    assert not text.strip() or shown(text, folds)
+
+
+def work(call: Callable[[str], Any], text: str) -> int:
+    """Lines of Python that a call runs; what one line costs is bounded, since patterns see 300 characters at most."""
+    count = 0
+
+    def trace(_frame: FrameType, event: str, _arg: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call(text)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.acceptance(26)
+@pytest.mark.parametrize(
+    "piece",
+    [
+        '(" on xxxxxxxxxx at ")',
+        "<",
+        "> a\n\n\n",
+        "On 5 Mar 2024 at 9:07 Ann\n",
+        "Ann wrote:\n> a\n",
+        "mine\n-- \nAnn\n> a\n",
+        "_" * 40 + "\nx\n",
+        "--\nx\n",
+        "Sent from my iPhone\n\n",
+        "\n",
+        "<a\n> wrote:\n",
+    ],
+)
+def test_twice_the_text_is_at_most_twice_the_work(piece: str) -> None:
+    assert work(fold, piece * 400) < 2.5 * work(fold, piece * 200)
+
+
+@pytest.mark.acceptance(26)
+def test_of_a_long_line_only_the_beginning_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = 0
+
+    class Counting:
+        """A pattern that notes how much text it is shown."""
+
+        def __init__(self, pattern: Any) -> None:
+            self.pattern = pattern
+
+        def __getattr__(self, name: str) -> Any:
+            def call(text: str) -> Any:
+                nonlocal longest
+                longest = max(longest, len(text))
+                return getattr(self.pattern, name)(text)
+
+            return call
+
+    from tidings.threading import quotes
+
+    for name in [name for name, value in vars(quotes).items() if hasattr(value, "finditer")]:
+        monkeypatch.setattr(quotes, name, Counting(getattr(quotes, name)))
+    for piece in ("<", ">", "On 5 Mar 2024 wrote: ", "_", "Sent from my phone ", " "):
+        fold(f"mine\n{piece * 50_000}\n> a\n{piece * 50_000}:\n> b\n")
+    assert 300 <= longest <= 3 * 301 + 2

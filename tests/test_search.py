@@ -1,0 +1,199 @@
+"""Search: every part of the query language on both engines, no query that fails, and snippets that show why."""
+
+import string
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+from sqlalchemy import text
+
+from tests import seed
+from tidings.archive import text_index
+from tidings.archive.search import search
+from tidings.database.engine import Database
+
+
+@pytest.fixture
+def archive(database: Database) -> Iterator[Database]:
+    """Four posts of `pump` (community 1) and one of `valve` (community 2)."""
+    with database.write() as connection:
+        pump, valve = seed.community(connection, "pump"), seed.community(connection, "valve")
+        seed.post(connection, pump, message_id="seal", date=datetime(2026, 3, 2, 9, tzinfo=UTC))
+        seed.post(
+            connection,
+            pump,
+            message_id="dry-run",
+            subject="Dry run of the spare",
+            author=("José Ødegård", "jose@example.org"),
+            recipients="pump@lists.example.org, night.crew@example.org",
+            text="We did a dry run with --force at 03:00.\n> The seal leaks\nÜberdruck was fine.\n",
+            folds=((40, 57, "quote"),),
+            date=datetime(2026, 3, 14, 23, 30, tzinfo=UTC),
+        )
+        seed.post(
+            connection,
+            pump,
+            message_id="photo",
+            subject="Photo of the multi-agent seal",
+            text="See the photo. Run it dry, not wet.\n",
+            attachments=((1, "seal.jpg", "image/jpeg", 900),),
+            date=datetime(2026, 4, 1, tzinfo=UTC),
+        )
+        seed.post(connection, pump, message_id="empty", subject="", text="", date=datetime(2026, 5, 1, tzinfo=UTC))
+        seed.post(connection, valve, message_id="valve", text="A seal of a valve.\n")
+    yield database
+
+
+def _found(database: Database, query: str, communities: tuple[int, ...] = (1,)) -> list[str]:
+    with database.read() as connection:
+        return [hit.post.message_id for hit in search(connection, communities, query)]
+
+
+_QUERIES = {
+    "seal": ["photo", "dry-run", "seal"],
+    "SEAL leaks": ["dry-run", "seal"],
+    '"dry run"': ["dry-run"],
+    '"dry run': ["dry-run"],
+    "uberdruck": ["dry-run"],
+    "from:jose": ["dry-run"],
+    "from:jose@example.org": ["dry-run"],
+    'from:"Maria Lindgren" photo': ["photo"],
+    "to:night.crew": ["dry-run"],
+    "subject:seal": ["photo", "seal"],
+    "Subject:photo": ["photo"],
+    "seal -leaks": ["photo"],
+    "seal -subject:photo -from:jose": ["seal"],
+    "-seal": ["empty"],
+    "-seal -from:nobody": ["empty"],
+    "--force": ["dry-run"],
+    "multi-agent": ["photo"],
+    "after:2026-03-14": ["empty", "photo", "dry-run"],
+    "before:2026-03-14": ["seal"],
+    "after:2026-03-14 before:2026-03-15": ["dry-run"],
+    "after:2026-04": ["empty", "photo"],
+    "-after:2026-04 leaks": ["dry-run", "seal"],
+    "before:2026": [],
+    "after:2026-13-45": [],
+    "has:attachment": ["photo"],
+    "-has:attachment seal": ["dry-run", "seal"],
+    "has:wheels": [],
+    "": [],
+    "   ": [],
+    '"" * - :': [],
+    "nothinglikethis": [],
+}
+
+
+def test_the_query_language(archive: Database) -> None:
+    assert {query: _found(archive, query) for query in _QUERIES} == _QUERIES
+
+
+def test_only_the_communities_that_are_named_are_searched(archive: Database) -> None:
+    assert _found(archive, "valve", (1,)) == []
+    assert _found(archive, "valve", (1, 2)) == ["valve"]
+    assert _found(archive, "seal", ()) == []
+
+
+def test_results_come_page_by_page(archive: Database) -> None:
+    with archive.read() as connection:
+        pages = [search(connection, [1], "seal", limit=2, offset=offset) for offset in (0, 2, 4)]
+    assert [[hit.post.message_id for hit in page] for page in pages] == [["photo", "dry-run"], ["seal"], []]
+
+
+_HOSTILE = [
+    *(
+        '"',
+        "a'b",
+        "NEAR(",
+        "NEAR(a b, 3)",
+        "*",
+        "col:x",
+        "AND AND",
+        "OR",
+        "NOT",
+        "a AND",
+        "{subject} : x",
+        "^seal",
+        "seal*",
+    ),
+    *(
+        "(",
+        "a + b",
+        "x" * 10_000,
+        '"' + "x " * 5_000,
+        "seal " * 1_000,
+        "-" * 500,
+        "from:",
+        'from:"',
+        "a\0b",
+        "\ud800",
+        "%",
+    ),
+    *("\\", "after:0000", "after:9999-12-31", "has:", "& | !", "<->", "':*", "\u202eevil", "subject:" + "(" * 300),
+    " ".join(f"-w{number}" for number in range(1_000)),
+]
+
+
+@pytest.mark.acceptance(115)
+def test_no_query_fails(archive: Database) -> None:
+    for query in _HOSTILE:
+        assert len(_found(archive, query)) <= 4
+
+
+@pytest.mark.acceptance(115)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=some.text(alphabet=string.printable + "\0äß\u0301日\ud800", max_size=60))
+def test_no_made_up_query_fails(archive: Database, query: str) -> None:
+    _found(archive, query)
+    _found(archive, f'from:{query} -subject:"{query}')
+
+
+def test_more_than_32_terms_are_not_looked_at(archive: Database) -> None:
+    assert _found(archive, "seal " * 32 + "nothinglikethis") == ["photo", "dry-run", "seal"]
+
+
+def _snippet(database: Database, text_of: str, query: str, folds: tuple[tuple[int, int, str], ...] = ()) -> str:
+    with database.write() as connection:
+        seed.post(connection, seed.community(connection), text=text_of, folds=folds)
+    with database.read() as connection:
+        (hit,) = search(connection, [1], query)
+        return hit.snippet
+
+
+def test_a_snippet_shows_the_words_around_the_find(sqlite_database: Database) -> None:
+    snippet = _snippet(sqlite_database, "start " * 100 + "the dry\n run was  long " + "end " * 100, '"dry run"')
+    assert "the dry run was long" in snippet
+    assert snippet.startswith("… start") and snippet.endswith("end …")
+    assert len(snippet) <= 200
+
+
+def test_a_snippet_prefers_the_authors_own_words(sqlite_database: Database) -> None:
+    quoted = "> a seal is quoted here\n"
+    assert _snippet(sqlite_database, quoted + "I changed the seal.\n", "seal", ((0, len(quoted), "quote"),)) == (
+        "I changed the seal."
+    )
+
+
+def test_a_snippet_without_the_word_shows_how_the_post_begins(sqlite_database: Database) -> None:
+    assert _snippet(sqlite_database, "Hello all.\n", "from:maria") == "Hello all."
+
+
+def test_a_snippet_of_one_endless_word_is_cut(sqlite_database: Database) -> None:
+    assert len(_snippet(sqlite_database, "x" * 100_000, "from:maria")) <= 200
+
+
+def test_what_is_taken_out_of_the_index_is_not_found(archive: Database) -> None:
+    with archive.write() as connection:
+        post_id = connection.execute(text("SELECT id FROM post WHERE message_id = 'photo'")).scalar_one()
+        text_index.unindex(connection, post_id)
+        text_index.unindex(connection, 12345)
+    assert _found(archive, "seal") == ["dry-run", "seal"]
+
+
+def test_a_post_as_large_as_allowed_can_be_indexed(database: Database) -> None:
+    large = " ".join(f"wörter{number}" for number in range(80_000))[:1_000_000]
+    with database.write() as connection:
+        seed.post(connection, seed.community(connection), message_id="large", text=large)
+    assert _found(database, "worter1") == ["large"]

@@ -1,0 +1,331 @@
+"""What is shown of a message: which parts, in which charset, and nothing that storage or a page would trip over."""
+
+import email
+import random
+from email.header import Header
+from email.message import Message
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidings.errors import MessageTooComplexError
+from tidings.mailer import html_text
+from tidings.mailer.charsets import decode
+from tidings.mailer.text import Shown, decode_header_text, display
+
+
+def parsed(raw: bytes | str) -> Message:
+    return email.message_from_bytes(raw if isinstance(raw, bytes) else raw.encode())
+
+
+def shown(raw: bytes | str) -> Shown:
+    return display(parsed(raw))
+
+
+def text_of(content_type: str, body: bytes | str, *fields: str) -> str:
+    head = "\n".join([f"Content-Type: {content_type}", *fields]) + "\n\n"
+    return shown(head.encode() + (body if isinstance(body, bytes) else body.encode())).text
+
+
+def multipart(kind: str, *parts: str, boundary: str = "b") -> str:
+    inner = "".join(f"--{boundary}\n{part}\n" for part in parts)
+    return f'Content-Type: multipart/{kind}; boundary="{boundary}"\n\n{inner}--{boundary}--\n'
+
+
+PLAIN = "Content-Type: text/plain\n\nplain words"
+HTML = "Content-Type: text/html\n\n<p>html words</p>"
+BLANK = "Content-Type: text/plain\n\n  \n\n"
+PICTURE = "Content-Type: image/png; name=a.png\nContent-Transfer-Encoding: base64\n\niVBORw=="
+
+
+def test_of_alternatives_the_plain_text_is_shown() -> None:
+    assert shown(multipart("alternative", PLAIN, HTML)).text == "plain words"
+
+
+def test_html_is_shown_where_the_plain_text_is_blank() -> None:
+    assert shown(multipart("alternative", BLANK, HTML)).text == "html words"
+
+
+def test_html_beside_pictures_gives_way_to_the_plain_text_and_the_pictures_stay_attachments() -> None:
+    found = shown(multipart("alternative", PLAIN, multipart("related", HTML, PICTURE, boundary="c")))
+    assert found.text == "plain words"
+    assert [(part.position, part.filename, part.size) for part in found.attachments] == [(4, "a.png", 4)]
+
+
+def test_texts_of_a_mixed_message_are_joined_by_a_blank_line() -> None:
+    patch = "Content-Type: text/x-patch; name=fix.patch\nContent-Disposition: inline\n\n--- a\n+++ b"
+    assert shown(multipart("mixed", PLAIN, HTML, patch)).text == "plain words\n\nhtml words\n\n--- a\n+++ b"
+
+
+def test_a_text_sent_as_an_attachment_is_one() -> None:
+    note = "Content-Type: text/plain; name=x.txt\nContent-Disposition: attachment; filename=note.txt\n\nhidden"
+    found = shown(multipart("mixed", PLAIN, note))
+    assert found.text == "plain words"
+    assert [(part.filename, part.content_type, part.size) for part in found.attachments] == [
+        ("note.txt", "text/plain", 6)
+    ]
+
+
+def test_positions_are_those_of_walk_past_a_forwarded_message() -> None:
+    forwarded = "Content-Type: message/rfc822\n\nSubject: =?utf-8?q?Old_n=C3=A9ws?=\n" + multipart(
+        "mixed", PLAIN, boundary="c"
+    )
+    message = parsed(multipart("mixed", PLAIN, forwarded, PICTURE))
+    found = display(message)
+    assert found.text == "plain words"
+    assert [part.filename for part in found.attachments] == ["forwarded message: Old néws", "a.png"]
+    kinds = [part.get_content_type() for part in message.walk()]
+    assert [kinds[part.position] for part in found.attachments] == ["message/rfc822", "image/png"]
+    assert found.attachments[0].size == len("plain words")
+
+
+def test_a_broken_multipart_is_shown_as_it_stands() -> None:
+    assert "words" in text_of("multipart/mixed", "--x\n\nwords\n")
+
+
+def test_a_missing_or_illegal_type_counts_as_plain_text() -> None:
+    assert shown("Subject: x\n\nwords").text == "words"
+    assert text_of("nonsense", "words") == "words"
+    assert shown("Content-Type: application/pdf name=x\n\nwords").attachments[0].content_type == "application/pdf"
+
+
+@pytest.mark.acceptance(31)
+def test_what_cannot_be_read_has_a_note() -> None:
+    found = shown("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\n\nAAAA")
+    assert found.text == ""
+    assert "encrypted" in found.notes[0]
+    assert found.attachments[0].filename.startswith("part-0")
+
+
+@pytest.mark.acceptance(31)
+@pytest.mark.parametrize(
+    ("content_type", "encoding", "body", "seen"),
+    [
+        ("text/plain; charset=utf-8", "base64", "d8O2cnRlcg==", "wörter"),
+        ("text/plain; charset=utf-8", "base64", "d8O2cnRlcg", "wörter"),
+        ("text/plain; charset=iso-8859-1", "quoted-printable", "w=F6rter=\n hier", "wörter hier"),
+        ("text/plain; charset=utf-8", "7bit", b"w\xf6rter", "wörter"),
+        ("text/plain", "8bit", b"w\xc3\xb6rter", "wörter"),
+        ("text/plain; charset=utf-8", "nonsense", "words", "words"),
+        ("text/plain; charset=iso-2022-jp", "7bit", b"\x1b$B$O$$\x1b(B", "はい"),
+        ("text/plain; charset*=utf-8''koi8-r", "8bit", "да".encode("koi8-r"), "да"),
+    ],
+)
+def test_bodies_are_decoded_or_guessed(content_type: str, encoding: str, body: str | bytes, seen: str) -> None:
+    assert text_of(content_type, body, f"Content-Transfer-Encoding: {encoding}") == seen
+
+
+@pytest.mark.acceptance(31)
+def test_flowed_lines_are_joined_and_quotes_keep_their_depth() -> None:
+    body = "One \nline.\n>> deep \n>> er\n> up\n mine\n-- \nAnn\n"
+    assert text_of("text/plain; format=flowed", body) == "One line.\n> > deep er\n> up\nmine\n-- \nAnn"
+
+
+@pytest.mark.acceptance(31)
+def test_delsp_takes_the_space_of_a_soft_break_away() -> None:
+    assert text_of("text/plain; format=flowed; delsp=yes", "はい \nそう\nend \n") == "はいそう\nend"
+
+
+def test_line_ends_are_lf_and_trailing_space_goes_but_for_the_signature_separator() -> None:
+    assert text_of("text/plain", "a  \r\nb\t\r\n-- \r\nAnn\r\n") == "a\nb\n-- \nAnn"
+
+
+@pytest.mark.acceptance(28)
+def test_nul_controls_and_surrogates_go() -> None:
+    assert text_of("text/plain; charset=utf-8", b"a\x00b\x1b[31mc\x7f") == "ab[31mc"
+    assert text_of("text/html; charset=utf-8", "a&#0;b&#xD800;c").encode()
+
+
+def test_a_text_over_the_limit_is_cut_and_says_so() -> None:
+    found = display(parsed("Subject: x\n\n" + "0123456789" * 10), limit=42)
+    assert len(found.text) == 42
+    assert found.notes == ("The text was cut after 42 characters.",)
+
+
+@pytest.mark.acceptance(18)
+def test_too_many_parts_are_refused() -> None:
+    raw = multipart("mixed", *[PLAIN] * 30)
+    assert len(display(parsed(raw), parts=31).text.split()) == 60
+    with pytest.raises(MessageTooComplexError, match="too many parts"):
+        display(parsed(raw), parts=30)
+
+
+@pytest.mark.acceptance(17)
+def test_parts_nested_too_deep_are_refused() -> None:
+    raw = PLAIN
+    for level in range(60):
+        raw = multipart("mixed", raw, boundary=f"b{level}")
+    assert display(parsed(raw), depth=60).text == "plain words"
+    with pytest.raises(MessageTooComplexError, match="too deep"):
+        display(parsed(raw))
+
+
+# --- charsets --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance(27)
+@pytest.mark.parametrize(
+    "charset",
+    [
+        *[
+            "punycode",
+            "idna",
+            "undefined",
+            "utf-7",
+            "unicode_escape",
+            "raw_unicode_escape",
+            "zlib",
+            "bz2",
+            "hex",
+            "base64",
+        ],
+        *["rot13", "uu", "mbcs", "oem", "../x", "x" * 5000, "\0", "", "unknown-8bit", "utf-8\n", "encodings.utf_8"],
+    ],
+)
+def test_no_codec_but_for_text_is_used(charset: str) -> None:
+    assert decode(b"caf\xc3\xa9 +AOk- \\x41 a-b", charset) == "café +AOk- \\x41 a-b"
+    assert decode(b"caf\xe9", charset) == "café"
+
+
+@pytest.mark.acceptance(27)
+@given(
+    data=st.binary(), charset=st.sampled_from(["utf-16", "utf-32-le", "hz", "iso-2022-kr", "gb2312", "big5", "cp1252"])
+)
+def test_a_lying_charset_never_raises(data: bytes, charset: str) -> None:
+    assert isinstance(decode(data, charset), str)
+
+
+def test_charsets_mean_what_mail_means_by_them() -> None:
+    assert decode(b"\x93quoted\x94", "iso-8859-1") == "“quoted”"
+    assert decode(b"caf\xc3\xa9 \xff", "us-ascii") == "café \ufffd"
+    assert decode("한글".encode("cp949"), "ks_c_5601-1987") == "한글"
+
+
+# --- header fields ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ("plain", "plain"),
+        ("folded\r\n  over\n\tlines", "folded over lines"),
+        ("=?utf-8?q?caf=C3=A9_one?=", "café one"),
+        ("=?utf-8?b?Y2Fmw6k=?= and =?iso-8859-1?Q?caf=E9?=", "café and café"),
+        ("=?utf-8?b?Y2Fmww==?=\n =?utf-8?b?qQ==?=", "café"),
+        ("=?utf-8?b?Y2Fmw6k?=", "café"),
+        ("=?utf-8*en?q?with language?=", "with language"),
+        ("=?utf-7?q?+AOk-?=", "+AOk-"),
+        ("=?broken", "=?broken"),
+        ("=?utf-8?x?y?=", "=?utf-8?x?y?="),
+        ("caf\udcc3\udca9", "café"),
+        ("caf\udce9", "café"),
+        ("a\x00b\x1bc", "abc"),
+        ("=?utf-8?q?one=0D=0ABcc:_x@example.org?=", "one Bcc: x@example.org"),
+        (Header(b"caf\xe9", "latin-1"), "café"),
+    ],
+)
+def test_header_fields_become_one_readable_line(value: object, seen: str) -> None:
+    assert decode_header_text(value) == seen
+
+
+def test_a_header_object_that_compat32_makes_of_8_bit_bytes_is_read_too() -> None:
+    assert decode_header_text(parsed(b"Subject: caf\xe9 ol\xe9\n\n")["subject"]) == "café olé"
+
+
+def test_of_a_long_field_only_the_first_4_kb_count() -> None:
+    assert len(decode_header_text("x" * 200_000)) == 4096
+
+
+# --- names of attachments --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance(30)
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ('Content-Disposition: attachment; filename="../../etc/cron.d/x"', "x"),
+        ('Content-Disposition: attachment; filename="C:\\\\temp\\\\a.txt"', "a.txt"),
+        ("Content-Disposition: attachment; filename=CON", "_CON"),
+        ("Content-Disposition: attachment; filename=nul.txt", "_nul.txt"),
+        ("Content-Disposition: attachment; filename*0*=utf-8''caf%C3; filename*1*=%A9.pdf", "café.pdf"),
+        ('Content-Disposition: attachment; filename="=?utf-8?q?caf=C3=A9.pdf?="', "café.pdf"),
+        ("Content-Disposition: attachment; filename=caf\u00e9.pdf", "café.pdf"),
+        ('Content-Disposition: attachment; filename="gpj.\u202eexe"', "gpj.exe"),
+        ('Content-Disposition: attachment; filename="a\x00b\x07.txt"', "ab.txt"),
+        ('Content-Disposition: attachment; filename=".."', "part-0.bin"),
+        ("Content-Disposition: attachment; filename*99999999999999999*=x", "x"),
+        ("Content-Disposition: attachment", "part-0.bin"),
+    ],
+)
+def test_names_of_attachments_are_safe(fields: str, name: str) -> None:
+    assert shown(f"Content-Type: application/octet-stream\n{fields}\n\nx").attachments[0].filename == name
+
+
+@pytest.mark.acceptance(30)
+def test_a_long_name_keeps_its_ending() -> None:
+    name = shown(f"Content-Type: image/png; name={'x' * 3000}.png\n\nx").attachments[0].filename
+    assert len(name) == 200
+    assert name.endswith("x.png")
+
+
+def test_a_part_without_a_name_is_named_by_its_type() -> None:
+    assert shown("Content-Type: image/png\n\nx").attachments[0].filename == "part-0.png"
+
+
+# --- HTML ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("<p>one<p>two", "one\n\ntwo"),
+        ("<div><div>one</div><div>two<br>three</div></div>", "one\ntwo\nthree"),
+        ("a<script>b</script>c<style>d</style><!-- e --><?xml:x f ?>g", "acg"),
+        ("<a href='https://example.org/'>link</a>", "link"),
+        ("mine<blockquote>theirs<blockquote>older</blockquote></blockquote>mine", "mine\n> theirs\n> > older\nmine"),
+        ("<blockquote style='margin:0 0 0 40px;border:none'>indented</blockquote>", "indented"),
+        ("<table><tr><td>pump</td><td>12 bar</td></tr><tr><td>valve</td></tr></table>", "pump 12 bar\nvalve"),
+        ("a &amp; b &lt;c&gt; \u00fc", "a & b <c> ü"),
+        ("<?xml version='1.0' encoding='latin-1'?><p>\u00fc</p>", "ü"),
+        ("a\ue0f0b", "ab"),
+        ("", ""),
+        ("<", "<"),
+    ],
+)
+def test_html_becomes_text(source: str, seen: str) -> None:
+    assert html_text.to_text(source) == seen
+
+
+def test_html_that_is_nested_too_deep_for_the_renderer_still_shows_its_words() -> None:
+    source = "<style>p {}</style>" + "<div>" * 50_000 + "words &amp; more" + "<script>no()</script>"
+    assert html_text.to_text(source).split() == ["words", "&", "more"]
+
+
+def test_html_over_the_limit_is_cut_before_it_is_parsed() -> None:
+    assert html_text.to_text("<p>x</p>" + " " * html_text.MOST + "<p>y</p>").split() == ["x"]
+
+
+# --- whatever comes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance(32)
+def test_mutated_messages_never_raise_and_give_text_that_can_be_stored() -> None:
+    chance = random.Random(32)
+    seed = multipart(
+        "mixed",
+        multipart("alternative", PLAIN, HTML, boundary="c"),
+        PICTURE,
+        "Content-Type: message/rfc822\n\n" + PLAIN,
+    )
+    seed = f"Subject: =?utf-8?q?x?=\nContent-Disposition: inline; filename*0*=utf-8''x\n{seed}"
+    for _ in range(1500):
+        raw = bytearray(seed.encode())
+        for _ in range(chance.randint(1, 12)):
+            place = chance.randrange(len(raw))
+            raw[place : place + chance.randint(0, 8)] = chance.choice(
+                [b"", b"\n", b"\r", b"\x00", b"\xff", b"--b\n", b";", b'"', b"=?", b"*", bytes([chance.randrange(256)])]
+            )
+        found = shown(bytes(raw))
+        (found.text + "".join(part.filename for part in found.attachments)).encode()
+        assert "\0" not in found.text

@@ -1,0 +1,511 @@
+"""The pages: who may see which, what a form needs to be taken, and what mail of any kind becomes in a page."""
+
+import mailbox
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
+
+import pytest
+from starlette.routing import Route
+
+from tests import seed
+from tests.web_site import ADMIN, BASE_URL, Browser, WebSite
+from tidings.communities import directory
+from tidings.database.engine import Database
+from tidings.mailer.spool import Accepted
+from tidings.web import markup
+from tidings.web.sign_in import own_path
+
+MEMBER, OTHER, STRANGER = "olu@example.org", "other@example.org", "stranger@example.org"
+
+
+class House:
+    """A site with two communities, a thread with a file, and one member of each."""
+
+    def __init__(self, database: Database) -> None:
+        with database.write() as connection:
+            self.pump = seed.community(connection, "pump", description="All about pumps")
+            self.valve = seed.community(connection, "valve")
+            self.membership = seed.member(connection, self.pump, MEMBER)
+            seed.member(connection, self.valve, OTHER, delivery="weekly")
+            raw = (
+                b"Message-ID: <root@example.org>\r\nMIME-Version: 1.0\r\n"
+                b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
+                b"--x\r\nContent-Type: text/plain\r\n\r\nThe seal leaks.\r\n--x\r\nContent-Type: image/svg+xml\r\n"
+                b"Content-Transfer-Encoding: base64\r\n\r\nPHN2Zy8+\r\n--x--\r\n"
+            )
+            files = ((2, "../../plan\u202egpj.svg", "image/svg+xml", 6), (7, "gone.txt", "text/plain", 9))
+            self.root = seed.post(connection, self.pump, message_id="root@example.org", raw=raw, attachments=files)
+            text = "Use the blue one: https://example.org/a?b=1&c=2.\n> The seal leaks.\n> Again.\n-- \nOlu\n"
+            folds = ((49, 76, "quote"), (76, 84, "signature"))
+            self.reply = seed.post(
+                connection,
+                self.pump,
+                message_id="re/ply@example.org",
+                parent=self.root,
+                subject="Re: A seal that leaks",
+                author=("Olu Ade", MEMBER),
+                text=text,
+                folds=folds,
+            )
+        self.site = WebSite(database)
+
+
+@pytest.fixture
+def house(sqlite_database: Database) -> House:
+    return House(sqlite_database)
+
+
+def _form_token(client: Browser) -> str:
+    found = re.search(r'name="form_token" value="([^"]+)"', client.get("/me/").text)
+    assert found
+    return found[1]
+
+
+# --- who may see what -------------------------------------------------------------------------------------------------
+
+# For every route: an address that exists, and which of these get it: nobody, a member of another community, a member,
+# an admin.
+_EVERYBODY, _SIGNED_IN, _MEMBERS, _ADMINS = "1111", "0111", "0011", "0001"
+_ROUTES = {
+    ("GET", "/static/style.css"): ("/static/style.css", _EVERYBODY),
+    ("GET", "/static/icon.svg"): ("/static/icon.svg", _EVERYBODY),
+    ("GET", "/healthz"): ("/healthz", _EVERYBODY),
+    ("GET", "/"): ("/", _EVERYBODY),
+    ("GET", "/sign-in"): ("/sign-in", _EVERYBODY),
+    ("GET", "/sign-in/{token}"): ("/sign-in/anything", _EVERYBODY),
+    ("GET", "/u/{token}"): ("/u/TOKEN", _EVERYBODY),
+    ("GET", "/me/"): ("/me/", _SIGNED_IN),
+    ("GET", "/admin/"): ("/admin/", _ADMINS),
+    ("GET", "/c/{name}/"): ("/c/pump/", _MEMBERS),
+    ("GET", "/c/{name}/search"): ("/c/pump/search?q=seal", _MEMBERS),
+    ("GET", "/c/{name}/atom.xml"): ("/c/pump/atom.xml", _MEMBERS),
+    ("GET", "/c/{name}/mbox"): ("/c/pump/mbox", _MEMBERS),
+    ("GET", "/c/{name}/m/{message_id:path}/"): ("/c/pump/m/root@example.org/", _MEMBERS),
+    ("GET", "/c/{name}/m/{message_id:path}/raw"): ("/c/pump/m/root@example.org/raw", _MEMBERS),
+    ("GET", "/c/{name}/m/{message_id:path}/attachment/{position:int}"): (
+        "/c/pump/m/root@example.org/attachment/2",
+        _MEMBERS,
+    ),
+}
+_POSTS = {"/sign-in", "/sign-in/{token}", "/sign-out", "/u/{token}", "/admin/spool/{key}/{action}"}
+
+
+@pytest.mark.acceptance(107)
+def test_every_route_is_open_to_those_named_and_to_others_as_if_it_were_not_there(database: Database) -> None:
+    house = House(database)
+    routes = [route for route in house.site.app.routes if isinstance(route, Route)]
+    gets = {("GET", route.path) for route in routes if "GET" in (route.methods or ())}
+    assert gets == set(_ROUTES)
+    assert {route.path for route in routes if "POST" in (route.methods or ())} == _POSTS
+    assert len(routes) == len(house.site.app.routes)
+    clients = [house.site.client(email) for email in (None, OTHER, MEMBER, ADMIN)]
+    leave = house.site.tokens.leave(house.membership)
+    for (_, path), (address, allowed) in _ROUTES.items():
+        answers = [client.get(address.replace("TOKEN", leave)).status_code for client in clients]
+        assert answers == [200 if cell == "1" else 404 for cell in allowed], path
+
+
+@pytest.mark.acceptance(108)
+def test_a_hidden_community_looks_like_one_that_is_not_there(house: House) -> None:
+    for email in (None, OTHER):
+        client = house.site.client(email)
+        for path in ("/", "/m/root@example.org/", "/search?q=seal", "/mbox"):
+            hidden, missing = client.get(f"/c/pump{path}"), client.get(f"/c/nosuch{path}")
+            assert (hidden.status_code, missing.status_code) == (404, 404)
+            assert hidden.text.replace("pump", "nosuch") == missing.text
+    assert "pump" not in house.site.client(OTHER).get("/").text.lower()
+
+
+def test_a_post_is_not_shown_under_another_community(house: House) -> None:
+    assert house.site.client(ADMIN).get("/c/valve/m/root@example.org/").status_code == 404
+
+
+def test_who_has_left_sees_no_more(house: House) -> None:
+    client = house.site.client(MEMBER)
+    assert client.get("/c/pump/").status_code == 200
+    client.post(f"/u/{house.site.tokens.leave(house.membership)}")
+    assert client.get("/c/pump/").status_code == 404
+
+
+def test_a_404_offers_sign_in_to_strangers_and_comes_back(house: House) -> None:
+    page = house.site.client().get("/c/pump/search?q=a%20b").text
+    link = re.search(r'href="(/sign-in\?next=[^"]+)"', page)
+    assert link and parse_qs(urlsplit(link[1]).query)["next"] == ["/c/pump/search?q=a%20b"]
+    assert "/sign-in?" not in house.site.client(OTHER).get("/c/pump/").text
+
+
+# --- headers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance(111)
+@pytest.mark.parametrize("path", ["/", "/c/pump/", "/nosuch", "/static/style.css", "/healthz", "/c/pump/mbox", "/u/zz"])
+def test_every_reply_forbids_scripts_sniffing_and_frames(house: House, path: str) -> None:
+    headers = house.site.client(MEMBER).get(path).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "script" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+def test_a_bug_shows_no_text_of_the_exception(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object, **_values: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(directory, "communities_of", broken)
+    answer = house.site.client(MEMBER).get("/")
+    assert (answer.status_code, "secret" in answer.text) == (500, False)
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+# --- signing in -------------------------------------------------------------------------------------------------------
+
+
+def _link(house: House, email: str, going_to: str = "/c/pump/") -> str:
+    house.site.client().post("/sign-in", data={"email": email, "next": going_to})
+    found = re.search(r"http://\S+", house.site.notices[-1].text)
+    assert found
+    return found[0].removeprefix(BASE_URL)
+
+
+@pytest.mark.acceptance(116)
+def test_a_mailed_link_signs_in_once_by_its_button_and_not_by_opening_it(house: House) -> None:
+    link = _link(house, MEMBER.upper())
+    client = house.site.client()
+    for _ in range(3):  # a scanner opens it
+        page = client.get(link)
+        assert page.status_code == 200
+        assert page.headers["referrer-policy"] == "strict-origin"
+        assert client.cookies == {}
+    button = urlsplit(link).path
+    answer = client.post(button, data={"next": "/c/pump/"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/c/pump/")
+    assert "HttpOnly" in answer.headers["set-cookie"] and "SameSite=lax" in answer.headers["set-cookie"]
+    assert "Secure" not in answer.headers["set-cookie"]
+    assert client.get("/c/pump/").status_code == 200
+    assert house.site.client().post(button).status_code == 400
+
+
+def test_the_cookie_is_for_https_only_where_the_site_is(sqlite_database: Database) -> None:
+    site = WebSite(sqlite_database, base_url="https://tidings.example.org")
+    client = site.client()
+    client.post("/sign-in", data={"email": ADMIN})
+    token = re.search(r"/sign-in/(\w+)", site.notices[0].text)
+    assert token
+    assert "Secure" in client.post(f"/sign-in/{token[1]}").headers["set-cookie"]
+
+
+@pytest.mark.acceptance(57)
+def test_a_known_and_an_unknown_address_get_the_same_answer(house: House) -> None:
+    client = house.site.client()
+    known = client.post("/sign-in", data={"email": MEMBER})
+    assert [notice.recipient for notice in house.site.notices] == [MEMBER]
+    unknown = client.post("/sign-in", data={"email": STRANGER})
+    assert (known.status_code, known.text) == (unknown.status_code, unknown.text)
+    assert len(house.site.notices) == 1
+    for email in ("", "\0", "x" * 5000, "a\r\nBcc: b@example.org"):
+        assert client.post("/sign-in", data={"email": email}).text == known.text
+    assert len(house.site.notices) == 1
+
+
+def test_whoever_asks_on_does_not_fill_a_mailbox(house: House) -> None:
+    for _ in range(20):
+        house.site.client().post("/sign-in", data={"email": MEMBER})
+    assert len(house.site.notices) == 5
+
+
+@pytest.mark.acceptance(113)
+@pytest.mark.parametrize(
+    "hostile",
+    ["//evil.example.org", "https://evil.example.org", "javascript:alert(1)", "data:x", "/\\evil", "/a\\b", "x"],
+)
+def test_next_leads_only_to_pages_of_this_site(house: House, hostile: str) -> None:
+    assert own_path(hostile) == "/"
+    link = _link(house, MEMBER, hostile)
+    assert "evil" not in link
+    answer = house.site.client().post(urlsplit(link).path, data={"next": hostile})
+    assert answer.headers["location"] == "/"
+
+
+@pytest.mark.acceptance(113)
+def test_links_in_mail_do_not_trust_the_host_header(house: House) -> None:
+    house.site.client().post("/sign-in", data={"email": MEMBER}, headers={"Host": "evil.example.org"})
+    assert "evil" not in house.site.notices[0].text
+
+
+@pytest.mark.acceptance(116)
+def test_signing_out_ends_the_session(house: House) -> None:
+    client = house.site.client(MEMBER)
+    cookies = dict(client.cookies)
+    assert client.post("/sign-out", data={"form_token": _form_token(client)}).status_code == 303
+    again = Browser(house.site.app, BASE_URL, cookies)
+    assert again.get("/me/").status_code == 404
+
+
+# --- forms ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance(109)
+def test_a_form_needs_the_token_of_its_own_session_and_no_foreign_origin(house: House) -> None:
+    key = house.site.spool.append([_accepted()], state="held", reason="From a stranger")[0]
+    admin = house.site.client(ADMIN)
+    token, foreign = _form_token(admin), _form_token(house.site.client(ADMIN))
+    path = f"/admin/spool/{key}/release"
+    evil, own = {"Origin": "https://evil.example.org"}, {"Origin": BASE_URL}
+    assert admin.post(path).status_code == 403
+    assert admin.post(path, data={"form_token": foreign}).status_code == 403
+    assert admin.post(path, data={"form_token": "é"}).status_code == 403
+    assert admin.post(f"{path}?form_token={token}").status_code == 403
+    assert admin.post(path, data={"form_token": token}, headers=evil).status_code == 403
+    assert admin.post(path, data={"form_token": token}, headers={"Origin": "null"}).status_code == 403
+    assert house.site.client(MEMBER).post(path, data={"form_token": token}).status_code == 404
+    assert house.site.client().post(path, data={"form_token": token}).status_code == 404
+    assert house.site.spool.counts()["held"] == 1
+    assert admin.post(path, data={"form_token": token}, headers=own).status_code == 303
+    assert house.site.spool.counts()["waiting"] == 1
+
+
+@pytest.mark.acceptance(109)
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-in/anything"])
+def test_sign_in_forms_of_other_sites_are_refused(house: House, path: str) -> None:
+    answer = house.site.client().post(path, data={"email": MEMBER}, headers={"Origin": "https://evil.example.org"})
+    assert answer.status_code == 403
+    assert house.site.notices == []
+
+
+@pytest.mark.acceptance(56)
+def test_no_get_and_no_head_changes_anything(house: House) -> None:
+    house.site.spool.append([_accepted()], state="held", reason="From a stranger")
+    leave = house.site.tokens.leave(house.membership)
+    client = house.site.client(ADMIN)
+    with house.site.database.read() as connection:
+        before = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+        for address, _ in _ROUTES.values():
+            client.get(address.replace("TOKEN", leave))
+            client.head(address.replace("TOKEN", leave))
+        connection.rollback()
+        assert connection.exec_driver_sql("PRAGMA data_version").scalar_one() == before
+
+
+def test_a_form_of_no_sensible_size_is_refused(house: House) -> None:
+    assert house.site.client().post("/sign-in", data={"email": "x" * 100_000}).status_code == 413
+
+
+# --- leaving ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance(56)
+def test_one_click_leaves_once_without_cookie_or_redirect(house: House) -> None:
+    path = f"/u/{house.site.tokens.leave(house.membership)}"
+    client = house.site.client()
+    page = client.get(path)
+    assert "Leave" in page.text and MEMBER not in page.text
+    for _ in range(2):
+        answer = client.post(
+            path, data={"List-Unsubscribe": "One-Click"}, headers={"Origin": "https://mail.example.org"}
+        )
+        assert answer.status_code == 200
+        with house.site.database.read() as connection:
+            assert directory.member(connection, house.membership) is None
+    assert "You have left" in client.get(path).text
+
+
+@pytest.mark.parametrize("token", ["x", "aaaaaaaaaaaaaaaaaaaaaaaa", "é", "%00"])
+def test_a_leave_link_that_is_not_ours_is_not_there(house: House, token: str) -> None:
+    assert house.site.client().get(f"/u/{token}").status_code == 404
+    assert house.site.client().post(f"/u/{token}").status_code == 404
+
+
+# --- the archive ------------------------------------------------------------------------------------------------------
+
+
+def test_a_post_is_shown_in_its_thread_with_folds_links_and_a_reply_by_mail(house: House) -> None:
+    page = house.site.client(MEMBER).get("/c/pump/m/re%2Fply@example.org/").text
+    assert '<a href="https://example.org/a?b=1&amp;c=2" rel=' in page
+    assert "<summary>Quoted text, 2 lines</summary>" in page
+    assert "<summary>Signature, 2 lines</summary>" in page
+    assert 'id="p2" class="post asked"' in page and 'href="#p1">What it answers' in page
+    mailto = re.findall(r'href="mailto:([^"]+)"', page)[1]
+    address, _, fields = mailto.replace("&amp;", "&").partition("?")
+    assert address == "pump@lists.example.org"
+    assert parse_qs(fields) == {"In-Reply-To": ["<re/ply@example.org>"], "Subject": ["Re: A seal that leaks"]}
+    assert "plan gpj.svg" in page and "../" not in page
+
+
+def test_raw_is_the_message_as_it_came_and_never_a_page(house: House) -> None:
+    answer = house.site.client(MEMBER).get("/c/pump/m/root@example.org/raw")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.content.startswith(b"Message-ID: <root@example.org>\r\n")
+    assert house.site.client(MEMBER).get("/c/pump/m/re%2Fply@example.org/raw").status_code == 200
+
+
+@pytest.mark.acceptance(112)
+def test_an_attachment_is_saved_and_never_opened_on_our_origin(house: House) -> None:
+    client = house.site.client(MEMBER)
+    answer = client.get("/c/pump/m/root@example.org/attachment/2")
+    assert answer.content == b"<svg/>"
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''plan%20gpj.svg"
+    assert "sandbox" in answer.headers["content-security-policy"]
+    # Not listed; listed, but not in the message.
+    assert client.get("/c/pump/m/root@example.org/attachment/1").status_code == 404
+    assert client.get("/c/pump/m/root@example.org/attachment/7").status_code == 404
+    assert client.get(f"/c/pump/m/root@example.org/attachment/{'9' * 30}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/cron.d/x", "x"),
+        ("C:\\a", "a"),
+        ("", "file"),
+        ("..", "file"),
+        ("a\0b\r\nc", "a b c"),
+        ("x" * 5000 + ".pdf", "x" * 130 + ".pdf"),
+        ("." + "x" * 5000, "x" * 150),
+        ("invoice\u202efdp.exe", "invoice fdp.exe"),
+    ],
+)
+def test_no_file_name_of_mail_reaches_a_path(name: str, shown: str) -> None:
+    assert markup.file_name(name) == shown
+
+
+def test_threads_are_listed_page_by_page(house: House) -> None:
+    with house.site.database.write() as connection:
+        for number in range(60):
+            seed.post(connection, house.pump, subject=f"Topic {number:02}")
+    client = house.site.client(MEMBER)
+    first = client.get("/c/pump/").text
+    older = re.search(r'href="(/c/pump/\?before=[^"]+)"', first)
+    assert older
+    topics = re.findall(r"Topic \d\d|A seal that leaks", first + client.get(older[1]).text)
+    assert topics == [f"Topic {number:02}" for number in range(59, -1, -1)] + ["A seal that leaks"]
+    for nonsense in ("", "x", "-", "1-", "-1", "9" * 40 + "-1", "1-" + "9" * 40, "1-²"):
+        assert "Topic 59" in client.get("/c/pump/", params={"before": nonsense}).text
+
+
+def test_search_finds_and_pages(house: House) -> None:
+    client = house.site.client(MEMBER)
+    page = client.get("/c/pump/search", params={"q": "from:olu blue"}).text
+    assert "/c/pump/m/re%2Fply@example.org/#p2" in page and "Use the blue one" in page
+    assert "Nothing was found" in client.get("/c/pump/search?q=nothinglikethis").text
+    assert "Nothing was found" not in client.get("/c/pump/search").text
+    with house.site.database.write() as connection:
+        for number in range(31):
+            seed.post(connection, house.pump, subject=f"Gasket {number}")
+    older = re.search(r'href="(search\?q=gasket&amp;page=2)"', client.get("/c/pump/search?q=gasket").text)
+    assert older
+    assert "Gasket 0<" in client.get("/c/pump/" + older[1].replace("&amp;", "&")).text
+    assert client.get("/c/pump/search?q=gasket&page=999999").status_code == 200
+
+
+@pytest.mark.acceptance(115)
+@pytest.mark.parametrize("query", ['"', "NEAR(", "col:x", "x" * 10_000, "%00", "<script>", "seal " * 1000])
+def test_any_search_is_answered(house: House, query: str) -> None:
+    answer = house.site.client(MEMBER).get("/c/pump/search", params={"q": unquote(query)})
+    assert answer.status_code == 200
+
+
+def test_the_feed_is_atom_with_the_newest_posts(house: House) -> None:
+    with house.site.database.write() as connection:
+        seed.post(connection, house.pump, subject="Bad \x00\x0b\ufffe ]]> & <b>", text="\x01 & <i>\n")
+    atom = {"a": "http://www.w3.org/2005/Atom"}
+    feed = ElementTree.fromstring(house.site.client(MEMBER).get("/c/pump/atom.xml").content)
+    titles = [entry.findtext("a:title", namespaces=atom) for entry in feed.findall("a:entry", atom)]
+    assert titles[1:] == ["Re: A seal that leaks", "A seal that leaks"]
+    assert titles[0] is not None and titles[0].endswith("]]> & <b>")
+    assert feed.findtext("a:updated", namespaces=atom)
+    assert house.site.client(OTHER).get("/c/valve/atom.xml").status_code == 200  # without a post too
+
+
+def test_the_mailbox_holds_every_message(house: House, tmp_path: Path) -> None:
+    with house.site.database.write() as connection:
+        for _ in range(60):
+            seed.post(connection, house.pump, text="From here on\n")
+    answer = house.site.client(MEMBER).get("/c/pump/mbox")
+    assert answer.headers["content-disposition"] == 'attachment; filename="pump.mbox"'
+    path = tmp_path / "pump.mbox"
+    path.write_bytes(answer.content)
+    box = mailbox.mbox(path)
+    assert len(box) == 62
+    assert box[0]["Message-ID"] == "<root@example.org>"
+    box.close()
+
+
+def test_my_page_shows_my_memberships_and_how_i_get_mail(house: House) -> None:
+    page = house.site.client(OTHER).get("/me/").text
+    assert "Valve people" in page and "a weekly digest" in page and "Pump people" not in page
+
+
+# --- the admin's page -------------------------------------------------------------------------------------------------
+
+
+def _accepted(recipient: str = "pump@lists.example.org") -> Accepted:
+    return Accepted(
+        mail_from=STRANGER, recipient=recipient, peer="127.0.0.1", via="smtp", received_at=seed.START, raw=b"x"
+    )
+
+
+def test_the_admin_sees_what_waits_and_decides(house: House) -> None:
+    held, shunted, other = house.site.spool.append([_accepted(), _accepted("<b>@lists.example.org"), _accepted()])
+    house.site.spool.hold(held, "From a stranger", subject="<script>alert(1)</script>")
+    house.site.spool.shunt(shunted, "Traceback: <script>")
+    client = house.site.client(ADMIN)
+    page = client.get("/admin/").text
+    assert "From a stranger" in page and "Traceback: &lt;script&gt;" in page and "<script" not in page
+    token = {"form_token": _form_token(client)}
+    assert client.post(f"/admin/spool/{shunted}/retry", data=token).status_code == 303
+    assert client.post(f"/admin/spool/{held}/discard", data=token).status_code == 303
+    assert house.site.spool.counts() == {"waiting": 2, "held": 0, "shunted": 0}
+    assert client.post(f"/admin/spool/{held}/discard", data=token).status_code == 404
+    assert client.post(f"/admin/spool/{other}/explode", data=token).status_code == 404
+
+
+# --- text of mail -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        ("see https://example.org/a, then", ["https://example.org/a"]),
+        ("(https://example.org/a_(b))", ["https://example.org/a_(b)"]),
+        ("<http://example.org/?q=a&b=c>", ["http://example.org/?q=a&b=c"]),
+        ('http://x"onmouseover=alert(1)', ["http://x"]),
+        ("javascript:alert(1) ftp://x data:x", []),
+        ("[1]: https://example.org/x].", ["https://example.org/x"]),
+        ("http://example.org/\u202egpj.exe", ["http://example.org/"]),
+    ],
+)
+def test_web_addresses_become_links(text: str, links: list[str]) -> None:
+    shown = str(markup.linked(text))
+    assert [link.replace("&amp;", "&") for link in re.findall(r'href="([^"]*)"', shown)] == links
+    assert not re.search(r"<(?!/?a[ >])", shown)
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    """The shortest of three runs."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        act()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+@pytest.mark.acceptance(26)
+@pytest.mark.parametrize(
+    "piece", ["http://", "https://" + ")" * 50, "a" * 7 + "\t", "<" * 8, "   x", "(http://[[x)])]", "\u202e"]
+)
+def test_markup_takes_twice_as_long_for_twice_the_text(piece: str) -> None:
+    def work(times: int) -> None:
+        text = piece * times
+        markup.linked(text)
+        markup.line(text)
+        markup.block(text)
+        markup._GAP.search(text)
+
+    assert _seconds(lambda: work(20_000)) < 2.5 * _seconds(lambda: work(10_000)) + 0.005

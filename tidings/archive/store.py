@@ -1,0 +1,210 @@
+"""Stores posts: raw bytes once per content, the row that is shown, attachments and the text index.
+
+The only writer of `post`, `blob` and `attachment`. It decides neither what is posted nor where in a thread it stands.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tidings.archive.text_index import IndexRow, index_rows, unindex
+from tidings.database.tables import attachment as attachment_table
+from tidings.database.tables import blob as blob_table
+from tidings.database.tables import community as community_table
+from tidings.database.tables import post as post_table
+
+_LEVEL = 1  # of zlib: on mail, a higher one costs three times the time and saves a tenth of the space
+_FUTURE = timedelta(days=1)  # how far ahead a Date field may be and still be believed
+_encode = msgspec.json.Encoder().encode
+
+
+class Incoming(Protocol):
+    """What the archive needs to know of a message; ids are bare, `message_id` empty where there is none."""
+
+    @property
+    def message_id(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def author_name(self) -> str: ...
+    @property
+    def author_email(self) -> str: ...
+    @property
+    def recipients(self) -> str: ...
+    @property
+    def date(self) -> datetime | None: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def folds(self) -> list[tuple[int, int, str]]: ...
+    @property
+    def attachments(self) -> list[tuple[int, str, str, int]]: ...
+    @property
+    def content_hash(self) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A post that is there already with the same id and content."""
+
+    post_id: int
+    message_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A new post. `sent_id` is the id that it came with, where that could not be kept."""
+
+    post_id: int
+    number: int
+    message_id: str
+    sent_id: str | None
+    date: datetime
+
+
+_BY_ID = select(post_table.c.id, post_table.c.content_hash).where(
+    post_table.c.community_id == bindparam("community"), post_table.c.message_id == bindparam("wanted")
+)
+_NUMBER = (
+    update(community_table)
+    .where(community_table.c.id == bindparam("community"))
+    .values(last_number=community_table.c.last_number + 1)
+    .returning(community_table.c.last_number)
+)
+_BLOB = {
+    "sqlite": sqlite.insert(blob_table).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(blob_table).on_conflict_do_nothing(),
+}
+_POST = insert(post_table).returning(post_table.c.id)
+_ATTACHMENT = insert(attachment_table)
+_THREAD = update(post_table).where(post_table.c.id == bindparam("post")).values(thread_id=bindparam("thread"))
+
+
+def own_id(content_hash: bytes, domain: str) -> str:
+    """The id that a message gets from us, always the same: its own is missing, illegal or another message's."""
+    return f"{content_hash.hex()[:32]}@{domain}"
+
+
+def known(connection: Connection, community_id: int, message: Incoming, domain: str) -> Known | str:
+    """The post that this message is already, or the id under which it is to be stored.
+
+    The same id with other content is another message: whoever sees an id could otherwise suppress the real post.
+    """
+    own = own_id(message.content_hash, domain)
+    for message_id in filter(None, (message.message_id, own)):
+        row = connection.execute(_BY_ID, {"community": community_id, "wanted": message_id}).first()
+        if row is None:
+            return message_id
+        if bytes(row.content_hash) == message.content_hash:
+            return Known(post_id=row.id, message_id=message_id)
+    # 128 bits of the content's own hash: the row can only be this content.
+    raise AssertionError("unreachable: an id made from the content names other content")
+
+
+def add(
+    connection: Connection,
+    community_id: int,
+    message: Incoming,
+    raw: bytes,
+    *,
+    message_id: str,
+    received_at: datetime,
+    via: str,
+    from_line: bytes | None = None,
+    answers: str | None = None,
+) -> Stored:
+    """Store a message under `message_id` (from `known`) with the next archive number; `settle` gives its thread."""
+    number = connection.execute(_NUMBER, {"community": community_id}).scalar_one()
+    blob_hash = hashlib.sha256(raw).digest()
+    blob = {"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)}
+    connection.execute(_BLOB[connection.dialect.name], blob)
+    believed = message.date is not None and message.date <= received_at + _FUTURE and message.date.year >= 1970
+    date = message.date if believed and message.date is not None else received_at
+    sent_id = message.message_id if message.message_id != message_id else None
+    row = {
+        "community_id": community_id,
+        "number": number,
+        "message_id": message_id,
+        "sent_id": sent_id,
+        "answers": answers,
+        "content_hash": message.content_hash,
+        "blob_hash": blob_hash,
+        "thread_id": 0,
+        "subject": message.subject,
+        "author_name": message.author_name,
+        "author_email": message.author_email,
+        "recipients": message.recipients,
+        "date": date,
+        "received_at": received_at,
+        "text": message.text,
+        "folds": _encode(message.folds).decode(),
+        "via": via,
+        "from_line": from_line,
+        "attachments": len(message.attachments),
+    }
+    post_id = connection.execute(_POST, row).scalar_one()
+    _add_attachments(connection, post_id, message)
+    _index(connection, post_id, message)
+    return Stored(post_id=post_id, number=number, message_id=message_id, sent_id=sent_id, date=date)
+
+
+def settle(connection: Connection, community_id: int, post_id: int, thread_id: int, merged: Collection[int]) -> None:
+    """Note the thread of a new post, and that other threads became one with it."""
+    connection.execute(_THREAD, {"post": post_id, "thread": thread_id})
+    if merged:
+        connection.execute(
+            update(post_table)
+            .where(post_table.c.community_id == community_id, post_table.c.thread_id.in_(list(merged)))
+            .values(thread_id=thread_id)
+        )
+
+
+def set_threads(connection: Connection, threads: Sequence[tuple[int, int]]) -> None:
+    """Note the thread of each post, as (post id, thread id): after the threads of a community were made anew."""
+    if threads:
+        connection.execute(_THREAD, [{"post": post_id, "thread": thread_id} for post_id, thread_id in threads])
+
+
+def refresh(connection: Connection, post_id: int, message: Incoming) -> None:
+    """Make all that is derived from a post's raw bytes anew; number, ids, dates and thread stay."""
+    connection.execute(
+        update(post_table)
+        .where(post_table.c.id == post_id)
+        .values(
+            subject=message.subject,
+            author_name=message.author_name,
+            author_email=message.author_email,
+            recipients=message.recipients,
+            text=message.text,
+            folds=_encode(message.folds).decode(),
+            attachments=len(message.attachments),
+        )
+    )
+    connection.execute(delete(attachment_table).where(attachment_table.c.post_id == post_id))
+    _add_attachments(connection, post_id, message)
+    unindex(connection, post_id)
+    _index(connection, post_id, message)
+
+
+def _add_attachments(connection: Connection, post_id: int, message: Incoming) -> None:
+    rows = [
+        {"post_id": post_id, "position": position, "filename": filename, "content_type": content_type, "size": size}
+        for position, filename, content_type, size in message.attachments
+    ]
+    if rows:
+        connection.execute(_ATTACHMENT, rows)
+
+
+def _index(connection: Connection, post_id: int, message: Incoming) -> None:
+    author = f"{message.author_name} {message.author_email}"
+    row = IndexRow(
+        post_id=post_id, subject=message.subject, author=author, recipients=message.recipients, text=message.text
+    )
+    index_rows(connection, [row])

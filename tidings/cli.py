@@ -1,0 +1,923 @@
+"""The command line: one function per command, which reads its arguments, calls the parts and prints.
+
+It is long because there are many commands; none of them does more than that. The heavy parts are imported when a
+command needs them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tidings import settings as settings_module
+from tidings.errors import NotFoundError, TidingsError, UsageError
+
+if TYPE_CHECKING:
+    from tidings.app import Site
+    from tidings.clock import Clock
+    from tidings.communities.directory import Community
+
+app = typer.Typer(
+    name="tidings",
+    help="E-mail lists and digests for communities of practice that work in shifts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+_GROUPS = {
+    "community": "Communities of this site.",
+    "member": "Who is in a community, and how each is told.",
+    "rota": "Shift times and repeating patterns.",
+    "crew": "Who walks which pattern, from when.",
+    "digest": "Editions: preview, send now, list.",
+    "hold": "Mail that waits for a person's decision.",
+    "shunt": "Mail that Tidings failed on.",
+    "config": "The settings.",
+}
+_groups = {
+    name: typer.Typer(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
+    for name, text in _GROUPS.items()
+}
+for _group in _groups.values():
+    app.add_typer(_group)
+
+
+@dataclass
+class _Chosen:
+    """What the options before the command say."""
+
+    config: Path = Path("tidings.toml")
+
+
+_chosen = _Chosen()
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON (lines where there are many).")]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="What now is: ISO 8601, such as 2026-10-14T06:30.")
+]
+Key = Annotated[str, typer.Argument(help="The key, or its beginning, as `list` shows it.")]
+
+
+@app.callback()
+def options(
+    config: Annotated[Path, typer.Option("-c", "--config", envvar="TIDINGS_CONFIG", help="The settings.")] = Path(
+        "tidings.toml"
+    ),
+) -> None:
+    """E-mail lists and digests for communities of practice that work in shifts."""
+    _chosen.config = config
+
+
+def main() -> None:
+    """The program. Exit status: 0 done, 1 failed or refused, 2 wrong use."""
+    logging.basicConfig(level=os.environ.get("TIDINGS_LOG", "WARNING"), format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except UsageError as error:
+        print(f"tidings: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except TidingsError as error:
+        print(f"tidings: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of a long listing has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# --- what commands have in common -----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _open(at: str | None = None) -> Iterator[Site]:
+    """The site of the settings, with its clock set to `at` where that is given."""
+    from tidings.app import open_site
+    from tidings.clock import FixedClock, parse_moment
+
+    chosen = settings_module.load(_chosen.config)
+    clock: Clock | None = FixedClock(parse_moment(at, chosen.site.zone)) if at else None
+    site = open_site(chosen, clock)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: moments as ISO 8601, bytes left out."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items() if not isinstance(inner, bytes)}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(_plain(value), ensure_ascii=False))
+
+
+def _print_lines(values: Iterable[Any]) -> None:
+    for value in values:
+        _print_json(value)
+
+
+def _print_table(rows: Iterable[Any], columns: Sequence[str], empty: str) -> None:
+    """Rows (objects or mappings) as a table with these of their fields; `empty` where there are none."""
+    plain = [_plain(row) for row in rows]
+    if not plain:
+        typer.echo(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "))
+    for row in plain:
+        table.add_row(*(escape("" if row[column] is None else str(row[column])) for column in columns))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _print_object(value: Any, as_json: bool) -> None:
+    if as_json:
+        _print_json(value)
+        return
+    for name, field in _plain(value).items():
+        typer.echo(f"{name.replace('_', ' ')}: {'' if field is None else field}")
+
+
+def _print_rows(rows: Iterable[Any], columns: Sequence[str], empty: str, as_json: bool) -> None:
+    if as_json:
+        _print_lines(rows)
+    else:
+        _print_table(rows, columns, empty)
+
+
+def _changes(pairs: Sequence[str]) -> dict[str, str]:
+    """KEY=VALUE arguments as a mapping. Raises UsageError."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise UsageError(f"{pair!r} is no KEY=VALUE.")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _community(site: Site, name: str) -> Community:
+    from tidings.communities import directory
+
+    with site.database.read() as connection:
+        return directory.community(connection, name)
+
+
+# --- sites ----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the demo is kept.")] = Path("demo-site"),
+    listen: Annotated[str, typer.Option(help="HOST:PORT of the pages.")] = "127.0.0.1:8080",
+) -> None:
+    """A small made-up site, served at once, with a clock to push and a box to reply as anybody."""
+    from tidings.operations.demo import settings_text
+    from tidings.serving import serve_demo
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "tidings.toml"
+    if not config.exists():
+        config.write_text(settings_text(listen), encoding="utf-8")
+    asyncio.run(serve_demo(settings_module.load(config), typer.echo))
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+    name: Annotated[str, typer.Option(help="What the site is called.")] = "Tidings",
+    domain: Annotated[str, typer.Option(help="Mail domain of the communities.")] = "lists.example.org",
+    base_url: Annotated[str, typer.Option(help="Where the pages are reached.")] = "http://127.0.0.1:8080",
+    zone: Annotated[str, typer.Option(help="IANA time zone.")] = "Europe/Berlin",
+    admin: Annotated[str, typer.Option(help="Your address.")] = "",
+) -> None:
+    """Ask five things, write the settings and the database, print the admin's sign-in link."""
+    from tidings.app import open_site
+    from tidings.clock import zone as zone_named
+    from tidings.communities import sessions
+    from tidings.communities.entries import parse_email
+
+    config = folder / "tidings.toml"
+    if config.exists():
+        raise UsageError(f"{config} is there already; edit it, or choose another folder.")
+    if not yes:
+        name = typer.prompt("What is the site called?", default=name)
+        domain = typer.prompt("The mail domain of its communities?", default=domain)
+        base_url = typer.prompt("Where are its pages reached?", default=base_url)
+        zone = typer.prompt("Its time zone?", default=zone)
+        admin = typer.prompt("Your e-mail address?", default=admin or None)
+    admins = [parse_email(admin)] if admin else []
+    zone_named(zone)
+    given = {"name": name, "domain": domain, "base_url": base_url, "zone": zone, "admins": admins}
+    text = settings_module.example(given)
+    settings_module.parse(text)
+    folder.mkdir(parents=True, exist_ok=True)
+    config.write_text(text, encoding="utf-8")
+    site = open_site(settings_module.load(config))
+    try:
+        typer.echo(f"Wrote {config}.")
+        if admins:
+            with site.database.write() as connection:
+                token = sessions.new_link(connection, admins[0], site.clock.now())
+            typer.echo(f"Sign in as admin (once, within 72 hours): {base_url.rstrip('/')}/sign-in/{token}")
+    finally:
+        site.close()
+    typer.echo(f"Next: tidings -c {config} community add pump --name 'Pump team', then tidings -c {config} serve")
+
+
+@app.command()
+def serve(
+    only: Annotated[str, typer.Option(help="Parts to run: smtp, web, worker, scheduler; all by default.")] = "",
+) -> None:
+    """Run the site; prints `ready` when all parts answer, and ends within 10 s of SIGTERM."""
+    from tidings.serving import PARTS, Server
+    from tidings.serving import serve as serve_parts
+
+    parts = [part.strip() for part in only.split(",")] if only else list(PARTS)
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise UsageError(f"There is no part {unknown[0]!r}; there are {', '.join(PARTS)}.")
+    with _open() as site:
+
+        async def run() -> None:
+            def ready(ports: object) -> None:
+                typer.echo(f"ready {json.dumps(_plain(ports))}")
+
+            await serve_parts(Server(site, site.web(), parts), ready)
+
+        try:
+            asyncio.run(run())
+        except OSError as error:
+            raise TidingsError(f"Cannot listen: {error}. Is another Tidings running?") from error
+
+
+# --- communities and members ----------------------------------------------------------------------------
+
+
+@_groups["community"].command("add")
+def community_add(
+    address: Annotated[str, typer.Argument(help="Its address, or the part before the @.")],
+    name: Annotated[str, typer.Option("--name", help="What it is called.")],
+    description: str = "",
+    zone: Annotated[str, typer.Option(help="IANA time zone; the site's by default.")] = "",
+    posting: Annotated[str, typer.Option(help="Who may post: members or open.")] = "members",
+    as_json: Json = False,
+) -> None:
+    """Make a community."""
+    from tidings.communities import joining
+
+    with _open() as site:
+        local, _, domain = address.partition("@")
+        if domain and domain.lower() != site.settings.site.domain:
+            raise UsageError(f"The communities of this site are at {site.settings.site.domain}, not {domain}.")
+        with site.database.write() as connection:
+            made = joining.add_community(
+                connection,
+                name=local.lower(),
+                title=name,
+                description=description,
+                zone=zone or site.settings.site.zone,
+                posting=posting,
+                now=site.clock.now(),
+            )
+        _print_object(made, as_json)
+
+
+@_groups["community"].command("list")
+def community_list(as_json: Json = False) -> None:
+    """All communities."""
+    from tidings.communities import directory
+
+    with _open() as site, site.database.read() as connection:
+        rows = directory.communities(connection)
+        _print_rows(rows, ("name", "title", "posting", "last_number", "archived"), "There is none yet.", as_json)
+
+
+@_groups["community"].command("show")
+def community_show(name: str, as_json: Json = False) -> None:
+    """One community."""
+    from tidings.communities import directory
+
+    with _open() as site, site.database.read() as connection:
+        found = directory.community(connection, name)
+        members = directory.members(connection, found.id)
+        _print_object({**asdict(found), "members": len(members)}, as_json)
+
+
+@_groups["community"].command("set")
+def community_set(name: str, changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")]) -> None:
+    """Change a community: title, description, zone, posting, cut-off, meeting, meeting-place."""
+    from tidings.communities import joining
+
+    with _open() as site, site.database.write() as connection:
+        joining.set_community(connection, name, _changes(changes), site.clock.now())
+
+
+@_groups["community"].command("archive")
+def community_archive(name: str) -> None:
+    """Take no more mail; the archive stays."""
+    from tidings.communities import joining
+
+    with _open() as site, site.database.write() as connection:
+        joining.archive_community(connection, name, site.clock.now())
+
+
+_MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_weekday", "digest_time", "zone")
+
+
+@_groups["member"].command("add")
+def member_add(
+    community: str,
+    email: str,
+    name: str = "",
+    role: Annotated[str, typer.Option(help="member, moderator, leader or owner.")] = "member",
+    delivery: Annotated[str, typer.Option(help="each, daily, weekly or none.")] = "each",
+    crew: Annotated[str, typer.Option(help="The crew whose rota this person works.")] = "",
+    zone: Annotated[str, typer.Option(help="IANA time zone; the site's by default.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Take somebody into a community."""
+    from tidings.communities import joining
+
+    with _open() as site, site.database.write() as connection:
+        made = joining.add_member(
+            connection,
+            community=community,
+            email=email,
+            name=name,
+            role=role,
+            delivery=delivery,
+            crew=crew or None,
+            zone=zone or None,
+            now=site.clock.now(),
+        )
+        _print_object(made, as_json)
+
+
+@_groups["member"].command("list")
+def member_list(community: str, as_json: Json = False) -> None:
+    """Who is in a community."""
+    from tidings.communities import directory
+
+    with _open() as site, site.database.read() as connection:
+        rows = directory.members(connection, directory.community(connection, community).id)
+        _print_rows(rows, _MEMBER_COLUMNS, "Nobody yet.", as_json)
+
+
+@_groups["member"].command("set")
+def member_set(
+    community: str, email: str, changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")]
+) -> None:
+    """Change a member: name, role, delivery, crew, zone, digest."""
+    from tidings.communities import joining
+    from tidings.digests import editions
+
+    with _open() as site, site.database.write() as connection:
+        now = site.clock.now()
+        joining.set_member(connection, community=community, email=email, changes=_changes(changes), now=now)
+        editions.replan(connection, now, site=site.settings.site)
+
+
+@_groups["member"].command("remove")
+def member_remove(community: str, email: str) -> None:
+    """Let somebody leave."""
+    from tidings.communities import directory, joining
+
+    with _open() as site, site.database.write() as connection:
+        found = directory.member_by_address(connection, directory.community(connection, community).id, email)
+        if found is None:
+            raise NotFoundError(f"{email} is not a member of {community}.")
+        joining.remove_member(connection, membership_id=found.membership_id, now=site.clock.now())
+
+
+@_groups["member"].command("import")
+def member_import(
+    community: str, file: Annotated[Path, typer.Argument(metavar="FILE.csv")], as_json: Json = False
+) -> None:
+    """Take in the people of a CSV file; its first line names the columns."""
+    import csv
+
+    from tidings.communities import joining
+
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"Cannot read {file}: {error}") from error
+    with _open() as site:
+        with site.database.write() as connection:
+            verdicts = joining.import_members(connection, community=community, rows=rows, now=site.clock.now())
+        _print_rows(verdicts, ("row", "email", "verdict", "reason"), "The file has no rows.", as_json)
+
+
+# --- rotas ----------------------------------------------------------------------------------------------
+
+
+@_groups["rota"].command("add")
+def rota_add(
+    name: str,
+    pattern: Annotated[str, typer.Option(help="A letter a day, O is off: DDNNOOOO; or a known name: dupont.")],
+    shifts: Annotated[str, typer.Option(help="D=07:00-19:00,N=19:00-07:00; known patterns have theirs.")] = "",
+    zone: Annotated[str, typer.Option(help="IANA time zone; the site's by default.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a rota."""
+    from tidings.communities import rota
+
+    with _open() as site, site.database.write() as connection:
+        made = rota.add_rota(
+            connection, name=name, zone=zone or site.settings.site.zone, pattern=pattern, shifts=shifts
+        )
+        _print_object(made, as_json)
+
+
+@_groups["rota"].command("list")
+def rota_list(as_json: Json = False) -> None:
+    """All rotas."""
+    from tidings.communities import rota
+
+    with _open() as site, site.database.read() as connection:
+        _print_rows(rota.rotas(connection), ("name", "zone", "shifts", "patterns"), "There is none yet.", as_json)
+
+
+@_groups["rota"].command("show")
+def rota_show(
+    crew: str,
+    first: Annotated[str, typer.Option("--from", metavar="DATE", help="First day; today by default.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=3660)] = 28,
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """The shifts of a crew: start, end and letter."""
+    from tidings.communities import rota
+
+    with _open(at) as site, site.database.read() as connection:
+        roster = rota.roster(connection, rota.crew_by_name(connection, crew))
+        begin = _date(first) if first else site.clock.now().astimezone(roster.zone).date()
+        shifts = roster.shifts(begin, days)
+        found = [{"start": shift.start, "end": shift.end, "shift": shift.letter} for shift in shifts]
+    if as_json:
+        _print_json(found)
+    else:
+        _print_table(found, ("start", "end", "shift"), "No shift in that time.")
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no date; write one like 2026-10-14.") from error
+
+
+@_groups["crew"].command("add")
+def crew_add(
+    name: str,
+    rota_name: Annotated[str, typer.Option("--rota")],
+    start: Annotated[str, typer.Option(metavar="DATE", help="The day of the cycle's first letter.")],
+    pattern: Annotated[str, typer.Option(help="Which pattern of the rota, where it has several.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a crew."""
+    from tidings.communities import rota
+
+    with _open() as site, site.database.write() as connection:
+        made = rota.add_crew(connection, name=name, rota=rota_name, start_date=_date(start), pattern=pattern or None)
+        _print_object(made, as_json)
+
+
+@_groups["crew"].command("list")
+def crew_list(as_json: Json = False) -> None:
+    """All crews."""
+    from tidings.communities import rota
+
+    with _open() as site, site.database.read() as connection:
+        columns = ("name", "rota", "pattern", "start_date")
+        _print_rows(rota.crews(connection), columns, "There is none yet.", as_json)
+
+
+# --- the archive ----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _progress(total: int, what: str) -> Iterator[Any]:
+    """A progress bar on stderr, which is silent where nobody watches."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn(what),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        MofNCompleteColumn() if not what else TextColumn("{task.fields[count]} messages"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(what, total=total, count=0)
+
+        def advance(done: int, count: int) -> None:
+            bar.update(task, completed=done, count=count)
+
+        yield advance
+
+
+@app.command("import")
+def import_mail(
+    community: str,
+    file: Annotated[Path, typer.Argument(help="mbox, mbox.gz, Maildir, .eml, or a folder of them.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    verdicts: Annotated[Path | None, typer.Option(metavar="F.jsonl", help="Write each verdict, a line each.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Archive old mail, repeatably; no mail is sent and no digest tells of it."""
+    from tidings.archive import mbox
+    from tidings.operations.importing import Importer
+
+    counts = {"stored": 0, "duplicate": 0, "held": 0, "refused": 0}
+    with _open() as site, contextlib.ExitStack() as stack:
+        entries = mbox.read(file)
+        worker = site.worker()
+        stack.callback(worker.close)
+        importer = Importer(
+            database=site.database,
+            spool=site.spool,
+            worker=worker,
+            community=_community(site, community),
+            clock=site.clock,
+            settings=site.settings,
+            dry_run=dry_run,
+        )
+        log = stack.enter_context(verdicts.open("w", encoding="utf-8")) if verdicts else None
+        advance = stack.enter_context(_progress(mbox.size_hint(file), f"import {file.name}"))
+        for one in importer.run(entries):
+            counts[one.verdict] += 1
+            advance(one.offset, sum(counts.values()))
+            if log:
+                log.write(json.dumps(_plain(one), ensure_ascii=False) + "\n")
+    _print_object(counts, as_json)
+
+
+@app.command("export")
+def export_mail(
+    community: str,
+    mbox_file: Annotated[Path | None, typer.Option("--mbox", metavar="F", help="An mbox (mboxrd).")] = None,
+    maildir: Annotated[Path | None, typer.Option("--maildir", metavar="D", help="A Maildir.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the archive as it was received."""
+    from tidings.operations import exporting
+
+    with _open() as site:
+        found = _community(site, community)
+        if (mbox_file is None) == (maildir is None):
+            raise UsageError("Say --mbox FILE or --maildir FOLDER.")
+        if mbox_file:
+            numbers = exporting.to_mbox(site.database, found.id, mbox_file)
+        else:
+            assert maildir is not None
+            numbers = exporting.to_maildir(site.database, found.id, maildir)
+        with _progress(found.last_number, "export") as advance:
+            written = 0
+            for written, number in enumerate(numbers, 1):
+                advance(number, written)
+    _print_object({"written": written}, as_json)
+
+
+@app.command()
+def tree(community: str, as_json: Json = False) -> None:
+    """The threads of a community."""
+    from tidings.archive import read
+    from tidings.threading import nodes
+    from tidings.threading.tree import arrange
+
+    with _open() as site:
+        found = _community(site, community)
+        with site.database.read() as connection:
+            titles = read.headings(connection, found.id)
+            for thread in nodes.all_threads(connection, found.id):
+                branches = arrange(thread)
+                for branch in branches:
+                    assert branch.node.post_id is not None
+                    subject, author = titles[branch.node.post_id]
+                    if as_json:
+                        _print_json(
+                            {
+                                "message_id": branch.node.message_id,
+                                "parent": branch.parent.message_id if branch.parent else None,
+                                "thread": branches[0].node.message_id,
+                                "subject": subject,
+                                "date": branch.node.date,
+                                "author": author,
+                                "why": "loop" if branch.cut else branch.node.why,
+                            }
+                        )
+                    else:
+                        typer.echo(f"{'  ' * min(branch.depth, 20)}{branch.node.date:%Y-%m-%d} {author}: {subject}")
+
+
+@app.command()
+def show(
+    message_id: Annotated[str, typer.Argument(metavar="MESSAGE-ID")],
+    raw: Annotated[bool, typer.Option("--raw", help="The bytes as they came.")] = False,
+    as_json: Json = False,
+) -> None:
+    """One post: what is shown, what is folded, attachments."""
+    from tidings.archive import read
+
+    with _open() as site, site.database.read() as connection:
+        found = read.anywhere(connection, message_id.strip("<>"))
+        if found is None:
+            raise NotFoundError(f"No post has the Message-ID {message_id}.")
+        if raw:
+            sys.stdout.buffer.write(read.raw(connection, found.id))
+            return
+        attached = read.attachments(connection, [found.id]).get(found.id, [])
+        pieces = list(read.pieces(found))
+        shown = {
+            "message_id": found.message_id,
+            "number": found.number,
+            "subject": found.subject,
+            "author": found.author_name,
+            "date": found.date,
+            "text": "".join(text for kind, text in pieces if kind == "own").strip(),
+            "folded": [text.strip("\n") for kind, text in pieces if kind != "own"],
+            "attachments": [asdict(one) for one in attached],
+        }
+    if as_json:
+        _print_json(shown)
+        return
+    typer.echo(f"{shown['author']}, {shown['date']}\n{shown['subject']}\n\n{shown['text']}")
+    for text in shown["folded"]:
+        typer.echo(f"\n[folded: {len(text.splitlines())} lines]")
+    for one in attached:
+        typer.echo(f"[attached: {one.filename}, {one.size} bytes]")
+
+
+@app.command()
+def fold(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None, as_json: Json = False) -> None:
+    """What the person wrote in a message or a plain text, and what is folded."""
+    from tidings.mailer.parse import looks_like_a_message, parse
+    from tidings.threading import quotes
+
+    try:
+        data = file.read_bytes() if file else sys.stdin.buffer.read()
+    except OSError as error:
+        raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
+    if looks_like_a_message(data):
+        text = parse(data, settings_module.LimitSettings()).text
+    else:
+        text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    folds = quotes.fold(text)
+    reply = quotes.shown(text, folds)
+    pieces = [(one.kind, text[one.start : one.end].strip("\n")) for one in folds]
+    if as_json:
+        signature = "\n".join(piece for kind, piece in pieces if kind == "signature")
+        quoted = [piece for kind, piece in pieces if kind != "signature"]
+        _print_json({"reply": reply, "folded": quoted, "signature": signature})
+    else:
+        typer.echo(reply)
+        for kind, piece in pieces:
+            typer.echo(f"\n[folded {kind}: {len(piece.splitlines())} lines]")
+
+
+@app.command()
+def search(
+    community: str,
+    query: Annotated[list[str], typer.Argument(help='Words, from: to: subject: after: before: "a phrase" -not')],
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: Json = False,
+) -> None:
+    """Find posts, newest first."""
+    from tidings.archive import read
+    from tidings.archive import search as searching
+
+    with _open() as site:
+        found = _community(site, community)
+        with site.database.read() as connection:
+            hits = searching.search(connection, [found.id], " ".join(query), limit=limit)
+            threads = {
+                thread_id: read.thread(connection, found.id, thread_id)[0].message_id
+                for thread_id in {hit.post.thread_id for hit in hits}
+            }
+        rows = [
+            {
+                "message_id": hit.post.message_id,
+                "thread": threads[hit.post.thread_id],
+                "subject": hit.post.subject,
+                "date": hit.post.date,
+                "author": hit.post.author_name,
+                "snippet": hit.snippet,
+            }
+            for hit in hits
+        ]
+        _print_rows(rows, ("date", "author", "subject", "snippet"), "Nothing found.", as_json)
+
+
+# --- digests --------------------------------------------------------------------------------------------
+
+
+@_groups["digest"].command("preview")
+def digest_preview(
+    community: str,
+    email: str,
+    eml: Annotated[Path | None, typer.Option(metavar="F", help="Keep the message.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="F", help="Keep the HTML part.")] = None,
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """The digest that a member would get; nothing is stored, and its addresses are refused."""
+    from tidings.digests import drafts
+
+    with _open(at) as site, site.database.read() as connection:
+        made = drafts.preview(connection, community, email, site.clock.now(), site=site.settings.site)
+    if eml:
+        eml.write_bytes(made.raw)
+    if html:
+        html.write_text(made.html, encoding="utf-8")
+    if as_json:
+        _print_json(made)
+    else:
+        typer.echo(f"Subject: {made.subject}\n\n{made.text}")
+
+
+@_groups["digest"].command("send")
+def digest_send(community: str, as_json: Json = False) -> None:
+    """End the period now: every digest of the community is due at once, and put in the outbox."""
+    from tidings.digests import editions
+
+    with _open() as site:
+        with site.database.write() as connection:
+            editions.send_now(connection, community, site.clock.now(), site=site.settings.site)
+        _print_object(site.run_due(), as_json)
+
+
+@_groups["digest"].command("list")
+def digest_list(community: Annotated[str, typer.Argument(metavar="[COMMUNITY]")] = "", as_json: Json = False) -> None:
+    """Periods, and how many editions of each wait, were composed, or had nothing to tell."""
+    from tidings.communities import directory
+    from tidings.digests import editions
+
+    columns = ("community", "rhythm", "number", "cut_off_at", "waiting", "composed", "quiet", "dropped", "next_due")
+    with _open() as site, site.database.read() as connection:
+        community_id = directory.community(connection, community).id if community else None
+        _print_rows(editions.listing(connection, community_id), columns, "No period yet.", as_json)
+
+
+# --- what waits, what went wrong ------------------------------------------------------------------------
+
+
+def _spool_list(state: str, as_json: bool) -> None:
+    with _open() as site:
+        rows = [{**_plain(entry), "key": entry.key[:12]} for entry in site.spool.listing(state)]
+        detail = "reason" if state == "held" else "subject"
+        _print_rows(rows, ("key", "received_at", "mail_from", "recipient", detail), f"Nothing is {state}.", as_json)
+
+
+@_groups["hold"].command("list")
+def hold_list(as_json: Json = False) -> None:
+    """What is held, and why."""
+    _spool_list("held", as_json)
+
+
+@_groups["hold"].command("accept")
+def hold_accept(key: Key) -> None:
+    """Accept a held message; `serve` takes it in."""
+    with _open() as site:
+        site.spool.release(site.spool.entry(key, "held").key)
+
+
+@_groups["hold"].command("discard")
+def hold_discard(key: Key) -> None:
+    """Throw a held message away."""
+    with _open() as site:
+        site.desk().discard(site.spool.entry(key, "held").key)
+
+
+@_groups["shunt"].command("list")
+def shunt_list(as_json: Json = False) -> None:
+    """What Tidings failed on."""
+    _spool_list("shunted", as_json)
+
+
+@_groups["shunt"].command("show")
+def shunt_show(key: Key, raw: Annotated[bool, typer.Option("--raw")] = False, as_json: Json = False) -> None:
+    """A message that Tidings failed on, with the traceback."""
+    with _open() as site:
+        entry = site.spool.entry(key, "shunted")
+        if raw:
+            sys.stdout.buffer.write(site.spool.raw(entry.key))
+        else:
+            _print_object(entry, as_json)
+
+
+@_groups["shunt"].command("retry")
+def shunt_retry(key: Key) -> None:
+    """Take it in again; `serve` does so at once."""
+    with _open() as site:
+        site.spool.retry(site.spool.entry(key, "shunted").key)
+
+
+@_groups["shunt"].command("discard")
+def shunt_discard(key: Key) -> None:
+    """Throw it away."""
+    with _open() as site:
+        site.desk().discard(site.spool.entry(key, "shunted").key)
+
+
+@app.command()
+def queue(
+    retry: Annotated[bool, typer.Option("--retry", help="Make all that waits due now.")] = False, as_json: Json = False
+) -> None:
+    """The outbox by state and destination."""
+    from tidings.mailer import outbox
+
+    with _open() as site:
+        if retry:
+            with site.database.write() as connection:
+                outbox.retry(connection, site.clock.now())
+        with site.database.read() as connection:
+            _print_rows(outbox.counts(connection), ("state", "domain", "count"), "The outbox is empty.", as_json)
+
+
+@app.command()
+def why(
+    message_id: Annotated[str, typer.Argument(metavar="MESSAGE-ID")],
+    email: Annotated[str, typer.Argument(metavar="[EMAIL]")] = "",
+    as_json: Json = False,
+) -> None:
+    """What was decided about a message and why; with EMAIL, why that member got it or not."""
+    from tidings.operations import explain
+
+    with _open() as site, site.database.read() as connection:
+        steps = explain.why(connection, site.spool, message_id.strip("<>"), email or None)
+    if not steps:
+        raise NotFoundError(
+            f"Nothing is known of {message_id}; it never came to this site, or waits in the spool unread."
+        )
+    _print_rows(steps, ("at", "what", "detail"), "", as_json)
+
+
+@app.command("run-due")
+def run_due(at: At = None, as_json: Json = False) -> None:
+    """Do all that is due, once, and end."""
+    with _open(at) as site:
+        done = site.run_due()
+        _print_object(done, as_json)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(as_json: Json = False) -> None:
+    """Verify the store; exit status 1 where something is wrong."""
+    from tidings.operations import check as checking
+
+    with _open() as site:
+        findings = list(checking.check(site.database))
+    _print_rows(findings, ("community", "message_id", "problem"), "All is well.", as_json)
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rebuild(what: Annotated[str, typer.Argument(metavar="[threads|index|all]")] = "all", as_json: Json = False) -> None:
+    """Make what is derived anew from the raw bytes."""
+    from tidings.operations import check as checking
+
+    with _open() as site, contextlib.ExitStack() as stack:
+        worker = site.worker()
+        stack.callback(worker.close)
+        done = 0
+        for done in checking.rebuild(site.database, worker, site.settings, checking.which(what)):  # noqa: B007
+            pass
+    _print_object({"posts": done}, as_json)
+
+
+@_groups["config"].command("example")
+def config_example() -> None:
+    """Print config.example.toml."""
+    typer.echo(settings_module.example(), nl=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""People, memberships, communities, rotas and sessions. It sends no mail."""

@@ -1,0 +1,205 @@
+"""Who is in which community: the reads of communities, people, addresses and memberships.
+
+It changes nothing (joining does), and it knows neither a mail domain nor what anyone may do (policy does).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, ScalarSelect, select
+
+from tidings.database import tables
+from tidings.database.engine import Database
+from tidings.errors import NotFoundError
+
+_NAMES_SHOWN = 20
+_CACHE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Community:
+    """One list: its address, its rhythm, and how far its archive has come."""
+
+    id: int
+    name: str
+    title: str
+    description: str
+    zone: str
+    posting: str
+    cut_off_weekday: int
+    cut_off_time: str
+    meeting_weekday: int | None
+    meeting_time: str | None
+    meeting_place: str | None
+    last_number: int
+    last_period_at: datetime | None
+    archived: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A person in one community; `email` is where this community's mail goes, `cursor` how far digests have told."""
+
+    membership_id: int
+    community_id: int
+    person_id: int
+    name: str
+    email: str
+    role: str
+    delivery: str
+    cursor: int
+    zone: str | None
+    crew_id: int | None
+    digest_weekday: int | None
+    digest_time: str | None
+
+
+_community = tables.community.c
+_membership = tables.membership.c
+_address = tables.address.c
+_person = tables.person.c
+
+_COMMUNITIES = select(
+    _community.id,
+    _community.name,
+    _community.title,
+    _community.description,
+    _community.zone,
+    _community.posting,
+    _community.cut_off_weekday,
+    _community.cut_off_time,
+    _community.meeting_weekday,
+    _community.meeting_time,
+    _community.meeting_place,
+    _community.last_number,
+    _community.last_period_at,
+    _community.archived_at.is_not(None).label("archived"),
+).order_by(_community.name)
+
+_MEMBERS = (
+    select(
+        _membership.id.label("membership_id"),
+        _membership.community_id,
+        _membership.person_id,
+        _person.name,
+        _address.email,
+        _membership.role,
+        _membership.delivery,
+        _membership.cursor,
+        _person.zone,
+        _person.crew_id,
+        _person.digest_weekday,
+        _person.digest_time,
+    )
+    .join_from(tables.membership, tables.person, _person.id == _membership.person_id)
+    .join(tables.address, _address.id == _membership.address_id)
+    .where(_membership.left_at.is_(None))
+)
+
+
+def email_key(email: str) -> str:
+    """An address as look-ups compare it: stripped and in lower case; any text is taken and none raises.
+
+    Only ASCII letters are folded, so that no look-alike (the Kelvin sign for a k) becomes a member's address.
+    """
+    data = email.encode("utf-8", "backslashreplace").strip().lower()
+    return data.replace(b"\0", b"\\0").decode()  # PostgreSQL refuses NUL in text
+
+
+def communities(connection: Connection) -> list[Community]:
+    """All communities by name, archived ones too."""
+    return [Community(**row._asdict()) for row in connection.execute(_COMMUNITIES)]
+
+
+def community(connection: Connection, name: str) -> Community:
+    """The community called `name`, in any case. Raises NotFoundError, which says what there is."""
+    row = connection.execute(_COMMUNITIES.where(_community.name == email_key(name))).first()
+    if row is None:
+        raise NotFoundError(f"There is no community {name!r}; {_what_there_is(connection)}")
+    return Community(**row._asdict())
+
+
+def _what_there_is(connection: Connection) -> str:
+    query = select(_community.name).order_by(_community.name).limit(_NAMES_SHOWN + 1)
+    names = connection.execute(query).scalars().all()
+    if not names:
+        return "add the first one with `tidings community add`."
+    more = ", ..." if len(names) > _NAMES_SHOWN else ""
+    return f"there is {', '.join(names[:_NAMES_SHOWN])}{more}."
+
+
+def community_by_id(connection: Connection, community_id: int) -> Community:
+    """The community with that id. Raises NotFoundError."""
+    row = connection.execute(_COMMUNITIES.where(_community.id == community_id)).first()
+    if row is None:
+        raise NotFoundError(f"There is no community with the id {community_id}.")
+    return Community(**row._asdict())
+
+
+def members(connection: Connection, community_id: int) -> list[Member]:
+    """All who are in the community now, by address."""
+    query = _MEMBERS.where(_membership.community_id == community_id).order_by(_address.email_key)
+    return [Member(**row._asdict()) for row in connection.execute(query)]
+
+
+def member(connection: Connection, membership_id: int) -> Member | None:
+    """The member with that membership; None where there is none or it was left."""
+    row = connection.execute(_MEMBERS.where(_membership.id == membership_id)).first()
+    return None if row is None else Member(**row._asdict())
+
+
+def _person_at(email: str) -> ScalarSelect[int]:
+    """The id of the person who has the address, as a subquery."""
+    return select(_address.person_id).where(_address.email_key == email_key(email)).scalar_subquery()
+
+
+def member_by_address(connection: Connection, community_id: int, email: str) -> Member | None:
+    """The member of the community who has this address, be it the delivery address or another; None otherwise."""
+    query = _MEMBERS.where(_membership.community_id == community_id, _membership.person_id == _person_at(email))
+    row = connection.execute(query).first()
+    return None if row is None else Member(**row._asdict())
+
+
+def communities_of(connection: Connection, email: str) -> list[Community]:
+    """The communities that the person with this address is in now, by name, archived ones too."""
+    joined = select(_membership.community_id).where(
+        _membership.person_id == _person_at(email), _membership.left_at.is_(None)
+    )
+    return [Community(**row._asdict()) for row in connection.execute(_COMMUNITIES.where(_community.id.in_(joined)))]
+
+
+class Directory:
+    """Communities by local part, kept in memory for the RCPT of every message; safe to use from any thread.
+
+    On SQLite an answer is as fresh as the last commit; on PostgreSQL, where asking costs a query, it may be a second
+    old. A name that is not known is always looked for afresh, since the 550 for it would be final.
+    """
+
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`monotonic` gives seconds, for the age of what is kept."""
+        self._database = database
+        self._monotonic = monotonic
+        self._kept: tuple[float, dict[str, Community]] | None = None  # replaced whole, so that no lock is needed
+
+    def find(self, local_name: str) -> Community | None:
+        """The community whose address has this local part, in any case; an archived one is found and says so."""
+        name = email_key(local_name)
+        mark = self._mark()  # taken before loading: what is committed in between is loaded the next time
+        kept = self._kept
+        if kept is not None and name in kept[1] and self._is_fresh(kept[0], mark):
+            return kept[1][name]
+        return self._load(mark).get(name)
+
+    def _mark(self) -> float:
+        return self._database.version() if self._database.dialect == "sqlite" else self._monotonic()
+
+    def _is_fresh(self, kept: float, mark: float) -> bool:
+        return kept == mark if self._database.dialect == "sqlite" else mark - kept < _CACHE_SECONDS
+
+    def _load(self, mark: float) -> dict[str, Community]:
+        with self._database.read() as connection:
+            found = {one.name: one for one in communities(connection)}
+        self._kept = (mark, found)
+        return found

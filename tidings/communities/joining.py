@@ -1,0 +1,312 @@
+"""The writer of people, addresses, memberships and communities, but for the counters that archive and digests move.
+
+It decides nothing about who may ask for a change (policy does), knows no mail domain, and tells nobody of what it did.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from tidings.clock import zone as zone_named
+from tidings.communities.directory import Community, Member, community, email_key, member_by_address
+from tidings.communities.entries import choice, line, parse_email, parse_weekday_time
+from tidings.communities.rota import crew_by_name
+from tidings.database import tables
+from tidings.errors import NotFoundError, UsageError
+
+POSTING = ("members", "open")
+ROLES = ("member", "moderator", "leader", "owner")
+DELIVERIES = ("each", "daily", "weekly", "none")
+COLUMNS = ("email", "name", "role", "delivery", "crew", "zone")
+"""Of a file of members to import."""
+
+_TOLD_BY_DIGEST = ("daily", "weekly")
+_NAME_OCTETS = 24  # so that NAME+b.TOKEN stays within the 64 octets of a local part (RFC 5321 4.5.3.1.1)
+_TITLE_LENGTH, _TEXT_LENGTH = 200, 2000
+_NOBODYS_NAMES = {
+    "every mail domain must keep it for whoever runs the mail (RFC 5321 4.5.1, RFC 2142)": (
+        "postmaster",
+        "abuse",
+        "hostmaster",
+        "webmaster",
+        "root",
+    ),
+    "mail programs take it for an automatic sender": ("noreply", "no.reply", "mailerdaemon", "mailer.daemon", "nobody"),
+    "it is what a community's own addresses end in": (
+        *("owner", "request", "bounce", "bounces", "subscribe", "unsubscribe"),
+        *("join", "leave", "confirm", "command", "help", "agenda"),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportVerdict:
+    """What became of one row: `added`, `already a member`, or `refused` with the reason; rows count from 1."""
+
+    row: int
+    email: str
+    verdict: str
+    reason: str = ""
+
+
+# --- communities -----------------------------------------------------------------------------------------------------
+
+
+def add_community(
+    connection: Connection,
+    *,
+    name: str,
+    title: str,
+    zone: str,
+    now: datetime,
+    description: str = "",
+    posting: str = "members",
+) -> Community:
+    """A new community; `name` is the local part of its address, `zone` an IANA name.
+
+    Raises UsageError where a value cannot be or the name is taken, which an archived community's is too.
+    """
+    values = {
+        "name": _community_name(name),
+        "title": line(title, "title", _TITLE_LENGTH),
+        "zone": zone_named(zone).key,
+        "description": _optional_line(description, "description") or "",
+        "posting": choice(posting, POSTING, "posting"),
+        "created_at": now,
+    }
+    found = select(tables.community.c.id).where(tables.community.c.name == values["name"])
+    if connection.execute(found).first():
+        raise UsageError(f"There is a community {name!r} already; take another name or change it with `community set`.")
+    connection.execute(insert(tables.community).values(values))
+    return community(connection, name)
+
+
+def _community_name(name: str) -> str:
+    if len(name) > _NAME_OCTETS:
+        raise UsageError(f"The community name {name!r} is longer than {_NAME_OCTETS} characters; take a shorter one.")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*(\.[a-z0-9_]+)*", name):
+        raise UsageError(
+            f"The community name {name!r} cannot be the start of an address; write lower-case letters, digits, '_', "
+            "and '.' between them. '+' and '-' part a name from what follows it, as in pump+help."
+        )
+    for reason, names in _NOBODYS_NAMES.items():
+        if name in names:
+            raise UsageError(f"A community cannot be called {name!r}: {reason}. Take another name.")
+    return name
+
+
+def _optional_line(text: str, what: str) -> str | None:
+    return line(text, what, _TEXT_LENGTH) if text.strip() else None
+
+
+def set_community(connection: Connection, name: str, changes: Mapping[str, str], now: datetime) -> Community:
+    """The community after changes of title, description, zone, posting, cut-off, meeting, meeting-place.
+
+    Times are written like `Sun 18:00`; an empty meeting means that there is none. Raises NotFoundError and UsageError;
+    an archived community cannot be changed.
+    """
+    found = _open_community(connection, name)
+    values: dict[str, Any] = {}
+    for key, text in changes.items():
+        values |= _community_change(key, text)
+    if values:
+        connection.execute(update(tables.community).where(tables.community.c.id == found.id).values(values))
+    return community(connection, name)
+
+
+def _community_change(key: str, text: str) -> dict[str, Any]:
+    match choice(key, ("title", "description", "zone", "posting", "cut-off", "meeting", "meeting-place"), "setting"):
+        case "title":
+            return {"title": line(text, "title", _TITLE_LENGTH)}
+        case "description":
+            return {"description": _optional_line(text, "description") or ""}
+        case "zone":
+            return {"zone": zone_named(text).key}
+        case "posting":
+            return {"posting": choice(text, POSTING, "posting")}
+        case "cut-off":
+            weekday, time = parse_weekday_time(text)
+            return {"cut_off_weekday": weekday, "cut_off_time": time}
+        case "meeting":
+            when = parse_weekday_time(text) if text.strip() else (None, None)
+            return {"meeting_weekday": when[0], "meeting_time": when[1]}
+        case _:
+            return {"meeting_place": _optional_line(text, "meeting place")}
+
+
+def archive_community(connection: Connection, name: str, now: datetime) -> Community:
+    """The community, closed for good: its archive stays. A second time changes nothing. Raises NotFoundError."""
+    found = community(connection, name)
+    connection.execute(
+        update(tables.community)
+        .where(tables.community.c.id == found.id, tables.community.c.archived_at.is_(None))
+        .values(archived_at=now)
+    )
+    return community(connection, name)
+
+
+def _open_community(connection: Connection, name: str) -> Community:
+    found = community(connection, name)
+    if found.archived:
+        raise UsageError(f"The community {found.name!r} is archived; it cannot be changed.")
+    return found
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+def add_member(
+    connection: Connection,
+    *,
+    community: str,
+    email: str,
+    now: datetime,
+    name: str = "",
+    role: str = "member",
+    delivery: str = "each",
+    crew: str | None = None,
+    zone: str | None = None,
+) -> Member:
+    """The person with this address as a member of the community of that name, made known where the address is new.
+
+    Digests begin at what is posted from now on. Somebody who left comes back as asked; who is a member already stays
+    as they are. A name, crew or zone that is given replaces the one that the person had. Raises NotFoundError
+    (community, crew) and UsageError, both before anything is written.
+    """
+    joined = _open_community(connection, community)
+    address = parse_email(email)
+    choice(role, ROLES, "role")
+    choice(delivery, DELIVERIES, "delivery")
+    person: dict[str, Any] = {}
+    for key, text in (("name", name), ("crew", crew), ("zone", zone)):
+        person |= _person_change(connection, key, text) if text else {}
+    present = member_by_address(connection, joined.id, address)
+    if present is not None:
+        return present
+    person_id, address_id = _person_at(connection, address, person, now)
+    membership = {"address_id": address_id, "role": role, "delivery": delivery, "joined_at": now, "left_at": None}
+    _join(connection, joined.id, person_id, membership | {"cursor": _last_number(connection, joined.id)})
+    return _present(connection, joined, address)
+
+
+def _last_number(connection: Connection, community_id: int) -> int:
+    # The row is locked until our commit (SQLite has one writer anyway), so that no post is numbered in between: a
+    # member who changes how they are told is then told each post once, by copy or by digest.
+    query = select(tables.community.c.last_number).where(tables.community.c.id == community_id).with_for_update()
+    return int(connection.execute(query).scalar_one())
+
+
+def _person_at(connection: Connection, address: str, values: dict[str, Any], now: datetime) -> tuple[int, int]:
+    """The ids of the person who has the address, changed by `values`, and of the address; both made where it is new."""
+    known = connection.execute(
+        select(tables.address.c.person_id, tables.address.c.id).where(tables.address.c.email_key == email_key(address))
+    ).first()
+    if known:
+        _change_person(connection, known.person_id, values)
+        return known.person_id, known.id
+    made = insert(tables.person).values({"name": "", "created_at": now} | values).returning(tables.person.c.id)
+    person_id = connection.execute(made).scalar_one()
+    row = {"person_id": person_id, "email": address, "email_key": email_key(address)}
+    return person_id, connection.execute(insert(tables.address).values(row).returning(tables.address.c.id)).scalar_one()
+
+
+def _change_person(connection: Connection, person_id: int, values: dict[str, Any]) -> None:
+    if values:
+        connection.execute(update(tables.person).where(tables.person.c.id == person_id).values(values))
+
+
+def _join(connection: Connection, community_id: int, person_id: int, values: dict[str, Any]) -> None:
+    table = tables.membership
+    left = update(table).where(table.c.community_id == community_id, table.c.person_id == person_id).values(values)
+    if connection.execute(left).rowcount == 0:
+        connection.execute(insert(table).values({"community_id": community_id, "person_id": person_id} | values))
+
+
+def _present(connection: Connection, joined: Community, email: str) -> Member:
+    found = member_by_address(connection, joined.id, email)
+    if found is None:
+        raise NotFoundError(
+            f"{email!r} is not a member of {joined.name!r}; `tidings member list {joined.name}` shows who is."
+        )
+    return found
+
+
+def set_member(
+    connection: Connection, *, community: str, email: str, changes: Mapping[str, str], now: datetime
+) -> Member:
+    """The member after changes of name, role, delivery, crew, zone and digest (`Mon 08:00`, or `shift`).
+
+    Empty or `none` takes a crew or a zone away. Turning from each or none to daily or weekly starts at the current
+    archive number. Raises NotFoundError and UsageError.
+    """
+    joined = _open_community(connection, community)
+    found = _present(connection, joined, email)
+    person: dict[str, Any] = {}
+    membership: dict[str, Any] = {}
+    for key, text in changes.items():
+        if key in ("role", "delivery"):
+            membership[key] = choice(text, ROLES if key == "role" else DELIVERIES, key)
+        else:
+            person |= _person_change(connection, key, text)
+    if membership.get("delivery") in _TOLD_BY_DIGEST and found.delivery not in _TOLD_BY_DIGEST:
+        membership["cursor"] = _last_number(connection, joined.id)
+    _change_person(connection, found.person_id, person)
+    if membership:
+        table = tables.membership
+        connection.execute(update(table).where(table.c.id == found.membership_id).values(membership))
+    return _present(connection, joined, email)
+
+
+def _person_change(connection: Connection, key: str, text: str) -> dict[str, Any]:
+    away = text.strip() in ("", "none")
+    match choice(key, ("name", "role", "delivery", "crew", "zone", "digest"), "setting"):
+        case "name":
+            return {"name": line(text, "name", _TITLE_LENGTH)}
+        case "crew":
+            return {"crew_id": None if away else crew_by_name(connection, text)}
+        case "zone":
+            return {"zone": None if away else zone_named(text).key}
+        case _:
+            weekday, time = (None, None) if text.strip() == "shift" else parse_weekday_time(text)
+            return {"digest_weekday": weekday, "digest_time": time}
+
+
+def remove_member(connection: Connection, *, membership_id: int, now: datetime) -> bool:
+    """Whether the membership, now ended, was going on until now; ending it twice changes nothing."""
+    table = tables.membership
+    left = update(table).where(table.c.id == membership_id, table.c.left_at.is_(None)).values(left_at=now)
+    return connection.execute(left).rowcount == 1
+
+
+def import_members(
+    connection: Connection, *, community: str, rows: Iterable[Mapping[str, Any]], now: datetime
+) -> list[ImportVerdict]:
+    """A verdict for each row of email, name, role, delivery, crew, zone; only the email is needed.
+
+    A row that is refused stops no other. Raises NotFoundError and UsageError (a column that is not known).
+    """
+    joined = _open_community(connection, community)
+    read = list(rows)
+    for column in {column: None for row in read for column in row if column is not None}:
+        choice(column, COLUMNS, "column")
+    return [_import_row(connection, joined, number, row, now) for number, row in enumerate(read, start=1)]
+
+
+def _import_row(
+    connection: Connection, joined: Community, number: int, row: Mapping[Any, Any], now: datetime
+) -> ImportVerdict:
+    given = {column: text.strip() for column, text in row.items() if column is not None and text and text.strip()}
+    email = given.pop("email", "")
+    try:
+        if None in row:  # where csv.DictReader puts what stands beyond the last column
+            raise UsageError("The row has more cells than there are columns; put a name with a comma in quotes.")
+        if member_by_address(connection, joined.id, parse_email(email)):
+            return ImportVerdict(row=number, email=email, verdict="already a member")
+        add_member(connection, community=joined.name, email=email, now=now, **given)
+    except (UsageError, NotFoundError) as error:
+        return ImportVerdict(row=number, email=email, verdict="refused", reason=str(error))
+    return ImportVerdict(row=number, email=email, verdict="added")

@@ -1,0 +1,173 @@
+"""One database: a writer and a few readers, on SQLite or PostgreSQL, checked before it is used.
+
+It knows no table. A write is one short transaction; on SQLite it begins IMMEDIATE, so that two processes take turns and
+neither finds out at its commit that it came too late.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import QueuePool
+
+from tidings.errors import SettingsError, StorageError
+
+try:
+    # The standard library's SQLite is the system's, which may have the WAL-reset race.
+    from pysqlite3 import dbapi2 as sqlite
+except ImportError:  # no wheel for this machine: the version check below decides
+    import sqlite3 as sqlite
+
+BUSY_MILLISECONDS = 5_000
+_READERS = 4
+
+
+def check_sqlite_version(version: str) -> None:
+    """Raise StorageError where this SQLite may corrupt a WAL database (the WAL-reset race, fixed in 3.51.3)."""
+    major, minor, patch = (int(part) for part in version.split("."))
+    mended = {(3, 44): 6, (3, 50): 7}  # back-ports
+    if (major, minor, patch) >= (3, 51, 3) or patch >= mended.get((major, minor), 1 << 30):
+        return
+    raise StorageError(
+        f"SQLite {version} can corrupt a database that several connections write (the WAL-reset race). "
+        "Install the package pysqlite3, or an SQLite of 3.51.3 or later."
+    )
+
+
+class Database:
+    """Connections to one database; safe to use from any thread.
+
+    `write()` gives the writer, one caller at a time on SQLite; `read()` gives a reader with a snapshot of its own.
+    """
+
+    def __init__(self, url: str, *, folder: Path | None = None) -> None:
+        """Open `url`; a relative SQLite file lies in `folder`.
+
+        Raises SettingsError for a URL of another engine, StorageError where the database cannot be used safely.
+        """
+        self._turn = threading.Lock()
+        self._watching = threading.Lock()
+        self._watch: Any = None
+        self._versions = count(1)
+        try:
+            parsed = make_url(url)
+            self.dialect = parsed.get_backend_name()
+        except Exception as error:
+            raise SettingsError(f"database.url {url!r} is no database URL.") from error
+        if self.dialect == "sqlite":
+            name = parsed.database or ""
+            path = (folder or Path()) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.path: Path | None = path
+            self._writer = _sqlite_engine(path, writer=True)
+            self._reader = _sqlite_engine(path, writer=False)
+        elif self.dialect == "postgresql":
+            self.path = None
+            self._writer = self._reader = create_engine(parsed, pool_size=_READERS + 4, pool_pre_ping=True)
+        else:
+            raise SettingsError(f"database.url names {self.dialect!r}; Tidings knows sqlite and postgresql+psycopg.")
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, committed (with fsync) when the block ends and rolled back when it raises."""
+        if self.dialect == "sqlite":
+            with self._turn, self._writer.begin() as connection:
+                yield connection
+        else:
+            with self._writer.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A reader; what others commit meanwhile is not seen. On SQLite it refuses to write."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Raise StorageError where an acknowledged commit could be lost."""
+        with self.read() as connection:
+            if self.dialect == "sqlite":
+                check_sqlite_version(sqlite.sqlite_version)
+                return
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                answer = connection.exec_driver_sql(f"SHOW {setting}").scalar_one()
+                if answer == "off":
+                    raise StorageError(
+                        f"PostgreSQL runs with {setting} = off and could lose acknowledged mail; set it on."
+                    )
+
+    def version(self) -> int:
+        """A number that changes when anything was committed; on PostgreSQL it always changes."""
+        if self.dialect != "sqlite":
+            return next(self._versions)
+        with self._watching:
+            # A count of commits by others that can be compared on one and the same connection only.
+            if self._watch is None:
+                self._watch = _connect(self.path)
+                _prepare_reader(self._watch, None)
+            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        with self._watching:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _connect(path: Path | None) -> Any:
+    return sqlite.connect(str(path), isolation_level=None, check_same_thread=False, cached_statements=256)
+
+
+def _sqlite_engine(path: Path, *, writer: bool) -> Engine:
+    engine = create_engine(
+        "sqlite://",
+        module=sqlite,
+        creator=lambda: _connect(path),
+        poolclass=QueuePool,
+        pool_size=1 if writer else _READERS,
+        max_overflow=0 if writer else _READERS,
+        pool_use_lifo=True,
+    )
+    event.listen(engine, "connect", _prepare_writer if writer else _prepare_reader)
+    event.listen(engine, "begin", _begin_immediate if writer else _begin)
+    return engine
+
+
+def _prepare(connection: Any) -> None:
+    # The answers are fetched and compared: an error in an unfetched PRAGMA passes silently (measured).
+    ask = connection.cursor()
+    ask.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+    if ask.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+        raise StorageError("SQLite would not switch to WAL; is the file on a network file system?")
+    ask.execute("PRAGMA synchronous=FULL")
+    if ask.execute("PRAGMA synchronous").fetchone()[0] != 2:
+        raise StorageError("SQLite would not switch to synchronous=FULL, without which acknowledged mail can be lost.")
+    ask.execute("PRAGMA foreign_keys=ON")
+    ask.execute("PRAGMA temp_store=MEMORY")
+
+
+def _prepare_writer(connection: Any, _record: object) -> None:
+    _prepare(connection)
+    connection.execute("PRAGMA cache_size=-16000")
+
+
+def _prepare_reader(connection: Any, _record: object) -> None:
+    _prepare(connection)
+    connection.execute("PRAGMA cache_size=-4000")
+    connection.execute("PRAGMA query_only=ON")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

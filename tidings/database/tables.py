@@ -1,0 +1,414 @@
+"""The schema: SQLAlchemy Core tables, the same on SQLite and PostgreSQL; only the text index differs.
+
+Who writes which table stands in docs/design.md ("Who writes what"). Moments are whole microseconds since 1970 in UTC,
+so that both engines compare and keep them alike. The spool has a MetaData of its own because on SQLite it is a file of
+its own.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+)
+from sqlalchemy.schema import DDL
+from sqlalchemy.types import TypeDecorator
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, kept as whole microseconds since 1970 in UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+# SQLite hands out row ids only for INTEGER PRIMARY KEY; PostgreSQL wants 64 bits.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=_NAMES)
+spool_metadata = MetaData(naming_convention=_NAMES)
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True)
+
+
+def _ref(name: str, target: str, *, nullable: bool = False, index: bool = False) -> Column[int]:
+    return Column(name, Id, ForeignKey(f"{target}.id"), nullable=nullable, index=index)
+
+
+# What a site remembers of itself: its secret key, the demo's clock offset.
+site_value = Table(
+    "site_value", metadata, Column("key", String(64), primary_key=True), Column("value", LargeBinary, nullable=False)
+)
+
+# --- communities ----------------------------------------------------------------------------------------
+
+rota = Table(
+    "rota",
+    metadata,
+    _id(),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("zone", String(64), nullable=False),
+)
+rota_shift = Table(
+    "rota_shift",
+    metadata,
+    _ref("rota_id", "rota"),
+    Column("letter", String(1), nullable=False),
+    Column("starts", String(5), nullable=False),  # wall clock, HH:MM
+    Column("ends", String(5), nullable=False),  # at or before `starts`: it ends the next day
+    UniqueConstraint("rota_id", "letter"),
+)
+rota_pattern = Table(
+    "rota_pattern",
+    metadata,
+    _id(),
+    _ref("rota_id", "rota"),
+    Column("name", String(64), nullable=False),
+    Column("cycle", Text, nullable=False),  # a letter a day, O is off
+    UniqueConstraint("rota_id", "name"),
+)
+crew = Table(
+    "crew",
+    metadata,
+    _id(),
+    Column("name", String(64), nullable=False, unique=True),
+    _ref("pattern_id", "rota_pattern"),
+    Column("start_date", String(10), nullable=False),  # ISO date of the cycle's first letter
+)
+person = Table(
+    "person",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False),
+    Column("zone", String(64)),  # null: the site's
+    _ref("crew_id", "crew", nullable=True, index=True),
+    Column("digest_weekday", Integer),  # 0 is Monday; null: by shift, or Monday where no rota is known
+    Column("digest_time", String(5)),  # wall clock, HH:MM
+    Column("created_at", Moment, nullable=False),
+)
+address = Table(
+    "address",
+    metadata,
+    _id(),
+    _ref("person_id", "person", index=True),
+    Column("email", String(320), nullable=False),  # as it was written, domain in lower case
+    Column("email_key", String(320), nullable=False, unique=True),  # all in lower case: what look-ups compare
+)
+community = Table(
+    "community",
+    metadata,
+    _id(),
+    Column("name", String(24), nullable=False, unique=True),  # the local part of its address
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("zone", String(64), nullable=False),
+    Column("posting", String(16), nullable=False, server_default="members"),  # members, open
+    Column("cut_off_weekday", Integer, nullable=False, server_default="6"),
+    Column("cut_off_time", String(5), nullable=False, server_default="18:00"),
+    Column("meeting_weekday", Integer),
+    Column("meeting_time", String(5)),
+    Column("meeting_place", Text),
+    Column("last_number", BigInteger, nullable=False, server_default="0"),  # the newest archive number
+    Column("last_period_at", Moment),  # up to when periods were made
+    Column("archived_at", Moment),
+    Column("created_at", Moment, nullable=False),
+)
+membership = Table(
+    "membership",
+    metadata,
+    _id(),
+    _ref("community_id", "community"),
+    _ref("person_id", "person", index=True),
+    _ref("address_id", "address"),  # where this community's mail goes
+    Column("role", String(16), nullable=False),  # member, moderator, leader, owner
+    Column("delivery", String(8), nullable=False),  # each, daily, weekly, none
+    Column("cursor", BigInteger, nullable=False),  # told up to this archive number
+    Column("joined_at", Moment, nullable=False),
+    Column("left_at", Moment),
+    UniqueConstraint("community_id", "person_id"),
+    Index("ix_membership_community_delivery", "community_id", "delivery"),
+)
+sign_in_link = Table(  # one use, 72 hours; stored hashed
+    "sign_in_link",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("email_key", String(320), nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("used_at", Moment),
+)
+session = Table(
+    "session",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("email_key", String(320), nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+# --- threading ------------------------------------------------------------------------------------------
+
+node = Table(
+    "node",
+    metadata,
+    _id(),
+    _ref("community_id", "community"),
+    Column("message_id", Text, nullable=False),
+    Column("thread_id", Id, nullable=False),  # the id of one of the thread's nodes
+    Column("parent_id", Id),
+    Column("parent_rank", Integer),  # which of its candidates the parent is; null: a root
+    Column("why", String(16), nullable=False),  # root, ghost, reply-token, in-reply-to, references, loop
+    Column("date", Moment),
+    Column("post_id", Id),  # null: a ghost
+    UniqueConstraint("community_id", "message_id"),
+    Index("ix_node_thread", "community_id", "thread_id"),
+    Index("ix_node_parent", "parent_id"),
+)
+# A node that would rather have this ghost as its parent, should the ghost ever be seen.
+node_wish = Table(
+    "node_wish",
+    metadata,
+    _ref("ghost_id", "node"),
+    _ref("node_id", "node", index=True),
+    Column("rank", Integer, nullable=False),
+    Column("why", String(16), nullable=False),
+    UniqueConstraint("ghost_id", "node_id"),
+)
+
+# --- archive --------------------------------------------------------------------------------------------
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),  # SHA-256 of the raw bytes
+    Column("size", BigInteger, nullable=False),  # of the raw bytes
+    Column("data", LargeBinary, nullable=False),  # zlib (RFC 1950)
+)
+post = Table(
+    "post",
+    metadata,
+    _id(),
+    _ref("community_id", "community"),
+    Column("number", BigInteger, nullable=False),  # the archive number
+    Column("message_id", Text, nullable=False),  # without <>
+    Column("sent_id", Text),  # the id it came with, where that could not be kept
+    Column("answers", Text),  # the message id that a reply token named: only the token's own mail says so
+    Column("content_hash", LargeBinary(32), nullable=False),
+    Column("blob_hash", LargeBinary(32), ForeignKey("blob.hash"), nullable=False),
+    Column("thread_id", Id, nullable=False),  # copied from its node: pages list threads without a join
+    Column("subject", Text, nullable=False),
+    Column("author_name", Text, nullable=False),
+    Column("author_email", String(320), nullable=False),
+    Column("recipients", Text, nullable=False),  # To and Cc as shown, for to: searches
+    Column("date", Moment, nullable=False),  # the Date field where it can be believed, else received_at
+    Column("received_at", Moment, nullable=False),
+    Column("text", Text, nullable=False),  # what is shown, quotes and all
+    Column("folds", Text, nullable=False),  # JSON [[start, end, kind], ...]: what of it is folded
+    Column("via", String(8), nullable=False),  # smtp, import
+    Column("from_line", LargeBinary),  # of the mbox it came from
+    Column("attachments", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("community_id", "number"),
+    UniqueConstraint("community_id", "message_id"),
+    Index("ix_post_content", "community_id", "content_hash"),
+    Index("ix_post_thread", "community_id", "thread_id"),
+    Index("ix_post_date", "community_id", "date"),
+    sqlite_autoincrement=True,  # the text index refers to it: an id never comes back
+)
+attachment = Table(
+    "attachment",
+    metadata,
+    _ref("post_id", "post"),
+    Column("position", Integer, nullable=False),  # which MIME part, counted depth first from 0
+    Column("filename", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    UniqueConstraint("post_id", "position"),
+)
+
+# --- mail out -------------------------------------------------------------------------------------------
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(),
+    Column("kind", String(8), nullable=False),  # post, edition, notice
+    _ref("community_id", "community", nullable=True),
+    _ref("post_id", "post", nullable=True, index=True),
+    Column("edition_id", Id, index=True),
+    Column("notice_key", Text, unique=True),  # a notice is written once per key
+    Column("mail_from", String(320), nullable=False),  # return path; empty: the null return path
+    Column("fields", Text),  # JSON: header fields that replace the post's own
+    Column("body", Text),  # the text that replaces the post's own (a digest reply without the digest)
+    Column("raw", LargeBinary),  # a notice's bytes
+    Column("created_at", Moment, nullable=False),
+)
+delivery = Table(
+    "delivery",
+    metadata,
+    _id(),
+    _ref("outbox_id", "outbox"),
+    _ref("membership_id", "membership", nullable=True, index=True),
+    Column("recipient", String(320), nullable=False),
+    Column("state", String(8), nullable=False),  # queued, sent, failed, dropped
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("claim", String(32)),  # the fence: only its holder may write the outcome
+    Column("claimed_until", Moment),
+    Column("reply", Text),  # what the smart host said last
+    Column("changed_at", Moment, nullable=False),
+    UniqueConstraint("outbox_id", "recipient"),
+    Index(
+        "ix_delivery_queued", "due_at", sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'")
+    ),
+)
+
+# --- digests --------------------------------------------------------------------------------------------
+
+period = Table(
+    "period",
+    metadata,
+    _id(),
+    _ref("community_id", "community"),
+    Column("rhythm", String(8), nullable=False),  # weekly, daily
+    Column("number", BigInteger, nullable=False),
+    Column("up_to", BigInteger, nullable=False),  # archive number
+    Column("cut_off_at", Moment, nullable=False),
+    UniqueConstraint("community_id", "rhythm", "number"),
+)
+edition = Table(
+    "edition",
+    metadata,
+    _id(),
+    _ref("person_id", "person", index=True),
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("recipient", String(320), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("composed_at", Moment, nullable=False),
+)
+# One row for each member of a period, made at its cut-off: when it is due, and what became of it.
+edition_section = Table(
+    "edition_section",
+    metadata,
+    _id(),
+    _ref("person_id", "person"),
+    _ref("community_id", "community"),
+    _ref("period_id", "period"),
+    _ref("membership_id", "membership"),
+    _ref("edition_id", "edition", nullable=True, index=True),
+    Column("state", String(8), nullable=False),  # waiting, composed, quiet, dropped
+    Column("due_at", Moment, nullable=False),
+    Column("after", BigInteger),  # the cursor when it was composed
+    Column("position", Integer),  # in the edition
+    UniqueConstraint("person_id", "community_id", "period_id"),
+    Index(
+        "ix_edition_section_waiting",
+        "due_at",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+)
+item = Table(
+    "item",
+    metadata,
+    _id(),
+    _ref("section_id", "edition_section"),
+    Column("number", Integer, nullable=False),  # as printed; 0 is the edition as a whole
+    Column("block", String(16), nullable=False),  # edition, meeting, conversation, title
+    _ref("post_id", "post", nullable=True),  # the last post shown: what a reply answers
+    Column("message_id", Text),  # what a reply answers where there is no post (a meeting)
+    Column("subject", Text, nullable=False),  # of a reply
+    Column("fragment", Text, nullable=False),  # JSON: what is printed
+    UniqueConstraint("section_id", "number"),
+)
+
+# --- intake ---------------------------------------------------------------------------------------------
+
+# What was decided about each message that came in, for `tidings why` and so that none is taken in twice.
+decision = Table(
+    "decision",
+    metadata,
+    _id(),
+    Column("spool_key", String(32), nullable=False, unique=True),
+    _ref("community_id", "community", nullable=True),
+    Column("recipient", String(320), nullable=False),
+    Column("mail_from", String(320), nullable=False),
+    Column("message_id", Text, index=True),
+    Column("verdict", String(16), nullable=False),  # accept, duplicate, hold, reject, discard
+    Column("reason", Text, nullable=False),
+    _ref("post_id", "post", nullable=True),
+    Column("received_at", Moment, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+)
+
+spool = Table(
+    "spool",
+    spool_metadata,
+    _id(),
+    Column("key", String(32), nullable=False, unique=True),  # random: a spool file made anew never repeats one
+    Column("state", String(8), nullable=False),  # waiting, held, shunted
+    Column("mail_from", String(320), nullable=False),
+    Column("recipient", String(320), nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("via", String(8), nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("released", Boolean, nullable=False, server_default=text("false")),  # a person said: accept
+    Column("reason", Text),  # why it is held
+    Column("traceback", Text),  # why it is shunted
+    Column("message_id", Text),
+    Column("subject", Text),
+    Column("raw", LargeBinary, nullable=False),
+    Index("ix_spool_state", "state", "id"),
+    sqlite_autoincrement=True,
+)
+
+# --- the text index, each engine's own ------------------------------------------------------------------
+
+TEXT_INDEX = {
+    # Contents stay in `post`; the index holds words only.
+    "sqlite": (
+        "CREATE VIRTUAL TABLE post_text USING fts5(subject, author, recipients, text, content='', "
+        "contentless_delete=1, tokenize='unicode61 remove_diacritics 2')",
+    ),
+    "postgresql": (
+        "CREATE TABLE post_text (rowid BIGINT PRIMARY KEY, subject TSVECTOR NOT NULL, author TSVECTOR NOT NULL, "
+        "recipients TSVECTOR NOT NULL, text TSVECTOR NOT NULL)",
+        "CREATE INDEX ix_post_text ON post_text USING gin ((subject || author || recipients || text))",
+    ),
+}
+"""Statements that make the index of `archive.search`, by dialect."""
+
+for _dialect, _statements in TEXT_INDEX.items():
+    for _statement in _statements:
+        _ddl = DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
+        event.listen(post, "after_create", _ddl)

@@ -1,0 +1,310 @@
+"""What one edition says, before it is stored: a part for each community, numbered through and cut to size.
+
+It writes nothing; a preview is a draft that was printed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, func
+from sqlalchemy import select as query
+
+from tidings.communities import directory
+from tidings.communities.directory import Community, Member
+from tidings.communities.rota import Roster
+from tidings.database import tables
+from tidings.digests import gather, render, schedule, select
+from tidings.digests.render import Entry, Printed, Section
+from tidings.errors import NotFoundError
+from tidings.mailer.addresses import EDITION_PREFIX
+from tidings.settings import SiteSettings
+from tidings.tokens import Tokens, random_token
+
+HTML_LIMIT = 80_000
+"""Bytes of the encoded HTML part: mail programs cut what is longer than about 100 kB."""
+
+_SUBJECT_LENGTH = 60
+_PREHEADER_LENGTH = 110
+_NAME_LENGTH = 60
+_NO_KEY = Tokens(bytes(32))  # mints what is only measured, or shown in a preview and never answered
+_LONG_TOKEN = _NO_KEY.item(0, 0, schedule.FIRST_DAY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one community tells one member, its entries not yet numbered."""
+
+    member: Member
+    community: Community
+    zone: str  # the reader's
+    heading: select.Heading
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """An edition that is not stored; the sections of `printed` are those of `parts`, in their order."""
+
+    parts: tuple[Part, ...]
+    printed: Printed
+
+
+# --- one community ---------------------------------------------------------------------------------------------------
+
+
+def tell(
+    connection: Connection,
+    community: Community,
+    member: Member,
+    *,
+    rhythm: str,
+    up_to: int,
+    now: datetime,
+    site: SiteSettings,
+) -> Part | None:
+    """What the member is told of the archive numbers (cursor, up_to]; None where nothing is new."""
+    reader = gather.reader(connection, member)
+    chosen = gather.chosen(connection, community, reader, member.cursor, up_to)
+    if chosen is None:
+        return None
+    since, quiet = _history(connection, member)
+    heading = replace(
+        _heading(community, member, reader.roster, rhythm),
+        since=since,
+        quiet=quiet,
+        more_threads=chosen.more_threads,
+        more_posts=chosen.more_posts,
+    )
+    return Part(
+        member=member,
+        community=community,
+        zone=schedule.zone_of(member, reader.roster, site.zone),
+        heading=heading,
+        entries=(*_meeting(community, reader.roster, now, site), *_entries(chosen)),
+    )
+
+
+def _heading(community: Community, member: Member, roster: Roster | None, rhythm: str) -> select.Heading:
+    return select.Heading(
+        title=select.clean(community.title),
+        rhythm=rhythm,
+        timing=schedule.timing(member, roster, community),
+        since=None,
+        quiet=None,
+        more_threads=0,
+        more_posts=0,
+    )
+
+
+def _history(connection: Connection, member: Member) -> tuple[datetime | None, datetime | None]:
+    """The cut-off of the member's last edition, and that of the last period after it in which nothing was new."""
+    section, period = tables.edition_section.c, tables.period.c
+    rows = connection.execute(
+        query(section.state, func.max(period.cut_off_at))
+        .join_from(tables.edition_section, tables.period, period.id == section.period_id)
+        .where(section.membership_id == member.membership_id, section.state.in_(("composed", "quiet")))
+        .group_by(section.state)
+    )
+    last: dict[str, datetime] = dict(rows.all())
+    composed, quiet = last.get("composed"), last.get("quiet")
+    return composed, None if quiet is None or (composed and quiet < composed) else quiet
+
+
+def _meeting(community: Community, roster: Roster | None, now: datetime, site: SiteSettings) -> Iterable[Entry]:
+    meeting = select.next_meeting(community, roster, now)
+    if meeting:
+        yield Entry(
+            number=0,
+            block="meeting",
+            fragment=meeting,
+            # In the community's zone: all answers to one meeting have one subject.
+            subject=select.meeting_subject(community, meeting.start),
+            answers=select.meeting_id(community, meeting.start, site.domain),
+        )
+
+
+def _entries(chosen: select.Chosen) -> Iterable[Entry]:
+    blocks = ["conversation"] * len(chosen.conversations) + ["title"] * len(chosen.titles)
+    fragments: list[select.Conversation | select.Title] = [*chosen.conversations, *chosen.titles]
+    for block, fragment, post_id in zip(blocks, fragments, chosen.answers, strict=True):
+        yield Entry(
+            number=0,
+            block=block,
+            fragment=fragment,
+            subject=f"Re: {fragment.title}",
+            answers=fragment.link,
+            post_id=post_id,
+        )
+
+
+# --- the edition as a whole ------------------------------------------------------------------------------------------
+
+
+def draft(parts: Iterable[Part], now: datetime, site: SiteSettings) -> Draft:
+    """The edition of these parts (one at least), cut until its HTML part is small enough."""
+    kept: tuple[Part, ...] | None = tuple(sorted(parts, key=lambda part: part.heading.title.casefold()))
+    while kept:
+        made = Draft(parts=kept, printed=_printed(kept, now, site))
+        kept = None if _fits(made.printed, site) else _shortened(kept)
+    return made
+
+
+def _fits(printed: Printed, site: SiteSettings) -> bool:
+    html = render.page(printed, "html", site=site, tokens=_NO_KEY, token=lambda _section, _entry: _LONG_TOKEN)
+    # Encoding makes at most three bytes of one, so most editions need not be measured.
+    return len(html.encode()) * 3 < HTML_LIMIT or render.encoded_size(html) <= HTML_LIMIT
+
+
+def _shortened(parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
+    """The parts with one conversation told by its title only, else with one title only counted; None: neither is left.
+
+    It is the last one of the part that has most of them.
+    """
+    for block in ("conversation", "title"):
+        counts = [sum(entry.block == block for entry in part.entries) for part in parts]
+        longest = max(range(len(parts)), key=lambda place: (counts[place], place))
+        if counts[longest]:
+            return (*parts[:longest], _cut(parts[longest], block), *parts[longest + 1 :])
+    return None
+
+
+def _cut(part: Part, block: str) -> Part:
+    place = max(place for place, entry in enumerate(part.entries) if entry.block == block)
+    before, entry, after = part.entries[:place], part.entries[place], part.entries[place + 1 :]
+    if isinstance(entry.fragment, select.Conversation):
+        titled = replace(entry, block="title", fragment=select.as_title(entry.fragment))
+        return replace(part, entries=(*before, titled, *after))
+    assert isinstance(entry.fragment, select.Title)
+    heading = replace(
+        part.heading,
+        more_threads=part.heading.more_threads + 1,
+        more_posts=part.heading.more_posts + len(entry.fragment.numbers),
+    )
+    return replace(part, heading=heading, entries=(*before, *after))
+
+
+def _printed(parts: Sequence[Part], now: datetime, site: SiteSettings) -> Printed:
+    """The edition of these parts: numbered through, under its cover."""
+    first = parts[0]
+    cover = select.Cover(
+        reader=select.shorten(select.clean(first.member.name), _NAME_LENGTH),
+        preheader=_preheader(parts),
+        headings=tuple(part.heading for part in parts),
+    )
+    subject = _subject(parts, first.zone)
+    return Printed(
+        subject=subject,
+        zone=first.zone,
+        recipient=first.member.email,
+        message_id=f"{EDITION_PREFIX}{random_token()}@{site.domain}",
+        composed_at=now,
+        cover=cover,
+        sections=tuple(_numbered(parts, Entry(number=0, block="edition", fragment=cover, subject=subject))),
+    )
+
+
+def _numbered(parts: Sequence[Part], whole: Entry) -> Iterable[Section]:
+    """The sections, their entries numbered from 1 through all of them; `whole` leads the first."""
+    number = 1
+    for part in parts:
+        entries = [replace(entry, number=place) for place, entry in enumerate(part.entries, number)]
+        yield Section(
+            community=part.community.name,
+            membership_id=part.member.membership_id,
+            heading=part.heading,
+            entries=tuple(entries if number > 1 or part is not parts[0] else [whole, *entries]),
+        )
+        number += len(entries)
+
+
+def _preheader(parts: Sequence[Part]) -> str:
+    """The most useful sentence: the first that somebody else wrote."""
+    fragments = [entry.fragment for part in parts for entry in part.entries]
+    told = [told for one in fragments if isinstance(one, select.Conversation) for told in one.told]
+    sentence = next((f"{one.author}: {one.text}" for one in told if one.author != select.YOU), "")
+    return select.shorten(sentence, _PREHEADER_LENGTH)
+
+
+def _subject(parts: Sequence[Part], zone: str) -> str:
+    """`Pump team weekly: 12 new posts, meeting Tue 14:00`, in 60 characters."""
+    heading, fragments = parts[0].heading, [entry.fragment for part in parts for entry in part.entries]
+    told = (len(one.numbers) for one in fragments if isinstance(one, select.Conversation | select.Title))
+    new = sum(told) + sum(part.heading.more_posts for part in parts)
+    news = f": {new} new post{'' if new == 1 else 's'}"
+    others = f" +{len(parts) - 1}" if len(parts) > 1 else ""
+    name = f"{heading.title}{others} {heading.rhythm}"
+    starts = [one.start for one in fragments if isinstance(one, select.Meeting)]
+    meeting = f", meeting {render.weekday_time(min(starts), zone)}" if starts else ""
+    if len(name + news + meeting) > _SUBJECT_LENGTH:
+        meeting = ""
+    return select.shorten(name, _SUBJECT_LENGTH - len(news)) + news + meeting
+
+
+# --- previews --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a member would be told now, and when an edition is due to them; nothing of it is stored."""
+
+    subject: str
+    text: str
+    html: str
+    raw: bytes
+    due_at: datetime
+
+
+def preview(connection: Connection, community: str, email: str, at: datetime, *, site: SiteSettings) -> Preview:
+    """The edition of one community as a member would have it at `at`; its addresses are refused.
+
+    To one who gets each post or none it shows what was posted since the last weekly cut-off. Raises NotFoundError for
+    an unknown community, and for somebody who is not a member.
+    """
+    found = directory.community(connection, community)
+    member = directory.member_by_address(connection, found.id, email)
+    if member is None:
+        raise NotFoundError(f"{email!r} is not a member of {found.name!r}.")
+    if member.delivery not in ("weekly", "daily"):
+        member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
+    roster = gather.reader(connection, member).roster
+    told = tell(connection, found, member, rhythm=member.delivery, up_to=found.last_number, now=at, site=site)
+    nothing = Part(
+        member=member,
+        community=found,
+        zone=schedule.zone_of(member, roster, site.zone),
+        heading=_heading(found, member, roster, member.delivery),
+        entries=(),
+    )
+    printed = draft([told or nothing], at, site).printed
+    printed = replace(printed, subject=f"[Preview] {printed.subject}")
+
+    def page(kind: str) -> str:
+        return render.page(printed, kind, site=site, tokens=_NO_KEY, token=_refused, preview=True)
+
+    return Preview(
+        subject=printed.subject,
+        text=page("txt"),
+        html=page("html"),
+        raw=render.message(printed, site=site, tokens=_NO_KEY, token=_refused, preview=True),
+        due_at=_next_due(found, member, roster, at, site),
+    )
+
+
+def _refused(_section: Section, _entry: Entry) -> str:
+    return render.PREVIEW
+
+
+def _last_up_to(connection: Connection, community: Community) -> int:
+    period = tables.period.c
+    last = query(func.max(period.up_to)).where(period.community_id == community.id, period.rhythm == "weekly")
+    return connection.execute(last).scalar() or 0
+
+
+def _next_due(
+    community: Community, member: Member, roster: Roster | None, at: datetime, site: SiteSettings
+) -> datetime:
+    """When the edition of the next cut-off goes out."""
+    weekday = None if member.delivery == "daily" else community.cut_off_weekday
+    cut_off = schedule.next_at(weekday, community.cut_off_time, community.zone, at)
+    return schedule.due(member, roster, cut_off, site.zone)

@@ -1,0 +1,77 @@
+"""Does what is due: periods whose cut-off has passed, then an edition for each person whose time has come.
+
+It keeps no state and knows no timer: who wakes it passes the time in, and any number of processes may do so at once.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from tidings.database.engine import Database
+from tidings.digests import editions
+from tidings.settings import SiteSettings
+
+_BATCH = 500
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What one run did: periods made, people who were sent an edition, people for whom nothing was new, failures."""
+
+    periods: int
+    editions: int
+    quiet: int
+    failed: int
+
+
+def run_due(database: Database, now: datetime, *, site: SiteSettings) -> Done:
+    """Do all that is due at `now`, once.
+
+    What fails is logged, stops nothing else and is tried again at the next run.
+    """
+    periods, failed = _make_periods(database, now, site)
+    results: list[str] = []
+    left: set[int] = set()  # still waiting: failed, or in another process's hands
+    while people := [one for one in _due_people(database, now, _BATCH + len(left)) if one not in left]:
+        for person_id in people:
+            result = _compose(database, person_id, now, site)
+            results.append(result)
+            if result in ("failed", "none"):
+                left.add(person_id)
+    return Done(
+        periods=periods,
+        editions=results.count("composed"),
+        quiet=results.count("quiet"),
+        failed=failed + results.count("failed"),
+    )
+
+
+def _make_periods(database: Database, now: datetime, site: SiteSettings) -> tuple[int, int]:
+    """How many periods were made, and in how many communities that failed."""
+    with database.read() as connection:
+        behind = editions.behind(connection, now)
+    made = failed = 0
+    for late in behind:
+        try:
+            with database.write() as connection:
+                made += editions.make_periods(connection, late, now, site=site)
+        except Exception:
+            _log.exception("The period of %s could not be made; it is tried again.", late.community.name)
+            failed += 1
+    return made, failed
+
+
+def _due_people(database: Database, now: datetime, limit: int) -> list[int]:
+    with database.read() as connection:
+        return editions.due_people(connection, now, limit)
+
+
+def _compose(database: Database, person_id: int, now: datetime, site: SiteSettings) -> str:
+    try:
+        with database.write() as connection:
+            return editions.compose_for(connection, person_id, now, site=site)
+    except Exception:
+        _log.exception("The edition of person %d could not be composed; it is tried again.", person_id)
+        return "failed"

@@ -1,0 +1,1 @@
+"""Mail in (smtp_in, spool, parse) and mail out (compose, outbox, deliver). It decides nothing about communities."""

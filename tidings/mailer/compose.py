@@ -1,0 +1,252 @@
+"""The bytes of mail that goes out: list copies spliced from the raw post, notices, and two-part editions.
+
+It sends nothing and reads no database. A post's bytes are never parsed and written anew: header fields are cut out of
+them and put in front of them, so that signatures over the body hold. The standard library's header generator is not
+used: it writes the line ends that hide in a decoded encoded word (CVE-2024-6923).
+"""
+
+import binascii
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.header import Header
+from email.utils import format_datetime, formataddr, getaddresses
+from urllib.parse import quote
+
+from tidings.tokens import random_token
+
+LOOP_FIELD = "X-Tidings-Loop"
+
+_LINE_LENGTH = 78  # RFC 5322 2.1.1: should
+_LINE_LIMIT = 998  # RFC 5322 2.1.1: must
+# Possessive, so that no header makes it go back. Space before the colon is RFC 5322 4.5's obsolete form.
+_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\r]*+(?:\r\n)?+(?:[ \t][^\r]*+(?:\r\n)?+)*+")
+# A line of an mbox that was piped in, or a continuation of nothing: in front of our fields they would belong to none
+# or to ours.
+_STRAY = re.compile(rb"(?:From |[ \t])[^\r]*+(?:\r\n)?+")
+_FORBIDDEN = re.compile(r"[\r\n\0]")
+_CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
+_UNSTRUCTURED = frozenset({"subject", "comments", "content-description"})
+_ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc"})
+_PLAIN_BYTES = bytes(byte for byte in range(128) if byte != ord("="))
+# What a list must not pass on: another list's marks, the last hop's envelope, and requests that would have every
+# member's program tell the author that the mail was read.
+_NOT_PASSED_ON = (
+    "List-*",
+    "Precedence",
+    "Return-Path",
+    "Archived-At",
+    LOOP_FIELD,
+    "Disposition-Notification-To",
+    "Return-Receipt-To",
+    "X-Confirm-Reading-To",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyFacts:
+    """What a list copy says beside the post's own bytes."""
+
+    community: str  # its name: the local part of its address
+    title: str
+    domain: str
+    base_url: str
+    message_id: str  # of the post in the archive, without <>
+    fields: Mapping[str, str | None] = field(default_factory=dict)  # replace the post's own; None: left out
+    body: str | None = None  # the text that replaces the post's own
+
+
+def crlf(data: bytes) -> bytes:
+    """`data` with every CR LF, bare CR and bare LF as CR LF; the same object where nothing is to be done."""
+    ends = data.count(b"\r\n")
+    if ends == data.count(b"\r") == data.count(b"\n"):
+        return data
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def header_field(name: str, value: str) -> bytes:
+    """One header field, folded and ended by CR LF.
+
+    What is not ASCII is encoded (RFC 2047) in a text field and in the names of address fields. Control characters
+    become spaces. Raises ValueError for CR, LF or NUL, for other structured fields that are not ASCII, and for a word
+    longer than a line may be.
+    """
+    if not re.fullmatch(r"[!-9;-~]+", name):
+        raise ValueError(f"{name!r} is no name of a header field")
+    if _FORBIDDEN.search(value):
+        raise ValueError(f"a line end or NUL in the value of {name}")
+    text = _CONTROL.sub(" ", value).strip(" \t")
+    return _folded(f"{name}: {text if text.isascii() else _ascii(name, text)}").encode() + b"\r\n"
+
+
+def splice(raw: bytes, *, remove: Collection[str], add: Sequence[tuple[str, str]], body: bytes | None = None) -> bytes:
+    """`raw` without the fields named in `remove` (any case; `List-*` names all that begin so) and with `add` on top.
+
+    What else is there stays byte for byte, but for line ends: all are CR LF. A header block that runs into the body
+    without an empty line gets one, where a parser sees its end. `body` replaces what follows the block. Raises
+    ValueError as `header_field` does.
+    """
+    fields, own_body = _split(crlf(raw))
+    return _joined(fields, remove, add, own_body if body is None else crlf(body))
+
+
+def list_copy(raw: bytes, facts: CopyFacts) -> bytes:
+    """The copy of the post `raw` that members get: one for all, so that they share a transaction.
+
+    List fields as RFC 2919, 2369 and 5064 have them; the post's own Message-ID unless the archive had to give another.
+    """
+    fields, body = _split(crlf(raw))
+    remove = [*_NOT_PASSED_ON, *facts.fields]
+    add = _list_fields(facts)
+    message_id = f"<{facts.message_id}>"
+    if [part.partition(b":")[2].strip() for name, part in fields if name == "message-id"] != [message_id.encode()]:
+        remove.append("Message-ID")
+        add.append(("Message-ID", message_id))
+    if facts.body is not None:
+        mime, body = _text_part(facts.body, "plain")
+        remove += ["MIME-Version", "Content-*"]
+        add += [("MIME-Version", "1.0"), *mime]
+    replaced = {name.lower() for name in facts.fields}
+    add = [pair for pair in add if pair[0].lower() not in replaced]
+    add += [(name, value) for name, value in facts.fields.items() if value is not None]
+    return _joined(fields, remove, add, body)
+
+
+def notice(
+    *,
+    site: str,
+    sender: str,
+    recipient: str,
+    subject: str,
+    text: str,
+    date: datetime,
+    domain: str,
+    answers: str | None = None,
+) -> bytes:
+    """A mail that the system itself writes, plain text, marked as automatic (RFC 3834 5).
+
+    `answers` is the Message-ID, without <>, of the message that it answers. Raises ValueError as `header_field` does.
+    """
+    fields = [
+        ("From", formataddr((_clean(site), sender))),
+        ("To", recipient),
+        ("Subject", subject),
+        ("Date", format_datetime(date)),
+        ("Message-ID", f"<{random_token()}@{domain}>"),
+        ("Auto-Submitted", "auto-replied" if answers else "auto-generated"),
+    ]
+    if answers:
+        fields += [("In-Reply-To", f"<{answers}>"), ("References", f"<{answers}>")]
+    mime, body = _text_part(text, "plain")
+    return _joined([], (), [*fields, ("MIME-Version", "1.0"), *mime], body)
+
+
+def alternative(fields: Mapping[str, str], *, text: str, html: str) -> bytes:
+    """A message with the header `fields` and the same content as text and as HTML; same arguments, same bytes.
+
+    The boundary comes from the Message-ID, which must be among the fields: KeyError. Raises ValueError as
+    `header_field` does.
+    """
+    # "=_" never stands in quoted-printable or base64 (RFC 2045 6.7); no text that is printed can know the digest of a
+    # random id.
+    boundary = "=_" + hashlib.sha256(fields["Message-ID"].encode()).hexdigest()[:32]
+    body = b""
+    for content, subtype in ((text, "plain"), (html, "html")):
+        mime, part = _text_part(content, subtype)
+        body += f"--{boundary}\r\n".encode() + _joined([], (), mime, part) + b"\r\n"  # the delimiter's own
+    body += f"--{boundary}--\r\n".encode()
+    mime = [("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="{boundary}"')]
+    return _joined([], (), [*fields.items(), *mime], body)
+
+
+def _list_fields(facts: CopyFacts) -> list[tuple[str, str]]:
+    name, domain = facts.community, facts.domain
+    archive = f"{facts.base_url.rstrip('/')}/c/{name}/"
+    return [
+        ("List-Id", f"{_phrase(facts.title)} <{name}.{domain}>"),
+        ("List-Post", f"<mailto:{name}@{domain}>"),
+        ("List-Unsubscribe", f"<mailto:{name}+unsubscribe@{domain}>"),
+        ("List-Archive", f"<{archive}>"),
+        ("Archived-At", f"<{archive}m/{quote(facts.message_id, safe='@')}/>"),
+        ("Precedence", "list"),
+        (LOOP_FIELD, f"{name}@{domain}"),
+    ]
+
+
+def _split(wire: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
+    """The fields (lower-case name, whole bytes) and the body of a message whose line ends are all CR LF."""
+    fields: list[tuple[str, bytes]] = []
+    at = 0
+    while at < len(wire):
+        if found := _FIELD.match(wire, at):
+            fields.append((found[1].decode("ascii").lower(), found[0]))
+        elif not (found := _STRAY.match(wire, at)):
+            break  # the empty line, or a line that can only belong to the body
+        at = found.end()
+    return fields, wire[at:].removeprefix(b"\r\n")
+
+
+def _joined(
+    fields: Sequence[tuple[str, bytes]], remove: Collection[str], add: Sequence[tuple[str, str]], body: bytes
+) -> bytes:
+    names = {name.lower() for name in remove if not name.endswith("*")}
+    prefixes = tuple(name[:-1].lower() for name in remove if name.endswith("*"))
+    kept = [part for name, part in fields if name not in names and not name.startswith(prefixes)]
+    head = b"".join([*(header_field(name, value) for name, value in add), *kept])
+    if not head.endswith(b"\r\n"):  # a last field without a line end
+        head += b"\r\n"
+    return head + b"\r\n" + body
+
+
+def _ascii(name: str, text: str) -> str:
+    if name.lower() in _UNSTRUCTURED:
+        return _encoded(text, name)
+    if name.lower() in _ADDRESSES:
+        return ", ".join(formataddr(pair) for pair in getaddresses([text]))
+    raise ValueError(f"{name} must be ASCII")
+
+
+def _encoded(text: str, name: str) -> str:
+    return Header(text, "utf-8", header_name=name).encode(linesep="")
+
+
+def _phrase(text: str) -> str:
+    """A display name (RFC 5322 3.2.5): a quoted string, or encoded words."""
+    clean = _clean(text)
+    if clean.isascii():
+        return '"' + re.sub(r'(["\\])', r"\\\1", clean) + '"'
+    return _encoded(clean, "List-Id")
+
+
+def _clean(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
+
+
+def _folded(line: str) -> str:
+    """`line` folded before white space where it is too long (RFC 5322 2.2.3)."""
+    lines = [""]
+    for word in re.findall(r"[ \t]*[^ \t]+", line):
+        if len(word) > _LINE_LIMIT:
+            raise ValueError(f"a word of {len(word)} characters does not fit a header line")
+        # Nothing is folded right after the name: some programs lose such a value.
+        if len(lines[-1]) + len(word) > _LINE_LENGTH and not lines[-1].endswith(":"):
+            lines.append("")
+        lines[-1] += word
+    return "\r\n".join(lines)
+
+
+def _text_part(text: str, subtype: str) -> tuple[list[tuple[str, str]], bytes]:
+    """The Content fields and the encoded bytes of a text: short ASCII lines as they are, else the shorter encoding."""
+    data = crlf(text.replace("\0", "\ufffd").encode("utf-8", "replace"))
+    if data and not data.endswith(b"\r\n"):
+        data += b"\r\n"
+    if data.isascii() and max(map(len, data.split(b"\r\n"))) <= _LINE_LENGTH:
+        encoding = "7bit"
+    elif len(data.translate(None, _PLAIN_BYTES)) * 6 < len(data):  # three bytes for one, against four for three of all
+        encoding, data = "quoted-printable", crlf(binascii.b2a_qp(data))
+    else:
+        lines = (data[at : at + 57] for at in range(0, len(data), 57))
+        encoding, data = "base64", crlf(b"".join(map(binascii.b2a_base64, lines)))
+    return [("Content-Type", f"text/{subtype}; charset=utf-8"), ("Content-Transfer-Encoding", encoding)], data

@@ -1,0 +1,94 @@
+"""An HTML body as plain text with `> ` before what it quotes; for reading, not for rendering.
+
+It fetches nothing, and lays out no tables: a row becomes a line, since padding cells to columns could cost any amount
+of memory.
+"""
+
+import html
+import re
+from typing import Any
+
+MOST = 1_000_000  # characters of HTML that are read
+
+# Two characters that no mail has (they are removed first) stand for the begin and the end of a quote.
+_OPEN, _CLOSE = "\ue0f0", "\ue0f1"
+_MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
+_DROPPED = ("script", "style", "head", "title", "template", "noscript", "object", "iframe", "svg")
+_INDENTED = re.compile(r"(?i)border(?:-left)?\s{0,4}:\s{0,4}(?:none|0)")
+_TAG = re.compile(r"<[^<>]{0,2000}>")
+_UNREAD = re.compile(r"(?i)(</?(?:script|style|title)\b[^<>]{0,2000}>)")
+_LINE_TAG = re.compile(r"(?i)<(?:br|p|div|tr|li|h[1-6])\b[^<>]{0,2000}>")
+
+
+def to_text(source: str) -> str:
+    """The text of an HTML document or fragment, of which at most `MOST` characters are read; never raises."""
+    source = _MARKS.sub("", source[:MOST])
+    try:
+        return _with_marks(_rendered(source))
+    except Exception:  # whatever libxml2 or inscriptis trip over (RecursionError too): a reader gets the bare words
+        return _stripped(source)
+
+
+def _rendered(source: str) -> str:
+    # Imported here because lxml is heavy and most mail does without.
+    from inscriptis import Inscriptis
+    from inscriptis.css_profiles import CSS_PROFILES
+    from inscriptis.model.config import ParserConfig
+    from lxml.html import HTMLParser, document_fromstring  # type: ignore[import-untyped]
+
+    parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
+    tree = document_fromstring(source.encode("utf-8", "ignore"), parser=parser)
+    _flatten(tree)
+    text: str = Inscriptis(tree, ParserConfig(css=CSS_PROFILES["strict"], display_links=False)).get_text()
+    return text
+
+
+def _flatten(tree: Any) -> None:
+    """Mark the quotes, turn rows into lines, and drop what is not for reading."""
+    for element in list(tree.iter(*_DROPPED)):
+        element.clear(keep_tail=True)
+    for element in list(tree.iter("blockquote")):
+        if not _INDENTED.search(element.get("style", "")[:500]):  # that is how some programs indent
+            _mark(element)
+        element.tag = "div"
+    for element in list(tree.iter("table", "tbody", "thead", "tfoot", "tr")):
+        element.tag = "div"
+    for element in list(tree.iter("td", "th")):
+        element.tag = "span"
+        if element.getnext() is not None:
+            element.tail = "  "
+
+
+def _mark(element: Any) -> None:
+    first, last = element.makeelement("div"), element.makeelement("div")
+    first.text, last.text = _OPEN, _CLOSE
+    first.tail, element.text = element.text, None
+    element.insert(0, first)
+    element.append(last)
+
+
+def _with_marks(text: str) -> str:
+    """The rendered text with a `> ` for each quote that a line stands in, and at most one blank line in a row."""
+    lines: list[str] = []
+    depth = 0
+    for line in text.split("\n"):
+        opened, closed = line.count(_OPEN), line.count(_CLOSE)
+        words = _MARKS.sub("", line).rstrip()
+        depth += opened
+        if words.strip() or not (opened or closed):
+            quoted = ("> " * min(depth, 10) + (words.lstrip() if depth else words)).rstrip()
+            if words.strip() or (lines and lines[-1].strip("> ")):
+                lines.append(quoted)
+        depth = max(depth - closed, 0)
+    return "\n".join(lines).strip("\n")
+
+
+def _stripped(source: str) -> str:
+    """The words of the source with every tag taken for a space or a line end."""
+    kept, unread = [], False
+    for piece in _UNREAD.split(source):
+        if _UNREAD.fullmatch(piece):
+            unread = not piece.startswith("</")
+        elif not unread:
+            kept.append(piece)
+    return html.unescape(_TAG.sub(" ", _LINE_TAG.sub("\n", "".join(kept))))

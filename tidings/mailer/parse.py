@@ -1,0 +1,184 @@
+"""One pass over a raw message: what Tidings wants to know of it, as one frozen value.
+
+The standard library's compat32 parser runs once; mail-parser is the view on the fields whose reading it does better
+(addresses, date, subject). It runs in the worker process (worker.py), since a message may hang or grow whatever reads
+it. It decides nothing.
+"""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import Message
+from email.utils import parsedate_to_datetime
+
+import msgspec
+from mailparser import MailParser
+
+from tidings.errors import MessageTooComplexError
+from tidings.mailer.charsets import decode_header_text
+from tidings.mailer.text import display
+from tidings.settings import LimitSettings
+from tidings.threading.parents import one_message_id
+from tidings.threading.quotes import fold
+
+_VIEW_FIELDS = ("From", "To", "Cc", "Date", "Subject")
+_VIEW_FIELD_LIMIT = 4096  # of what structured parsing gets to see (acceptance 21)
+_ID_LIMIT = 250  # octets; longer ones break URLs and other programs
+_FIELD_START = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
+
+
+class ParsedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as Tidings sees it. Ids are bare; `message_id` is empty where there is none that is legal."""
+
+    message_id: str
+    in_reply_to: str
+    references: str
+    subject: str
+    author_name: str
+    author_email: str
+    recipients: str
+    date: datetime | None
+    text: str
+    folds: list[tuple[int, int, str]]
+    attachments: list[tuple[int, str, str, int]]  # position, filename, content type, size in bytes
+    content_hash: bytes
+    automatic: str  # how a program gave itself away as the sender; empty: a person wrote
+    loop_marks: list[str]  # the communities that this message has been through
+
+
+def parse(raw: bytes, limits: LimitSettings) -> ParsedMessage:
+    """Read a raw message. Raises MessageTooComplexError past a limit; never for being malformed."""
+    _check_header(raw, limits)
+    try:
+        message: Message = message_from_bytes(raw)
+        fields = _fields(message)
+        view = _view(fields)
+        shown = display(message, limit=limits.text_bytes, parts=limits.parts, depth=limits.depth)
+        author_name, author_email = _author(view)
+        return ParsedMessage(
+            message_id=_message_id(fields),
+            in_reply_to=_first(fields, "in-reply-to"),
+            references=" ".join(fields.get("references", [])),
+            subject=decode_header_text(_first(fields, "subject")),
+            author_name=author_name,
+            author_email=author_email,
+            recipients=_recipients(view),
+            date=_date(view, fields),
+            text=shown.text,
+            folds=[(one.start, one.end, one.kind) for one in fold(shown.text)],
+            attachments=[(part.position, part.filename, part.content_type, part.size) for part in shown.attachments],
+            content_hash=_content_hash(message, fields),
+            automatic=_automatic(fields),
+            loop_marks=[mark.strip().lower() for mark in fields.get("x-tidings-loop", [])],
+        )
+    except RecursionError as error:
+        raise MessageTooComplexError(f"Its parts are nested more than {limits.depth} deep.") from error
+
+
+def looks_like_a_message(data: bytes) -> bool:
+    """Whether these bytes begin with a header field, and not with somebody's plain text."""
+    return _FIELD_START.match(data.lstrip(b"\r\n")) is not None and b"\n\n" in data.replace(b"\r\n", b"\n")
+
+
+def _check_header(raw: bytes, limits: LimitSettings) -> None:
+    """A linear look at the header block before anything structured reads it."""
+    ends = [at for at in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if at >= 0]
+    header = raw[: min(ends, default=len(raw))]
+    if len(header) > limits.header_bytes:
+        raise MessageTooComplexError(f"Its header block is larger than {limits.header_bytes} bytes.")
+    starts = [match.start() for match in _FIELD_START.finditer(header)]
+    if len(starts) > limits.fields:
+        raise MessageTooComplexError(f"It has more than {limits.fields} header fields.")
+    ends_of_fields = [*starts[1:], len(header)]
+    if any(end - start > limits.field_bytes for start, end in zip(starts, ends_of_fields, strict=False)):
+        raise MessageTooComplexError(f"A header field is larger than {limits.field_bytes} bytes.")
+
+
+def _fields(message: Message) -> dict[str, list[str]]:
+    """The values of the fields by lower-case name, 8-bit bytes read as UTF-8 or else as windows-1252."""
+    found: dict[str, list[str]] = {}
+    for name, value in message.raw_items():
+        found.setdefault(name.lower(), []).append(_readable(str(value)))
+    return found
+
+
+def _readable(value: str) -> str:
+    if value.isascii():
+        return value
+    data = value.encode("utf-8", "surrogateescape")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("windows-1252", "replace")
+
+
+def _view(fields: dict[str, list[str]]) -> MailParser:
+    """mail-parser over the few fields that it is asked for, each cut to what structured parsing may see."""
+    head: Message = Message()
+    for name in _VIEW_FIELDS:
+        if values := fields.get(name.lower()):
+            # mail-parser reads the first To only; several are one list (RFC 5322 3.6 allows one, mail has more).
+            head[name] = (", ".join(values) if name in ("To", "Cc") else values[0])[:_VIEW_FIELD_LIMIT]
+    return MailParser(head)
+
+
+def _author(view: MailParser) -> tuple[str, str]:
+    """Name and address of the first author who has one; the address as it was written."""
+    for name, email in view.from_:
+        if "@" in email:
+            return name.strip() or email, email
+    return "", ""
+
+
+def _date(view: MailParser, fields: dict[str, list[str]]) -> datetime | None:
+    if view.date is not None:
+        moment: datetime = view.date
+        return moment
+    try:  # a Date without a zone (RFC 5322 4.3): taken as UTC
+        moment = parsedate_to_datetime(_first(fields, "date"))
+    except (ValueError, OverflowError, IndexError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _first(fields: dict[str, list[str]], name: str) -> str:
+    return fields.get(name, [""])[0]
+
+
+def _message_id(fields: dict[str, list[str]]) -> str:
+    """The bare Message-ID, or nothing where there is not exactly one that can live in addresses and URLs."""
+    values = fields.get("message-id", [])
+    bare = one_message_id(values[0]) if len(values) == 1 else None
+    legal = bare is not None and bare.isascii() and bare.isprintable() and 3 <= len(bare) <= _ID_LIMIT and "@" in bare
+    return bare if bare is not None and legal else ""
+
+
+def _recipients(view: MailParser) -> str:
+    shown = [f"{name} <{email}>" if name else email for name, email in [*view.to, *view.cc]]
+    return ", ".join(shown)
+
+
+def _automatic(fields: dict[str, list[str]]) -> str:
+    """How a program gave itself away: Auto-Submitted (RFC 3834 5) or Precedence; empty where a person wrote."""
+    submitted = _first(fields, "auto-submitted").strip().lower()
+    if submitted and not submitted.startswith("no"):
+        return f"Auto-Submitted: {submitted[:40]}"
+    precedence = _first(fields, "precedence").strip().lower()
+    return f"Precedence: {precedence}" if precedence in ("bulk", "junk", "list") else ""
+
+
+def _content_hash(message: Message, fields: dict[str, list[str]]) -> bytes:
+    """What makes two copies of a message the same one: who, when, about what, and the decoded parts.
+
+    Trace fields, list fields and line ends differ between copies, so they are left out.
+    """
+    digest = hashlib.sha256()
+    for name in ("from", "date", "subject"):
+        digest.update(" ".join(_first(fields, name).split()).encode("utf-8", "replace") + b"\0")
+    for part in message.walk():
+        if not part.is_multipart():
+            payload = part.get_payload(decode=True)
+            data = payload if isinstance(payload, bytes) else b""
+            digest.update(data.replace(b"\r\n", b"\n").rstrip() + b"\0")
+    return digest.digest()

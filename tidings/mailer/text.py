@@ -1,0 +1,261 @@
+"""From a parsed message to what is shown of it: one text, and the list of its attachments.
+
+It walks the parts, chooses between alternatives and decodes; it does not parse raw bytes, fold quotes or keep anything.
+It is run in the worker process (worker.py), and raises nothing but MessageTooComplexError.
+"""
+
+import mimetypes
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.message import Message
+
+from tidings.errors import MessageTooComplexError
+from tidings.mailer import html_text
+from tidings.mailer.charsets import clean, decode, decode_header_text, readable
+
+__all__ = ["Part", "Shown", "decode_header_text", "display"]
+
+_FIELD_MOST = 4096  # characters of a Content-Type or Content-Disposition that are looked at
+_NAME_MOST = 200
+_SHOWN_INLINE = frozenset(["text/plain", "text/html", "text/x-patch", "text/x-diff", "text/markdown"])
+_TYPE = re.compile(r"\s{0,80}([!-.0-:<-~]{1,100}/[!-.0-:<-~]{1,100})(?=\s|;|$)")
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # names that Windows keeps for devices
+_TYPES = mimetypes.MimeTypes()  # the built-in ones: the same on every machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part that is offered for download."""
+
+    position: int
+    """Which part of the message, as `Message.walk` counts them from 0."""
+    filename: str
+    content_type: str
+    size: int
+    """Bytes, decoded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a reader sees of a message."""
+
+    text: str
+    attachments: tuple[Part, ...]
+    notes: tuple[str, ...]
+    """What a reader should know besides: that the text was cut, or cannot be read because it is encrypted."""
+
+
+class _Node:
+    """A part, where it stands, and what becomes of it: "text", "attachment", or "" for nothing."""
+
+    def __init__(self, part: Message, depth: int, position: int, *, forwarded: bool) -> None:
+        self.part = part
+        self.depth = depth
+        self.position = position
+        self.content_type = _content_type(part)
+        self.disposition = _disposition(part)
+        self.filename = _filename(part)
+        self.end = position + 1  # the position after the last part inside
+        self.text = ""
+        self.role = "" if forwarded else self._role()
+
+    @property
+    def is_message(self) -> bool:
+        return self.content_type.startswith("message/")
+
+    def _role(self) -> str:
+        if self.is_message:
+            return "attachment"
+        if self.part.is_multipart():
+            return ""
+        broken = self.content_type.startswith("multipart/")  # no boundary was found: it is shown as it stands
+        named_html = self.content_type == "text/html" and self.filename
+        if (self.content_type in _SHOWN_INLINE or broken) and self.disposition != "attachment" and not named_html:
+            return "text"
+        return "attachment"
+
+
+def display(message: Message, *, limit: int = 1_000_000, parts: int = 1_000, depth: int = 50) -> Shown:
+    """What is shown of a message (compat32): its text, at most `limit` characters, fit for UTF-8, with LF line ends.
+
+    Raises MessageTooComplexError where it has more than `parts` parts or nests them more than `depth` deep.
+    """
+    nodes = _walk(message, parts, depth)
+    for node in nodes:
+        if node.role == "text":
+            node.text = _text(node)
+    for node in reversed(nodes):
+        if node.content_type == "multipart/alternative":
+            _choose(nodes, node)
+    texts = [node.text.strip("\n") for node in nodes if node.role == "text" and node.text.strip()]
+    text = "\n\n".join(texts)
+    attachments = tuple(_attachment(nodes, node) for node in nodes if node.role == "attachment")
+    return Shown(text=text[:limit], attachments=attachments, notes=_notes(nodes, text, limit))
+
+
+def _walk(message: Message, parts: int, depth: int) -> list[_Node]:
+    """All parts, depth first, without recursion: a sender decides how deep they are nested."""
+    nodes: list[_Node] = []
+    waiting: list[tuple[Message, int, bool]] = [(message, 0, False)]
+    while waiting:
+        part, level, forwarded = waiting.pop()
+        if len(nodes) >= parts:
+            raise MessageTooComplexError(f"It has too many parts: more than {parts}.")
+        if level > depth:
+            raise MessageTooComplexError(f"Its parts are nested too deep: more than {depth} levels.")
+        node = _Node(part, level, len(nodes), forwarded=forwarded)
+        nodes.append(node)
+        inner = part.get_payload() if part.is_multipart() else []
+        inside = [one for one in inner if isinstance(one, Message)] if isinstance(inner, list) else []
+        waiting += [(one, level + 1, forwarded or node.is_message) for one in reversed(inside)]
+    _set_ends(nodes)
+    return nodes
+
+
+def _set_ends(nodes: list[_Node]) -> None:
+    open_nodes: list[_Node] = []
+    for node in nodes:
+        while open_nodes and open_nodes[-1].depth >= node.depth:
+            open_nodes.pop().end = node.position
+        open_nodes.append(node)
+    for node in open_nodes:
+        node.end = len(nodes)
+
+
+def _choose(nodes: list[_Node], alternative: _Node) -> None:
+    """Keep the text of one alternative (RFC 2046 5.1.4): plain text unless it is blank, else HTML, else any."""
+    children = []
+    place = alternative.position + 1
+    while place < alternative.end:
+        children.append(nodes[place : nodes[place].end])
+        place = nodes[place].end
+    for wanted in (("text/plain",), ("text/html",), tuple(_SHOWN_INLINE)):
+        for child in children:
+            if any(node.role == "text" and node.content_type in wanted and node.text.strip() for node in child):
+                _drop_texts(other for other in children if other is not child)
+                return
+
+
+def _drop_texts(children: Iterable[list[_Node]]) -> None:
+    for child in children:
+        for node in child:
+            if node.role == "text":
+                node.role = ""
+
+
+def _text(node: _Node) -> str:
+    text = clean(decode(_bytes(node.part), _parameter(node.part, "charset")))
+    if node.content_type == "text/html":
+        return _trimmed(clean(html_text.to_text(text)))
+    if node.content_type == "text/plain" and _parameter(node.part, "format").lower() == "flowed":
+        text = _unflowed(text, delete_space=_parameter(node.part, "delsp").lower() == "yes")
+    return _trimmed(text)
+
+
+def _trimmed(text: str) -> str:
+    """Without white space at line ends, but for that of the signature separator."""
+    return "\n".join(line if line == "-- " else line.rstrip() for line in text.split("\n"))
+
+
+def _unflowed(text: str, *, delete_space: bool) -> str:
+    """A format=flowed text with its paragraphs on one line each (RFC 3676 4)."""
+    lines: list[str] = []
+    pieces: list[str] = []  # of the paragraph that is being read
+    depth = 0
+    for raw in text.split("\n"):
+        bare = raw.lstrip(">")
+        quoted, line = len(raw) - len(bare), bare.removeprefix(" ")
+        if pieces and (quoted != depth or line == "-- "):
+            lines.append("".join(pieces))
+            pieces = []
+        if not pieces:
+            pieces = ["> " * quoted if line else ">" * quoted]
+            depth = quoted
+        flows = line.endswith(" ") and line != "-- "
+        pieces.append(line[:-1] if flows and delete_space else line)
+        if not flows:
+            lines.append("".join(pieces))
+            pieces = []
+    return "\n".join([*lines, "".join(pieces)] if pieces else lines)
+
+
+def _notes(nodes: list[_Node], text: str, limit: int) -> tuple[str, ...]:
+    notes = []
+    if len(text) > limit:
+        notes.append(f"The text was cut after {limit} characters.")
+    encrypted = ("multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
+    if not text and any(node.content_type in encrypted for node in nodes):
+        notes.append("The message is encrypted or sealed; its text is in an attachment.")
+    return tuple(notes)
+
+
+def _attachment(nodes: list[_Node], node: _Node) -> Part:
+    inside = nodes[node.position : node.end]
+    return Part(
+        position=node.position,
+        filename=node.filename or _made_up_name(nodes, node),
+        content_type=node.content_type,
+        size=sum(len(_bytes(one.part)) for one in inside if not one.part.is_multipart()),
+    )
+
+
+def _made_up_name(nodes: list[_Node], node: _Node) -> str:
+    if node.content_type == "message/rfc822" and node.end > node.position + 1:
+        subject = decode_header_text(_field(nodes[node.position + 1].part, "subject"))
+        return ("forwarded message: " + (_safe(subject) or "no subject"))[:_NAME_MOST]
+    return f"part-{node.position}{_TYPES.guess_extension(node.content_type) or '.bin'}"
+
+
+def _bytes(part: Message) -> bytes:
+    """The part's decoded bytes; as they stand where their transfer encoding cannot be undone, none for a multipart."""
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _field(part: Message, name: str) -> str:
+    """The first field of that name as it stands, or nothing."""
+    for key, value in part.raw_items():
+        if key.lower() == name:
+            return str(value)[:_FIELD_MOST]
+    return ""
+
+
+def _content_type(part: Message) -> str:
+    kind = _TYPE.match(_field(part, "content-type"))
+    return kind[1].lower() if kind else part.get_default_type()  # RFC 2045 5.2, RFC 2046 5.1.5
+
+
+def _disposition(part: Message) -> str:
+    return _field(part, "content-disposition").partition(";")[0].strip().lower()
+
+
+def _parameter(part: Message, name: str, field: str = "content-type") -> str:
+    """A parameter of a structured field, its RFC 2231 pieces joined and decoded; empty where there is none."""
+    value = _field(part, field)
+    if name not in value.lower():
+        return ""
+    head = Message()
+    head[field] = readable(value)
+    found = head.get_param(name, "", header=field)
+    if isinstance(found, tuple):  # RFC 2231: charset, language, and the bytes as latin-1
+        return decode(found[2].encode("latin-1", "replace"), found[0] or "utf-8")
+    return str(found)
+
+
+def _filename(part: Message) -> str:
+    name = _parameter(part, "filename", "content-disposition") or _parameter(part, "name")
+    return _safe(re.split(r"[/\\]", decode_header_text(name).rstrip("/\\"))[-1])
+
+
+def _safe(name: str) -> str:
+    """A name that is safe to show and to save under: no path, no control or direction characters, not too long."""
+    kept = "".join(" " if char in '/\\:*?"<>|' else char for char in name if unicodedata.category(char)[0] not in "C")
+    kept = " ".join(kept.split()).strip(". ")
+    if _DEVICE.match(kept):
+        kept = f"_{kept}"
+    stem, dot, ending = kept.rpartition(".")
+    if len(kept) > _NAME_MOST and dot and len(ending) <= 10:
+        return stem[: _NAME_MOST - len(ending) - 1] + dot + ending
+    return kept[:_NAME_MOST]

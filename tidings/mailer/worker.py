@@ -1,0 +1,174 @@
+"""The parser in a process of its own that can be killed: bytes in, one frozen value out.
+
+A message whose parsing hangs or grows costs the process its life and nothing else; the next message gets a new one. It
+parses nothing itself (parse.py does) and keeps nothing.
+"""
+
+import contextlib
+import logging
+import resource
+import select
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import msgspec
+
+from tidings.errors import MessageTooComplexError
+from tidings.mailer.parse import ParsedMessage, parse
+from tidings.settings import LimitSettings
+
+log = logging.getLogger(__name__)
+_LENGTH = struct.Struct("!I")
+_WALL_FACTOR = 6  # a busy machine gives a process less than a sixth of its time only when something is wrong
+
+
+class Unreadable(msgspec.Struct, frozen=True, tag=True):
+    """A message that passed a limit or broke the parser; it is to be kept and held, with this reason."""
+
+    reason: str
+
+
+class Readable(msgspec.Struct, frozen=True, tag=True):
+    """A message that was parsed."""
+
+    message: ParsedMessage
+
+
+Outcome = Readable | Unreadable
+_encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Readable | Unreadable)
+
+
+class _DiedError(Exception):
+    """The worker process is gone; the message says why."""
+
+
+class ParseWorker:
+    """A parser process, started when it is first needed and anew when it died; for one thread at a time."""
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
+
+    def parse(self, raw: bytes) -> ParsedMessage:
+        """Read one message. Raises MessageTooComplexError where it passed a limit or broke the parser."""
+        (outcome,) = self.parse_many([raw])
+        if isinstance(outcome, Unreadable):
+            raise MessageTooComplexError(outcome.reason)
+        return outcome.message
+
+    def parse_many(self, raws: Sequence[bytes]) -> Iterator[Outcome]:
+        """An outcome for each message, in their order; while the caller uses one the next is being parsed."""
+        with self._turn:
+            position = 0
+            while position < len(raws):
+                feeder = threading.Thread(target=_feed, args=(self._stdin(), raws[position:]), daemon=True)
+                feeder.start()
+                try:
+                    for _ in raws[position:]:
+                        outcome = self._read()
+                        position += 1
+                        yield outcome
+                except _DiedError as error:
+                    self._end()
+                    position += 1
+                    yield Unreadable(str(error))
+                finally:
+                    if position < len(raws) and self._process:
+                        self._end()  # the caller stopped early: what is still in the pipe must not answer the next call
+                feeder.join()
+
+    def close(self) -> None:
+        """End the process."""
+        with self._turn:
+            self._end()
+
+    def _stdin(self) -> BinaryIO:
+        if self._process is None:
+            limits = msgspec.json.encode(self._limits).decode()
+            self._process = subprocess.Popen(  # noqa: S603  (our own module)
+                [sys.executable, "-m", "tidings.mailer.worker", limits], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        assert self._process.stdin is not None
+        return self._process.stdin  # type: ignore[return-value]
+
+    def _read(self) -> Outcome:
+        assert self._process is not None
+        out = self._process.stdout
+        assert out is not None
+        wait = self._limits.parse_seconds * _WALL_FACTOR
+        if not select.select([out], [], [], wait)[0]:
+            raise _DiedError(f"The parser gave no answer in {wait} seconds.")
+        head = out.read(_LENGTH.size)
+        body = out.read(_LENGTH.unpack(head)[0]) if len(head) == _LENGTH.size else b""
+        if not body:
+            code = self._process.wait()
+            log.warning("The parser died with status %s on a message; it is held.", code)
+            raise _DiedError(
+                f"The parser took more than {self._limits.parse_seconds} seconds or broke (status {code})."
+            )
+        return _decoder.decode(body)
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # what was still to be fed is fed to the next process
+                    pipe.close()
+
+
+def _feed(pipe: BinaryIO, raws: Sequence[bytes]) -> None:
+    with contextlib.suppress(BrokenPipeError, ValueError):  # the worker died: whoever reads its answers sees that
+        for raw in raws:
+            pipe.write(_LENGTH.pack(len(raw)))
+            pipe.write(raw)
+            pipe.flush()
+
+
+def _outcome(raw: bytes, limits: LimitSettings) -> Outcome:
+    try:
+        return Readable(parse(raw, limits))
+    except MessageTooComplexError as error:
+        return Unreadable(str(error))
+    except MemoryError:
+        return Unreadable(f"The parser needed more than {limits.parse_megabytes} MB.")
+    except Exception as error:
+        return Unreadable(f"The parser failed on it: {type(error).__name__}: {error}"[:500])
+
+
+def _allow_cpu(seconds: int) -> None:
+    """Let the process be killed (SIGXCPU) when it has used so many CPU seconds more."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + seconds + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+
+def serve(source: BinaryIO, sink: BinaryIO, limits: LimitSettings) -> None:
+    """Answer each message in `source` with its outcome, until it ends."""
+    while head := source.read(_LENGTH.size):
+        raw = source.read(_LENGTH.unpack(head)[0])
+        _allow_cpu(limits.parse_seconds)
+        answer = _encode(_outcome(raw, limits))
+        sink.write(_LENGTH.pack(len(answer)) + answer)
+        sink.flush()
+
+
+def main() -> None:
+    """The worker's own process: limits as JSON in the first argument, messages on standard input."""
+    limits = msgspec.json.decode(sys.argv[1], type=LimitSettings)
+    memory = limits.parse_megabytes * 1_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    serve(sys.stdin.buffer, sys.stdout.buffer, limits)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""Verifies the store against the raw bytes, and makes all that is derived anew from them.
+
+The raw bytes are the truth: a finding about them cannot be mended here, everything else can.
+"""
+
+import hashlib
+import typing
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import bindparam, select
+
+from tidings.archive import store
+from tidings.communities.directory import Community, communities
+from tidings.database.engine import Database
+from tidings.database.tables import blob, post
+from tidings.errors import UsageError
+from tidings.intake import arrival_of, as_item_reply
+from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.worker import ParseWorker, Readable
+from tidings.settings import Settings
+from tidings.threading import nodes
+from tidings.threading.place import Arrival, MemoryNodes, place
+
+What = Literal["threads", "index", "all"]
+_BATCH = 200
+
+
+def which(text: str) -> What:
+    """The name of what is to be made anew. Raises UsageError."""
+    for known in typing.get_args(What):
+        if text == known:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"There is no {text!r} to rebuild; say threads, index or all.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that is wrong with the store, and what to do about it."""
+
+    community: str
+    message_id: str
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """What a rebuild needs of a post besides its bytes."""
+
+    id: int
+    number: int
+    message_id: str
+    subject: str
+    text: str
+    answers: str | None
+    date: datetime
+    data: bytes
+    hash: bytes
+
+
+_ROWS = (
+    select(
+        post.c.id,
+        post.c.number,
+        post.c.message_id,
+        post.c.subject,
+        post.c.text,
+        post.c.answers,
+        post.c.date,
+        blob.c.data,
+        blob.c.hash,
+    )
+    .join(blob, blob.c.hash == post.c.blob_hash)
+    .where(post.c.community_id == bindparam("community"), post.c.number > bindparam("after"))
+    .order_by(post.c.number)
+    .limit(_BATCH)
+)
+
+
+def check(database: Database) -> Iterator[Finding]:
+    """Findings about every community: damaged bytes, posts without a place, places that a rebuild would change."""
+    with database.read() as connection:
+        every = communities(connection)
+    for community in every:
+        yield from _damaged(database, community)
+        yield from _misplaced(database, community)
+
+
+def _damaged(database: Database, community: Community) -> Iterator[Finding]:
+    for row in (row for batch in _batches(database, community.id) for row in batch):
+        problem = ""
+        try:
+            if hashlib.sha256(zlib.decompress(row.data)).digest() != row.hash:
+                problem = "Its raw bytes are not those that were stored; restore them from a backup."
+        except zlib.error:
+            problem = "Its raw bytes cannot be unpacked; restore them from a backup."
+        if problem:
+            yield Finding(community=community.name, message_id=row.message_id, problem=problem)
+
+
+def _misplaced(database: Database, community: Community) -> Iterator[Finding]:
+    with database.read() as connection:
+        placed = {
+            node.post_id: node.thread_id
+            for thread in nodes.all_threads(connection, community.id)
+            for node in thread
+            if node.seen
+        }
+        rows = connection.execute(
+            select(post.c.id, post.c.message_id, post.c.thread_id).where(post.c.community_id == community.id)
+        )
+        for post_id, message_id, thread_id in rows:
+            if placed.get(post_id) != thread_id:
+                yield Finding(
+                    community=community.name,
+                    message_id=message_id,
+                    problem="It does not stand in the thread that it names; `tidings rebuild threads` mends that.",
+                )
+
+
+def rebuild(database: Database, worker: ParseWorker, settings: Settings, what: What) -> Iterator[int]:
+    """Make threads, index or both anew from the raw bytes; yields how many posts were read so far."""
+    with database.read() as connection:
+        every = communities(connection)
+    done = 0
+    for community in every:
+        for count in _rebuild_one(database, worker, settings, community, what):
+            yield done + count
+        done += community.last_number
+
+
+def _rebuild_one(
+    database: Database, worker: ParseWorker, settings: Settings, community: Community, what: What
+) -> Iterator[int]:
+    memory = MemoryNodes()
+    for batch in _batches(database, community.id):
+        outcomes = worker.parse_many([zlib.decompress(row.data) for row in batch])
+        parsed = [
+            (row, outcome.message if isinstance(outcome, Readable) else None)
+            for row, outcome in zip(batch, outcomes, strict=True)
+        ]
+        if what in ("index", "all"):
+            with database.write() as connection:
+                for row, message in parsed:
+                    if message is not None:
+                        store.refresh(connection, row.id, _as_archived(row, message))
+        for row, message in parsed:
+            place(memory, _arrival(row, message, settings))
+        yield batch[-1].number
+    if what in ("threads", "all"):
+        with database.write() as connection:
+            nodes.replace_all(connection, community.id, memory)
+            found = [node for thread in nodes.all_threads(connection, community.id) for node in thread]
+            store.set_threads(
+                connection, [(node.post_id, node.thread_id) for node in found if node.post_id is not None]
+            )
+
+
+def _arrival(row: _Row, message: ParsedMessage | None, settings: Settings) -> Arrival:
+    if message is None:  # it could be read when it was stored; today it stands alone, and is not lost
+        return Arrival(message_id=row.message_id, post_id=row.id, date=row.date, candidates=())
+    return arrival_of(message, settings, message_id=row.message_id, post_id=row.id, date=row.date, answers=row.answers)
+
+
+def _as_archived(row: _Row, message: ParsedMessage) -> ParsedMessage:
+    if row.answers is None:
+        return message
+    # Which of its words were the member's own was decided when it came; the subject is its thread's.
+    return as_item_reply(message, row.text, row.subject)
+
+
+def _batches(database: Database, community_id: int) -> Iterator[list[_Row]]:
+    after = 0
+    while True:
+        with database.read() as connection:
+            rows = connection.execute(_ROWS, {"community": community_id, "after": after})
+            batch = [_Row(**row._mapping) for row in rows]
+        if not batch:
+            return
+        yield batch
+        after = batch[-1].number

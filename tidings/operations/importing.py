@@ -1,0 +1,134 @@
+"""Archives old mail: parses, places and stores, with a verdict for every message.
+
+Import is not arrival: no posting policy, no mail out, and no digest tells of it.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+from tidings.archive import store
+from tidings.archive.mbox import Entry
+from tidings.clock import Clock
+from tidings.communities.directory import Community
+from tidings.database.engine import Database
+from tidings.intake import file_message
+from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.spool import Accepted, Spool
+from tidings.mailer.worker import Outcome, ParseWorker, Unreadable
+from tidings.settings import Settings
+
+_BATCH = 100  # messages a transaction: others wait for the writer no longer than a blink
+
+Kind = Literal["stored", "duplicate", "held", "refused"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportVerdict:
+    """What became of one message of an import."""
+
+    source: str  # the file, and in an mbox the message's number
+    verdict: Kind
+    reason: str
+    message_id: str | None
+    offset: int  # bytes of the source read so far
+
+
+class Importer:
+    """Imports into one community. With `dry_run` all is parsed and nothing is stored."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        spool: Spool,
+        worker: ParseWorker,
+        community: Community,
+        clock: Clock,
+        settings: Settings,
+        dry_run: bool = False,
+    ) -> None:
+        self._database = database
+        self._spool = spool
+        self._worker = worker
+        self._community = community
+        self._clock = clock
+        self._settings = settings
+        self._dry_run = dry_run
+
+    def run(self, entries: Iterable[Entry]) -> Iterator[ImportVerdict]:
+        """A verdict for each entry, in their order; repeatable: what is there already is a duplicate."""
+        for batch in _parsed_ahead(entries, self._worker):
+            yield from self._file(batch)
+
+    def _file(self, batch: list[tuple[Entry, Outcome]]) -> Iterator[ImportVerdict]:
+        held: list[tuple[Entry, str]] = []
+        verdicts = []
+        with self._database.write() as connection:
+            for entry, outcome in batch:
+                if isinstance(outcome, Unreadable):
+                    held.append((entry, outcome.reason))
+                    verdicts.append(_verdict(entry, "held", outcome.reason))
+                    continue
+                if not entry.raw.strip():
+                    verdicts.append(_verdict(entry, "refused", "It is empty."))
+                    continue
+                filed = file_message(
+                    connection,
+                    self._community.id,
+                    outcome.message,
+                    entry.raw,
+                    settings=self._settings,
+                    received_at=entry.envelope_date or outcome.message.date or self._clock.now(),
+                    via="import",
+                    from_line=entry.from_line,
+                )
+                verdicts.append(_filed(entry, outcome.message, filed))
+            if self._dry_run:
+                connection.rollback()
+        if held and not self._dry_run:
+            self._hold(held)
+        yield from verdicts
+
+    def _hold(self, held: list[tuple[Entry, str]]) -> None:
+        """What cannot be read waits for a person, with its bytes; a repeated import does not hold it twice."""
+        known = {self._spool.raw(entry.key) for entry in self._spool.listing("held")}
+        for entry, reason in held:
+            if entry.raw not in known:
+                accepted = Accepted(
+                    mail_from="",
+                    recipient=f"{self._community.name}@{self._settings.site.domain}",
+                    peer=entry.source,
+                    via="import",
+                    received_at=self._clock.now(),
+                    raw=entry.raw,
+                )
+                self._spool.append([accepted], state="held", reason=reason)
+
+
+def _filed(entry: Entry, message: ParsedMessage, filed: store.Stored | store.Known) -> ImportVerdict:
+    if isinstance(filed, store.Known):
+        return _verdict(entry, "duplicate", "It is in the archive already.", filed.message_id)
+    reason = "" if filed.sent_id is None else f"Its Message-ID could not be kept ({message.message_id or 'none'})."
+    return _verdict(entry, "stored", reason, filed.message_id)
+
+
+def _verdict(entry: Entry, kind: Kind, reason: str, message_id: str | None = None) -> ImportVerdict:
+    return ImportVerdict(source=entry.source, verdict=kind, reason=reason, message_id=message_id, offset=entry.offset)
+
+
+def _parsed_ahead(entries: Iterable[Entry], worker: ParseWorker) -> Iterator[list[tuple[Entry, Outcome]]]:
+    """Batches of parsed entries; while the caller stores one, the worker process parses the next."""
+    source = iter(entries)
+
+    def parsed() -> list[tuple[Entry, Outcome]]:
+        batch = list(islice(source, _BATCH))
+        return list(zip(batch, worker.parse_many([entry.raw for entry in batch]), strict=True))
+
+    with ThreadPoolExecutor(1, "parse") as ahead:
+        coming = ahead.submit(parsed)
+        while batch := coming.result():
+            coming = ahead.submit(parsed)
+            yield batch

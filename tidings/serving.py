@@ -1,0 +1,199 @@
+"""Runs the parts of a site in one process until it is told to stop.
+
+It builds nothing that `app` builds, and does no part's work.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import uvicorn
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from starlette.applications import Starlette
+
+from tidings.app import Site
+from tidings.intake import Intake
+from tidings.mailer.deliver import Deliverer
+from tidings.mailer.smtp_in import Listener
+from tidings.mailer.spool import GroupCommit
+from tidings.settings import host_port
+
+log = logging.getLogger(__name__)
+
+PARTS = ("smtp", "web", "worker", "scheduler")
+_TICK = 15  # seconds between looks at what is due
+_IDLE = 1.0  # seconds between looks at the spool: commands and other processes write there too
+_BURST = 5.0  # seconds for which intake lets accepting go first
+_QUIET = 0.05  # seconds without a commit that end a burst
+_STOP = 10.0  # seconds that ending may take
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where a running site is reached; 0: that part does not run here."""
+
+    smtp: int
+    web: int
+
+
+class IntakeLoop:
+    """Runs intake in a thread of its own: at once when something was accepted, and never in the way of a burst."""
+
+    def __init__(self, intake: Intake, on_progress: Callable[[], None]) -> None:
+        self._intake = intake
+        self._on_progress = on_progress
+        self._accepted = threading.Event()
+        self._stopping = threading.Event()
+        self._last_accept = 0.0
+        self._thread = threading.Thread(target=self._run, name="intake")
+
+    def start(self) -> None:
+        """Begin with what waits in the spool."""
+        self._thread.start()
+
+    def accepted(self) -> None:
+        """Say that something was committed to the spool."""
+        self._last_accept = time.monotonic()
+        self._accepted.set()
+
+    def stop(self) -> None:
+        """End after the batch that runs."""
+        self._stopping.set()
+        self._accepted.set()
+        self._thread.join()
+        self._intake.close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._accepted.clear()
+            try:
+                settled = self._intake.run_once()
+            except Exception:
+                log.exception("Intake failed; what waits is tried again.")
+                settled = 0
+            if settled:
+                self._on_progress()
+                self._let_burst_pass()
+            else:
+                self._accepted.wait(_IDLE)
+
+    def _let_burst_pass(self) -> None:
+        """Accepting has the sender waiting, intake has nobody: while a burst lasts, the interpreter is accepting's."""
+        until = time.monotonic() + _BURST
+        while time.monotonic() < until and time.monotonic() - self._last_accept < _QUIET:
+            if self._stopping.wait(_QUIET):
+                return
+
+
+class _WebServer(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the process has one for all parts."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Server:
+    """The running parts of one site, inside one event loop."""
+
+    def __init__(self, site: Site, web: Starlette, parts: Collection[str] = PARTS) -> None:
+        self.site = site
+        self.deliverer: Deliverer = site.deliverer()
+        self._web = web
+        self._parts = frozenset(parts)
+        self._stack = contextlib.AsyncExitStack()
+
+    async def start(self) -> Ports:
+        """Start the parts; raises OSError where an address is taken, and then nothing runs."""
+        async with contextlib.AsyncExitStack() as stack:
+            loop = self._start_worker(stack) if "worker" in self._parts else None
+            smtp = await self._start_smtp(stack, loop) if "smtp" in self._parts else 0
+            web = await self._start_web(stack) if "web" in self._parts else 0
+            if "scheduler" in self._parts:
+                self._start_scheduler(stack)
+            self._stack = stack.pop_all()
+        return Ports(smtp=smtp, web=web)
+
+    async def stop(self) -> None:
+        """Stop the parts, last started first; what is under way is finished."""
+        await self._stack.aclose()
+
+    def run_due(self) -> object:
+        """Do what is due by the site's clock, and let it be sent."""
+        done = self.site.run_due()
+        self.deliverer.wake()
+        return done
+
+    def _start_worker(self, stack: contextlib.AsyncExitStack) -> IntakeLoop:
+        worker = self.site.worker()
+        stack.callback(worker.close)
+        self.deliverer.start()
+        stack.callback(self.deliverer.stop, _STOP)
+        loop = IntakeLoop(self.site.intake(worker), self.deliverer.wake)
+        loop.start()
+        stack.push_async_callback(asyncio.to_thread, loop.stop)
+        return loop
+
+    async def _start_smtp(self, stack: contextlib.AsyncExitStack, loop: IntakeLoop | None) -> int:
+        group = GroupCommit(self.site.spool, on_commit=loop.accepted if loop else None)
+        stack.push_async_callback(asyncio.to_thread, group.close)
+        listener = Listener(door=self.site.door(), spool=group, clock=self.site.clock, settings=self.site.settings)
+        await listener.start(*host_port(self.site.settings.smtp.listen))
+        stack.push_async_callback(listener.stop)
+        return listener.port
+
+    async def _start_web(self, stack: contextlib.AsyncExitStack) -> int:
+        host, port = host_port(self.site.settings.web.listen)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        config = uvicorn.Config(self._web, lifespan="off", log_config=None, access_log=False, server_header=False)
+        server = _WebServer(config)
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+
+        async def end() -> None:
+            server.should_exit = True
+            await task
+
+        stack.push_async_callback(end)
+        return int(listening.getsockname()[1])
+
+    def _start_scheduler(self, stack: contextlib.AsyncExitStack) -> None:
+        # It holds no state: due times are columns, and it only wakes whoever reads them.
+        scheduler = AsyncIOScheduler()
+        runner = ThreadPoolExecutor(1, "due")
+        loop = asyncio.get_running_loop()
+
+        async def tick() -> None:
+            try:
+                await loop.run_in_executor(runner, self.run_due)
+            except Exception:
+                log.exception("What is due could not be done; it is tried again.")
+
+        scheduler.add_job(tick, "interval", seconds=_TICK, max_instances=1, coalesce=True, misfire_grace_time=None)
+        loop.call_soon(lambda: asyncio.ensure_future(tick()))
+        scheduler.start()
+        stack.callback(runner.shutdown)
+        stack.callback(scheduler.shutdown, wait=False)
+
+
+async def serve(server: Server, ready: Callable[[Ports], None]) -> None:
+    """Run the parts until SIGTERM or SIGINT; `ready` is called when all of them answer."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    ports = await server.start()
+    try:
+        ready(ports)
+        await stopping.wait()
+    finally:
+        await server.stop()

@@ -1,0 +1,200 @@
+"""The nodes of a community in the database: the only writer of `node` and `node_wish`.
+
+It decides nothing: `place` says what to keep.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, cast
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from tidings.database.tables import node as node_table
+from tidings.database.tables import node_wish
+from tidings.threading.parents import Why
+from tidings.threading.place import MemoryNodes, Node, Wish
+
+_COLUMNS = (
+    node_table.c.id,
+    node_table.c.message_id,
+    node_table.c.thread_id,
+    node_table.c.parent_id,
+    node_table.c.parent_rank,
+    node_table.c.why,
+    node_table.c.date,
+    node_table.c.post_id,
+)
+# Built once: building a statement costs more than running it.
+_FIND = select(*_COLUMNS).where(
+    node_table.c.community_id == bindparam("community"), node_table.c.message_id.in_(bindparam("ids", expanding=True))
+)
+_BY_ID = select(*_COLUMNS).where(node_table.c.id.in_(bindparam("ids", expanding=True)))
+_THREAD = select(*_COLUMNS).where(
+    node_table.c.community_id == bindparam("community"), node_table.c.thread_id == bindparam("thread")
+)
+_ALL = (
+    select(*_COLUMNS)
+    .where(node_table.c.community_id == bindparam("community"))
+    .order_by(node_table.c.thread_id, node_table.c.id)
+)
+_ADD = insert(node_table).returning(node_table.c.id)
+_SAVE = (
+    update(node_table)
+    .where(node_table.c.id == bindparam("node"))
+    .values(
+        thread_id=bindparam("to_thread"),
+        parent_id=bindparam("to_parent"),
+        parent_rank=bindparam("to_rank"),
+        why=bindparam("to_why"),
+        date=bindparam("to_date"),
+        post_id=bindparam("to_post"),
+    )
+)
+_OWN_THREAD = update(node_table).where(node_table.c.id == bindparam("node")).values(thread_id=node_table.c.id)
+_WISHES = select(node_wish.c.node_id, node_wish.c.rank, node_wish.c.why).where(
+    node_wish.c.ghost_id == bindparam("ghost")
+)
+_FORGET = delete(node_wish).where(node_wish.c.node_id == bindparam("node"), node_wish.c.rank >= bindparam("from_rank"))
+
+
+def _node(row: Row[*tuple[Any, ...]]) -> Node:
+    number, message_id, thread_id, parent_id, rank, why, date, post_id = row
+    return Node(
+        id=number,
+        message_id=message_id,
+        thread_id=thread_id,
+        parent_id=parent_id,
+        rank=rank,
+        why=cast("Why", why),
+        date=date,
+        post_id=post_id,
+    )
+
+
+class SqlNodes:
+    """The `Nodes` of one community, inside the caller's transaction."""
+
+    def __init__(self, connection: Connection, community_id: int) -> None:
+        self._connection = connection
+        self._community_id = community_id
+
+    def find(self, message_ids: Collection[str]) -> dict[str, Node]:
+        """See Nodes."""
+        rows = self._connection.execute(_FIND, {"community": self._community_id, "ids": list(message_ids)})
+        return {found.message_id: found for found in map(_node, rows)}
+
+    def add(self, message_ids: Sequence[str], thread_id: int | None) -> list[Node]:
+        """See Nodes."""
+        made = []
+        for bare in message_ids:
+            values = {
+                "community_id": self._community_id,
+                "message_id": bare,
+                "thread_id": thread_id or 0,
+                "why": "ghost",
+            }
+            number = self._connection.execute(_ADD, values).scalar_one()
+            if thread_id is None:
+                thread_id = number
+                self._connection.execute(_OWN_THREAD, {"node": number})
+            made.append(
+                Node(
+                    id=number,
+                    message_id=bare,
+                    thread_id=thread_id,
+                    parent_id=None,
+                    rank=None,
+                    why="ghost",
+                    date=None,
+                    post_id=None,
+                )
+            )
+        return made
+
+    def save(self, node: Node) -> None:
+        """See Nodes."""
+        self._connection.execute(
+            _SAVE,
+            {
+                "node": node.id,
+                "to_thread": node.thread_id,
+                "to_parent": node.parent_id,
+                "to_rank": node.rank,
+                "to_why": node.why,
+                "to_date": node.date,
+                "to_post": node.post_id,
+            },
+        )
+
+    def merge(self, threads: Collection[int], into: int) -> None:
+        """See Nodes."""
+        self._connection.execute(
+            update(node_table)
+            .where(node_table.c.community_id == self._community_id, node_table.c.thread_id.in_(list(threads)))
+            .values(thread_id=into)
+        )
+
+    def wishes(self, ghost_id: int) -> list[Wish]:
+        """See Nodes."""
+        rows = self._connection.execute(_WISHES, {"ghost": ghost_id})
+        return [Wish(node_id=node_id, rank=rank, why=why) for node_id, rank, why in rows]
+
+    def wish(self, node_id: int, wishes: Iterable[tuple[int, Wish]]) -> None:
+        """See Nodes."""
+        self._connection.execute(
+            insert(node_wish),
+            [
+                {"ghost_id": ghost_id, "node_id": node_id, "rank": wish.rank, "why": wish.why}
+                for ghost_id, wish in wishes
+            ],
+        )
+
+    def forget(self, node_id: int, from_rank: int) -> None:
+        """See Nodes."""
+        self._connection.execute(_FORGET, {"node": node_id, "from_rank": from_rank})
+
+    def by_id(self, node_ids: Collection[int]) -> dict[int, Node]:
+        """See Nodes."""
+        rows = self._connection.execute(_BY_ID, {"ids": list(node_ids)})
+        return {found.id: found for found in map(_node, rows)}
+
+
+def thread(connection: Connection, community_id: int, thread_id: int) -> list[Node]:
+    """Every node of one thread, ghosts too, in no order."""
+    return [_node(row) for row in connection.execute(_THREAD, {"community": community_id, "thread": thread_id})]
+
+
+def all_threads(connection: Connection, community_id: int) -> Iterator[list[Node]]:
+    """The nodes of a community, thread by thread."""
+    gathered: list[Node] = []
+    for found in map(_node, connection.execute(_ALL, {"community": community_id})):
+        if gathered and gathered[0].thread_id != found.thread_id:
+            yield gathered
+            gathered = []
+        gathered.append(found)
+    if gathered:
+        yield gathered
+
+
+def replace_all(connection: Connection, community_id: int, made: MemoryNodes) -> None:
+    """Put the nodes of a community, made anew in memory, in the place of those that are stored."""
+    own = select(node_table.c.id).where(node_table.c.community_id == community_id)
+    connection.execute(delete(node_wish).where(node_wish.c.node_id.in_(own)))
+    connection.execute(delete(node_table).where(node_table.c.community_id == community_id))
+    sql = SqlNodes(connection, community_id)
+    # Thread ids are node ids; the new ids are known once the rows are there.
+    ids = {old.id: sql.add([old.message_id], old.thread_id)[0].id for old in made.nodes.values()}
+    for old in made.nodes.values():
+        sql.save(
+            Node(
+                id=ids[old.id],
+                message_id=old.message_id,
+                thread_id=ids[old.thread_id],
+                parent_id=ids[old.parent_id] if old.parent_id else None,
+                rank=old.rank,
+                why=old.why,
+                date=old.date,
+                post_id=old.post_id,
+            )
+        )
+        for wish in made.wishes(old.id):
+            sql.wish(ids[wish.node_id], [(ids[old.id], Wish(node_id=ids[wish.node_id], rank=wish.rank, why=wish.why))])

@@ -1,0 +1,224 @@
+"""What of a text its author wrote, and what is quoted or signature: marked to be folded, never taken away.
+
+It goes by whole lines of plain text; which mail was quoted, and HTML, are not its matter. The time is linear in the
+text: of a line no more than its first 300 characters are looked at.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+_LOOKED_AT = 300
+_ATTRIBUTION_LINES = 3
+_DASHES_MOST = 15  # lines of a signature that begins with `--` and no blank: the line has other uses
+_FOOTER_MOST = 12
+_BLANKS_MOST = 5  # lines between a full attribution and its quote; a short one stands nearer
+
+_QUOTED = re.compile(r"[ \t]{0,3}>")
+_WROTE = re.compile(
+    r"(?i)\b(?:wrote|writes|said|schrieb|schreibt|a écrit|écrit|escribió|escribio|escreveu|scritto|scrive|schreef|"
+    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|пишет|пише|yazdı|írta|scris)\b"
+    r"|(?<=>)wrote|写道|書きました|작성"
+)
+_OPENS = re.compile(
+    r"(?i)[\"'*_\- ]{0,8}(?:on|am|le|el|il|op|den|em|at|dnia|w dniu|dne|på|pe|pada|vào)(?=[\W\d])"
+    r"|\d{1,4}[-/. 年]"
+)
+_WRAPPED = re.compile(r"> ?(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev|napisał|написал)")
+_NAMED_ADDRESS = re.compile(r"[^<>:,.;!?]{0,60}<[^<> ]{1,120}@[^<>]{1,120}>")
+_MAY_BEGIN = re.compile(r"\W{0,8}\w.{0,200}(?:\d|<)")
+_DATED = re.compile(r"\d{1,2}[:.h]\d\d|\b(?:19|20)\d\d\b")
+_DATED_ADDRESS = re.compile(r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>\s?:?$")
+_ORIGINAL = re.compile(
+    r"(?i)[ \t*>_]{0,4}-{2,12} ?(?:original message|original email|reply message|originalnachricht|original-nachricht|"
+    r"ursprüngliche nachricht|ursprüngliche mail|message d.origine|message original|mensaje original|"
+    r"messaggio originale|oorspronkelijk bericht|ursprungligt meddelande|originalmeddelande|oprindelig meddelelse|"
+    r"opprinnelig melding|mensagem original|wiadomość oryginalna|oryginalna wiadomość|původní zpráva|"
+    r"alkuperäinen viesti|исходное сообщение|eredeti üzenet|mesaj original|"
+    r"orijinal mesaj|原始邮件|原始郵件|元のメッセージ|원본 메시지) ?-{2,12}[ \t*_]{0,4}$"
+)
+_DIFF = re.compile(r"@@ -\d|diff --git |\+\+\+ ")
+_FOOTER_RULE = re.compile(r"_{20,}[ \t]*$")
+_FOOTER = re.compile(r"(?i)mailing list|unsubscribe|listinfo|@lists?\.|abmelden|désabonner")
+_SENT_FROM = re.compile(
+    r"(?i)(?:sent|gesendet|von meinem|envoyé|enviado|inviato|verzonden|sendt|skickat|wysłane|get outlook)\b[^,.]{0,40}"
+    r"\b(?:i-?phone|i-?pad|ios|android|blackberry|outlook|galaxy|samsung|nokia|huawei|mobile|handy|smartphone|device|phone|"
+    r"proton ?mail|yahoo mail|mail f[oü]r windows)\b[^,]{0,80}$"
+)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A run of whole lines to fold: half-open character offsets, and "quote" or "signature"."""
+
+    start: int
+    end: int
+    kind: str
+
+
+def fold(text: str) -> tuple[Fold, ...]:
+    """The quoted blocks and signatures of a text (LF line ends), ascending and disjoint; none if nothing were left."""
+    lines = text.split("\n")
+    heads = [line[: _LOOKED_AT + 1] for line in lines]
+    kinds = _quoted(heads)
+    _mark_tail(heads, kinds)
+    _mark_attributions(heads, kinds)
+    _join_quotes(heads, kinds)
+    _mark_signatures(heads, kinds)
+    for wanted in ({"quote", "signature"}, {"quote"}, {"signature"}):
+        kept = [kind if kind in wanted else "" for kind in kinds]
+        if any(not kind and not _blank(line) for line, kind in zip(lines, kept, strict=True)):
+            return _folds(lines, kept)
+    return ()
+
+
+def shown(text: str, folds: Sequence[Fold]) -> str:
+    """What is left of the text without its folds, white space around it stripped."""
+    pieces, after = [], 0
+    for part in folds:
+        pieces.append(text[after : part.start])
+        after = part.end
+    return "".join([*pieces, text[after:]]).strip()
+
+
+def _blank(line: str) -> bool:
+    return not line or line.isspace()
+
+
+def _folds(lines: list[str], kinds: list[str]) -> tuple[Fold, ...]:
+    folds, start = [], 0
+    last = len(lines) - 1
+    numbered = enumerate(zip(lines, kinds, strict=True))
+    for kind, run in groupby(numbered, key=lambda item: item[1][1]):
+        # Every line but the last has its LF, which belongs to it.
+        length = sum(len(line) + (number < last) for number, (line, _) in run)
+        if kind and length:
+            folds.append(Fold(start, start + length, kind))
+        start += length
+    return tuple(folds)
+
+
+def _quoted(heads: list[str]) -> list[str]:
+    """The kinds of the lines as far as their marks tell; an address that was wrapped before its `>` is no mark."""
+    kinds, before = [], ""
+    for head in heads:
+        wrapped = "<" in before[before.rfind(">") + 1 :] and (head.startswith(">:") or _WRAPPED.match(head))
+        kinds.append("quote" if _QUOTED.match(head) and not wrapped else "")
+        before = head
+    return kinds
+
+
+def _mark_tail(heads: list[str], kinds: list[str]) -> None:
+    """Mark a quote without marks, to the end: from "Original Message", or from an attribution after the last mark."""
+    last_quoted = max((place for place, kind in enumerate(kinds) if kind), default=-1)
+    for place, head in enumerate(heads):
+        if _ORIGINAL.match(head) or (place > last_quoted and _begins_attribution(heads, place)):
+            kinds[place:] = ["quote"] * (len(kinds) - place)
+            return
+
+
+def _begins_attribution(heads: list[str], place: int) -> bool:
+    if not _MAY_BEGIN.match(heads[place]):
+        return False
+    candidates = [_joined(heads, place, count) for count in range(1, _ATTRIBUTION_LINES + 1)]
+    return any(_is_dated(text) or _is_named(text) for text in candidates)
+
+
+def _mark_attributions(heads: list[str], kinds: list[str]) -> None:
+    for place, kind in enumerate(kinds):
+        if kind and place and not kinds[place - 1]:
+            last = place - 1
+            while last > place - 1 - _BLANKS_MOST and last > 0 and _blank(heads[last]):
+                last -= 1
+            first = last + 1 - (0 if kinds[last] else _attribution_before(heads, last, near=place - last <= 2))
+            if first <= last:
+                kinds[first:place] = ["quote"] * (place - first)
+
+
+def _attribution_before(heads: list[str], last: int, *, near: bool) -> int:
+    """How many lines, the last of them at `last`, are the attribution of the quote that comes next; 0 for none."""
+    counts = range(1, min(_ATTRIBUTION_LINES, last + 1) + 1)
+    for is_one in (_is_dated, _is_named):
+        for count in counts:
+            if is_one(_joined(heads, last - count + 1, count)):
+                return count
+    return int(near and _short_attribution(heads[last].strip()))
+
+
+def _joined(heads: list[str], place: int, count: int) -> str:
+    """The `count` lines from `place` on in one, where they may be one attribution; else nothing."""
+    lines = heads[place : place + count]
+    if len(lines) < count or not _ends_attribution(lines[-1]):
+        return ""
+    if any(_blank(line) or len(line) > _LOOKED_AT or line.rstrip().endswith(":") for line in lines[:-1]):
+        return ""
+    return " ".join(line.strip() for line in lines)
+
+
+def _is_dated(joined: str) -> bool:
+    """Whether a text is an attribution like "On DATE, NAME wrote:"."""
+    if not _WROTE.search(joined):
+        return bool(_DATED_ADDRESS.match(joined))
+    return bool(_OPENS.match(joined) and _DATED.search(joined))
+
+
+def _is_named(joined: str) -> bool:
+    """Whether a text is an attribution like "NAME <ADDRESS> wrote:"."""
+    return bool(_NAMED_ADDRESS.match(joined) and _WROTE.search(joined))
+
+
+def _ends_attribution(line: str) -> bool:
+    bare = line.rstrip()
+    return bare.rstrip("*_ ").endswith((":", "：")) or bare.endswith((" ----", ">"))
+
+
+def _short_attribution(line: str) -> bool:
+    """Whether a line is one like "Ann Example wrote:"; a longer sentence is the author's own."""
+    wrote = _WROTE.search(line[:_LOOKED_AT])
+    if not wrote or not _ends_attribution(line):
+        return False
+    return "@" in line or bool(_DATED.search(line)) or len(line[: wrote.start()].split()) <= 3
+
+
+def _join_quotes(heads: list[str], kinds: list[str]) -> None:
+    """Mark the blank lines between two quoted blocks too."""
+    since: int | None = None
+    for place, kind in enumerate(kinds):
+        if kind:
+            if since is not None:
+                kinds[since:place] = ["quote"] * (place - since)
+            since = place + 1
+        elif not _blank(heads[place]):
+            since = None
+
+
+def _mark_signatures(heads: list[str], kinds: list[str]) -> None:
+    """Mark what stands below a `-- ` line or a list's footer rule, and "Sent from my ..." as the last of own lines."""
+    # In a diff, `-- ` may be a removed line; only the last one can be the signature.
+    in_diff = any(_DIFF.match(head) for head in heads)
+    end, below, found_below = len(heads), 0, False
+    for place in range(len(heads) - 1, -1, -1):
+        if kinds[place]:
+            end, below = place, 0
+            continue
+        if _blank(heads[place]):
+            continue
+        below += 1
+        if _begins_signature(heads, place, end, below) and not (in_diff and found_below):
+            found_below = True
+            kinds[place:end] = ["signature"] * (end - place)
+            end, below = place, 0
+        elif below == 1 and _SENT_FROM.match(heads[place].strip()):
+            kinds[place] = "signature"
+            end, below = place, 0
+
+
+def _begins_signature(heads: list[str], place: int, end: int, below: int) -> bool:
+    """Whether the line at `place` begins a signature that runs to `end`; `below` counts its lines but blank ones."""
+    head = heads[place]
+    if head.rstrip() == "--":
+        return head.startswith("-- ") or below <= _DASHES_MOST
+    if not _FOOTER_RULE.match(head) or below > _FOOTER_MOST:
+        return False
+    return any(_FOOTER.search(line) for line in heads[place + 1 : end][: 2 * _FOOTER_MOST])

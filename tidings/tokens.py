@@ -1,0 +1,106 @@
+"""Tokens in addresses and links: minted and verified with one key, without a database.
+
+A token is lower-case base32 (RFC 4648, no padding), since a local part may come back in any case. Random tokens
+(sign-in) are only made and hashed here; who keeps the hash is not this module's matter.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+_MAC_BYTES = 10
+_EPOCH = date(2020, 1, 1)
+ITEM_LIFE = timedelta(days=365)
+
+
+class BadTokenError(ValueError):
+    """The token was not made with this site's key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemToken:
+    """What the token of an item's reply address says: it routes and is no credential."""
+
+    item_id: int
+    membership_id: int
+    day: date
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the year of its life is over."""
+        return now.astimezone(UTC).date() - self.day > ITEM_LIFE
+
+
+def _encode(data: bytes) -> str:
+    return base64.b32encode(data).decode().rstrip("=").lower()
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.b32decode(text.upper() + "=" * (-len(text) % 8))
+    except ValueError as error:
+        raise BadTokenError("not base32") from error
+
+
+class Tokens:
+    """Mints and verifies with the site's key (32 random bytes made at the first start)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def _mac(self, purpose: str, payload: bytes) -> bytes:
+        return hmac.digest(self._key, purpose.encode() + b"\0" + payload, hashlib.sha256)[:_MAC_BYTES]
+
+    def _seal(self, purpose: str, payload: bytes) -> str:
+        return _encode(payload + self._mac(purpose, payload))
+
+    def _open(self, purpose: str, token: str, length: int) -> bytes:
+        data = _decode(token)
+        payload, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
+        # The re-encoding check leaves one spelling per token: base32 ignores the spare bits of the last character.
+        good = hmac.compare_digest(mac, self._mac(purpose, payload)) and _encode(data) == token.lower()
+        if len(payload) != length or not good:
+            raise BadTokenError(f"no {purpose} token of this site")
+        return payload
+
+    def item(self, item_id: int, membership_id: int, day: date) -> str:
+        """The `r` token of one item for one membership, made on `day`; 34 characters."""
+        payload = item_id.to_bytes(5) + membership_id.to_bytes(4) + (day - _EPOCH).days.to_bytes(2)
+        return self._seal("r", payload)
+
+    def read_item(self, token: str) -> ItemToken:
+        """What an `r` token says, in any case. Raises BadTokenError; expiry is the caller's to judge."""
+        payload = self._open("r", token, 11)
+        return ItemToken(
+            item_id=int.from_bytes(payload[:5]),
+            membership_id=int.from_bytes(payload[5:9]),
+            day=_EPOCH + timedelta(days=int.from_bytes(payload[9:])),
+        )
+
+    def leave(self, membership_id: int) -> str:
+        """The token of a membership's `/u/` page; it does not expire, and only a POST acts on it."""
+        return self._seal("u", membership_id.to_bytes(5))
+
+    def read_leave(self, token: str) -> int:
+        """The membership that a `/u/` token belongs to. Raises BadTokenError."""
+        return int.from_bytes(self._open("u", token, 5))
+
+    def form(self, session_hash: bytes) -> str:
+        """The hidden field that every POST of a session carries (against forged requests)."""
+        return _encode(self._mac("form", session_hash))
+
+    def is_form(self, token: str, session_hash: bytes) -> bool:
+        """Whether `token` is the hidden field of that session."""
+        return hmac.compare_digest(token.encode(), self.form(session_hash).encode())
+
+
+def random_token() -> str:
+    """128 random bits for one purpose and one use (sign-in links, sessions)."""
+    return _encode(secrets.token_bytes(16))
+
+
+def hashed(token: str) -> bytes:
+    """What is stored of a random token: its SHA-256."""
+    return hashlib.sha256(token.lower().encode()).digest()

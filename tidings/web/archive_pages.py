@@ -1,0 +1,235 @@
+"""The pages of the archive: communities, threads, a post in its thread, search, the feed and the mailbox.
+
+They only read, and who may read was asked at the door.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.message import Message
+from typing import cast
+from urllib.parse import quote, urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from tidings.archive import mbox, read
+from tidings.archive.read import Post, ThreadPost, ThreadSummary
+from tidings.archive.search import search
+from tidings.communities.directory import Community
+from tidings.web import markup
+from tidings.web.door import Door, Visit
+from tidings.web.pages import Pages, with_query
+
+log = logging.getLogger(__name__)
+_THREADS = 40
+_HITS = 20
+_FEED = 50
+_MBOX_BATCH = 50
+_DEEPEST = 6
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# What a browser may save under its own type; anything else, and above all what could hold a script, is bytes.
+_SAFE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"})
+
+
+class ArchivePages:
+    """The archive's pages of one site."""
+
+    def __init__(self, door: Door, pages: Pages) -> None:
+        self._door = door
+        self._pages = pages
+        self._domain = door.settings.site.domain
+        self._base_url = door.settings.site.base_url.rstrip("/")
+
+    def routes(self) -> list[Route]:
+        """Every route; a post's own path comes last, since a message id may hold a slash."""
+        at_post = "/m/{message_id:path}"
+        return [
+            self._door.anyone("/", self._communities),
+            self._door.community("/", self._threads),
+            self._door.community("/search", self._search),
+            self._door.community("/atom.xml", self._feed),
+            self._door.community("/mbox", self._mbox),
+            self._door.community(at_post + "/attachment/{position:int}", self._attachment),
+            self._door.community(at_post + "/raw", self._raw),
+            self._door.community(at_post + "/", self._post),
+        ]
+
+    def _communities(self, visit: Visit) -> Response:
+        visible = self._door.visible(visit)
+        dates = read.last_dates(visit.connection, [community.id for community in visible])
+        return self._pages.render(
+            "communities.html", reader=visit.reader, communities=visible, dates=dates, domain=self._domain
+        )
+
+    def _threads(self, visit: Visit, community: Community) -> Response:
+        before = _cursor(visit.query("before"))
+        # One more than is shown says whether there is an older page.
+        found = read.threads(visit.connection, community.id, limit=_THREADS + 1, before=before)
+        shown = found[:_THREADS]
+        return self._pages.render(
+            "threads.html",
+            reader=visit.reader,
+            community=community,
+            address=f"{community.name}@{self._domain}",
+            threads=shown,
+            newest=before is None,
+            older=_cursor_text(shown[-1]) if len(found) > _THREADS else "",
+        )
+
+    def _post(self, visit: Visit, community: Community) -> Response:
+        asked = self._asked(visit, community)
+        posts = read.thread(visit.connection, community.id, asked.thread_id)
+        files = read.attachments(visit.connection, [post.id for post in posts if post.attachments])
+        numbers = {post.message_id: post.number for post in posts}
+        title = markup.line(posts[0].subject) or "(no subject)"
+        return self._pages.render(
+            "thread.html",
+            reader=visit.reader,
+            community=community,
+            title=title,
+            base=_base_subject(title),
+            asked=asked.number,
+            people=len({post.author_email for post in posts}),
+            posts=[
+                {
+                    "post": post,
+                    "depth": min(post.depth, _DEEPEST),
+                    "pieces": markup.post_pieces(post),
+                    "columns": markup.is_columns(post),
+                    "files": files.get(post.id, []),
+                    "parent": numbers.get(post.parent) if post.parent else None,
+                    "reply": self._mailto(community, post),
+                    "own_subject": _base_subject(post.subject),
+                }
+                for post in posts
+            ],
+        )
+
+    def _raw(self, visit: Visit, community: Community) -> Response:
+        raw = read.raw(visit.connection, self._asked(visit, community).id)
+        return Response(raw, media_type="text/plain; charset=utf-8")
+
+    def _attachment(self, visit: Visit, community: Community) -> Response:
+        asked = self._asked(visit, community)
+        position = visit.request.path_params["position"]
+        files = read.attachments(visit.connection, [asked.id]).get(asked.id, [])
+        listed = next((file for file in files if file.position == position), None)
+        data = _part(read.raw(visit.connection, asked.id), position) if listed else None
+        if listed is None or data is None:
+            raise HTTPException(404)
+        safe = listed.content_type.lower() in _SAFE_TYPES
+        name = quote(markup.file_name(listed.filename), safe="")
+        return Response(
+            data,
+            # The type alone: a charset that the sender claims is not ours to repeat.
+            headers={
+                "Content-Type": listed.content_type.lower() if safe else "application/octet-stream",
+                "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+                "Content-Security-Policy": "default-src 'none'; sandbox",
+            },
+        )
+
+    def _search(self, visit: Visit, community: Community) -> Response:
+        query = visit.query("q")
+        page = _page_number(visit.query("page"))
+        hits = search(visit.connection, [community.id], query, limit=_HITS + 1, offset=(page - 1) * _HITS)
+        return self._pages.render(
+            "search.html",
+            reader=visit.reader,
+            community=community,
+            query=markup.line(query),
+            hits=hits[:_HITS],
+            page=page,
+            later=with_query("search", {"q": query, "page": str(page - 1)}) if page > 1 else "",
+            older=with_query("search", {"q": query, "page": str(page + 1)}) if len(hits) > _HITS else "",
+        )
+
+    def _feed(self, visit: Visit, community: Community) -> Response:
+        posts = read.newest(visit.connection, community.id, _FEED)
+        return self._pages.feed(
+            "feed.xml",
+            community=community,
+            home=f"{self._base_url}/c/{community.name}/",
+            base_url=self._base_url,
+            # RFC 4287 4.2.15: a feed that nobody wrote to yet has a date all the same.
+            updated=max((post.received_at for post in posts), default=_EPOCH),
+            posts=posts,
+        )
+
+    def _mbox(self, _visit: Visit, community: Community) -> Response:
+        return StreamingResponse(
+            self._mbox_entries(community.id),
+            media_type="application/mbox",
+            headers={"Content-Disposition": f'attachment; filename="{community.name}.mbox"'},
+        )
+
+    def _mbox_entries(self, community_id: int) -> Iterator[bytes]:
+        """The archive in batches, each with a reader of its own: a slow download holds up nobody."""
+        after = 0
+        while True:
+            with self._door.database.read() as connection:
+                batch = read.raw_posts(connection, community_id, after=after, limit=_MBOX_BATCH)
+            for post in batch:
+                yield mbox.entry(post.raw, from_line=post.from_line, sender=post.sender, date=post.date)
+            if not batch:
+                return
+            after = batch[-1].number
+
+    def _asked(self, visit: Visit, community: Community) -> Post:
+        found = read.post(visit.connection, community.id, visit.request.path_params["message_id"])
+        if found is None:
+            raise HTTPException(404)
+        return found
+
+    def _mailto(self, community: Community, post: ThreadPost) -> str:
+        """RFC 6068: a new mail to the community that stands under this post."""
+        fields = {"In-Reply-To": f"<{post.message_id}>", "Subject": markup.reply_subject(post.subject)}
+        return f"mailto:{community.name}@{self._domain}?" + urlencode(fields, quote_via=quote)
+
+
+def _part(raw: bytes, position: int) -> bytes | None:
+    """The bytes of one part of a message, parts counted depth first from 0; None where it cannot be read."""
+    try:
+        for number, found in enumerate(message_from_bytes(raw).walk()):
+            if number == position:
+                return _bytes(found)
+    except Exception:
+        # The parser of the standard library raises what it likes on hostile mail.
+        log.warning("part %d of a message cannot be read", position, exc_info=True)
+    return None
+
+
+def _bytes(part: Message) -> bytes:
+    if part.is_multipart():  # a mail inside the mail
+        return b"".join(inner.as_bytes() for inner in cast("Sequence[Message]", part.get_payload()))
+    return cast("bytes", part.get_payload(decode=True))
+
+
+def _base_subject(subject: str) -> str:
+    """A subject as threads compare it for showing: without the marks of an answer."""
+    plain = markup.line(subject)
+    while plain[:3].lower() in ("re:", "aw:", "sv:"):
+        plain = plain[3:].lstrip()
+    return plain
+
+
+def _cursor_text(last: ThreadSummary) -> str:
+    return f"{(last.last_date - _EPOCH) // timedelta(microseconds=1)}-{last.thread_id}"
+
+
+def _cursor(text: str) -> tuple[datetime, int] | None:
+    """Where the page before ended; None for the newest page and for what is no such place."""
+    moment, _, thread_id = text.rpartition("-")
+    try:
+        if not (moment.isascii() and thread_id.isascii() and thread_id.isdecimal() and len(thread_id) < 19):
+            return None
+        return _EPOCH + timedelta(microseconds=int(moment)), int(thread_id)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _page_number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and 0 < int(text[:4]) < 1000 and len(text) < 4 else 1

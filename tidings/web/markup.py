@@ -1,0 +1,116 @@
+"""Turns the text of mail into markup: links, folded quotes, safe names; everything that is not ours is escaped last.
+
+Mail is hostile: whatever runs here is linear in the text, and no expression goes back over what it has read.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from tidings.archive.read import Post, pieces
+
+# Characters that turn the direction of what follows (Unicode TR 9): in a name or a link they only deceive.
+_TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_URL = re.compile(rf"https?://[^\s<>\"'`\x00-\x20\x7f-\x9f{_TURNING}]{{1,2000}}", re.IGNORECASE)
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_UNSEEN_IN_LINE = re.compile(rf"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff{_TURNING}]+")
+_AFTER_URL = ".,;:!?*_"
+# What only makes sense in columns: patches, and lines with gaps inside.
+_PATCH = re.compile(r"^(?:diff --git |@@ -|\+\+\+ |--- [ab]/)", re.MULTILINE)
+_GAP = re.compile(r"^.*\S(?:[ ]{3}|\t)", re.MULTILINE)
+_GAPS_OF_A_TABLE = 3
+_NAME_LENGTH = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A part of a post as a page shows it; `summary` stands on the fold, and is empty for what the author wrote."""
+
+    summary: str
+    body: Markup
+
+
+def line(text: str) -> str:
+    """A subject or a name on one line, without characters that do not show or turn the text around."""
+    return _UNSEEN_IN_LINE.sub(" ", text).strip()
+
+
+def block(text: str) -> str:
+    """A text of several lines without control characters; line ends are LF."""
+    return _UNSEEN.sub("", text.replace("\r\n", "\n"))
+
+
+def post_pieces(post: Post) -> list[Piece]:
+    """The text of a post, what is folded marked so, without the empty lines at the ends of each part."""
+    return [
+        Piece(summary="" if kind == "own" else _summary(kind, text), body=linked(text))
+        for kind, text in ((kind, block(part).strip("\n").rstrip()) for kind, part in pieces(post))
+        if text.strip()
+    ]
+
+
+def _summary(kind: str, text: str) -> str:
+    count = text.count("\n") + 1
+    lines = "1 line" if count == 1 else f"{count} lines"
+    return f"Signature, {lines}" if kind == "signature" else f"Quoted text, {lines}"
+
+
+def linked(text: str) -> Markup:
+    """The text, escaped, with http and https addresses made links."""
+    return Markup("".join(_linked(text)))  # noqa: S704  (each part was escaped)
+
+
+def _linked(text: str) -> Iterator[str]:
+    at = 0
+    for match in _URL.finditer(text):
+        url = _without_tail(match[0])
+        yield escape(text[at : match.start()])
+        shown = escape(url)
+        yield f'<a href="{shown}" rel="nofollow noopener noreferrer">{shown}</a>'
+        at = match.start() + len(url)
+    yield escape(text[at:])
+
+
+def _without_tail(url: str) -> str:
+    """The address without the punctuation of the sentence around it; a bracket that it opened itself is its own."""
+    url = url.rstrip(_AFTER_URL)
+    for opening, closing in ("()", "[]"):
+        extra = url.count(closing) - url.count(opening)
+        tail = len(url) - len(url.rstrip(closing))
+        if extra > 0 and tail:
+            url = url[: -min(extra, tail)].rstrip(_AFTER_URL)
+    return url
+
+
+def is_columns(post: Post) -> bool:
+    """Whether a post is to be shown with letters of one width: it holds a patch or a table."""
+    if _PATCH.search(post.text):
+        return True
+    if "   " not in post.text and "\t" not in post.text:
+        return False
+    gaps = (match for match, _ in zip(_GAP.finditer(post.text), range(_GAPS_OF_A_TABLE), strict=False))
+    return sum(1 for _ in gaps) == _GAPS_OF_A_TABLE
+
+
+def reply_subject(subject: str) -> str:
+    """The subject of an answer (RFC 5322 3.6.5)."""
+    plain = line(subject)
+    return plain if plain[:3].lower() == "re:" else f"Re: {plain}"
+
+
+def file_name(name: str) -> str:
+    """A file's name for a page and for a download: no folders, nothing unseen, not too long."""
+    bare = line(re.split(r"[/\\]", name)[-1]).strip(". ")
+    if len(bare) > _NAME_LENGTH:
+        stem, dot, ending = bare.rpartition(".")
+        bare = f"{(stem or ending)[: _NAME_LENGTH - 20]}{dot}{ending[:19]}" if stem else bare[:_NAME_LENGTH]
+    return bare or "file"
+
+
+def file_size(size: int) -> str:
+    """A size for people: 12 B, 3.4 kB, 1.2 MB."""
+    if size < 1000:
+        return f"{size} B"
+    return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
