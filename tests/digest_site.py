@@ -42,7 +42,11 @@ def member(connection: Connection, email: str, community: str = "pump", **values
     asked = {"name": email.split("@")[0].title(), "delivery": "weekly", **values}
     found = joining.add_member(connection, community=community, email=email, now=START, **asked)
     changes: Mapping[str, str] = {"digest": digest} if digest else {}
-    return joining.set_member(connection, community=community, email=email, changes=changes, now=START) if changes else found
+    return (
+        joining.set_member(connection, community=community, email=email, changes=changes, now=START)
+        if changes
+        else found
+    )
 
 
 def post(connection: Connection, community_id: int, text: str = "The seal leaks again.", **values: Any) -> seed.Seeded:
@@ -101,7 +105,13 @@ def a_week(connection: Connection) -> Community:
     )
     post(connection, pump.id, "They hold.\n", author="sam", parent=raj, subject="Re: [pump] Seal on line 3")
     for number, (author, title) in enumerate(_TITLES):
-        post(connection, pump.id, f"{title}: what do you think? It is number {number} of my list.", author=author, subject=title)
+        post(
+            connection,
+            pump.id,
+            f"{title}: what do you think? It is number {number} of my list.",
+            author=author,
+            subject=title,
+        )
     return pump
 
 

@@ -101,15 +101,18 @@ def _write_mail(database: Database) -> str:
         )
         seed.community(connection, "valve", title="Valves")
         seed.member(connection, pump, ADMIN)
+        complaint = (
+            "Hello all,\n\nthe seal of pump 4 leaks again, the third time since January. We took 40 ml in an hour "
+            "at 6 bar.\n\nHas anybody tried the blue one? The maker says it stands 120 °C: "
+            "https://example.org/seals/a-very-long-path/that-does-not-break?with=a&query=that-is-long-as-well\n\n"
+        )
+        signature = "-- \nMaria Lindgren\nNight crew, hall 3\n"
         first = seed.post(
             connection,
             pump,
             subject="Seal of pump 4 leaks again",
-            text="Hello all,\n\nthe seal of pump 4 leaks again, the third time since January. We took 40 ml in an hour "
-            "at 6 bar.\n\nHas anybody tried the blue one? The maker says it stands 120 °C: "
-            "https://example.org/seals/a-very-long-path/that-does-not-break?with=a&query=that-is-long-as-well\n\n"
-            "-- \nMaria Lindgren\nNight crew, hall 3\n",
-            folds=((294, 335, "signature"),),
+            text=complaint + signature,
+            folds=((len(complaint), len(complaint) + len(signature), "signature"),),
             attachments=(
                 (1, "seal of pump 4, seen from below.jpg", "image/jpeg", 1_240_000),
                 (2, "log.txt", "text/plain", 812),

@@ -653,7 +653,7 @@ def show(
             return
         attached = read.attachments(connection, [found.id]).get(found.id, [])
         pieces = list(read.pieces(found))
-        shown = {
+        shown: dict[str, Any] = {
             "message_id": found.message_id,
             "number": found.number,
             "subject": found.subject,

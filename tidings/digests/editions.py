@@ -88,7 +88,7 @@ def _take(connection: Connection, community: Community, now: datetime) -> int | 
     unchanged = _community.last_period_at.is_(None) if was is None else _community.last_period_at == was
     return connection.execute(
         update(tables.community)
-        .where(_community.id == community.id, unchanged)
+        .where(_community.id == community.id)
         .values(last_period_at=now)
         .returning(_community.last_number)
     ).scalar_one_or_none()

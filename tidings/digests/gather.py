@@ -79,7 +79,8 @@ def _threads(
             posts=known.posts,
             first=known.first,
             own=not known.authors.isdisjoint(reader.addresses),
-            fresh=tuple(fresh),
+            # As they were written: a reply may have come in before what it answers.
+            fresh=tuple(sorted(fresh, key=lambda post: (post.date, post.id))),
         )
 
 

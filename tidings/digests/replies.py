@@ -20,7 +20,7 @@ from tidings.tokens import BadTokenError, Tokens
 
 _CHAIN = 100  # message ids of a References field: the first, and the last of the rest
 
-_NUMBER = re.compile(r"\s*(?:#(\d{1,3})(?![\w.-])[:.)]?|(\d{1,3}):(?=\s|$))[ \t]*")
+_NUMBER = re.compile(r"\s*(?:#([0-9]{1,3})(?![\w.-])[:.)]?|([0-9]{1,3}):(?=\s|$))[ \t]*")
 
 
 class UnroutableError(TidingsError):

@@ -210,9 +210,9 @@ def choose(ranked: Sequence[Thread]) -> Chosen:
 
 def conversation(thread: Thread) -> Conversation:
     """A thread with its most telling sentences: first sentences and questions, then what follows them."""
-    sentences = {post.number: list(_sentences(post)) for post in thread.fresh[-_CANDIDATES:]}
-    picked = _pick(sentences)
-    told = [_told(post, sentences[post.number], picked[post.number]) for post in thread.fresh if post.number in picked]
+    said = {post.number: list(sentences(post.text)) for post in thread.fresh[-_CANDIDATES:]}
+    picked = _pick(said)
+    told = [_told(post, said[post.number], picked[post.number]) for post in thread.fresh if post.number in picked]
     further = [post for post in thread.fresh if post.number not in picked]
     lines = [_line(post) for post in further[-_LINES:]]
     return Conversation(
@@ -256,14 +256,14 @@ def who(post: Fresh) -> str:
 # --- sentences -------------------------------------------------------------------------------------------------------
 
 
-def _pick(sentences: dict[int, list[str]]) -> dict[int, list[int]]:
+def _pick(said: dict[int, list[str]]) -> dict[int, list[int]]:
     """By archive number, which sentences are told: at most WORDS words in all."""
-    places = [(number, index) for number, found in sentences.items() for index in range(len(found))]
-    places.sort(key=lambda place: _order(sentences[place[0]][place[1]], place[1]))  # stable: older posts first
+    places = [(number, index) for number, found in said.items() for index in range(len(found))]
+    places.sort(key=lambda place: _order(said[place[0]][place[1]], place[1]))  # stable: older posts first
     picked: dict[int, list[int]] = {}
     left = WORDS
     for number, index in places:
-        words = _count(sentences[number][index])
+        words = _count(said[number][index])
         if words <= left:
             left -= words
             picked.setdefault(number, []).append(index)
@@ -279,33 +279,32 @@ def _count(sentence: str) -> int:
     return max(len(sentence.split()), len(sentence) // 12)
 
 
-def _told(post: Fresh, sentences: list[str], picked: list[int]) -> Told:
-    """The picked sentences in their order, with `...` where others were left out."""
+def _told(post: Fresh, said: list[str], picked: list[int]) -> Told:
+    """The picked said in their order, with `...` where others were left out."""
     parts: list[str] = []
     for before, index in zip([-1, *picked], picked, strict=False):
-        parts += ["..."] * (index > before + 1) + [sentences[index]]
-    parts += ["..."] * (picked[-1] + 1 < len(sentences))
+        parts += ["..."] * (index > before + 1) + [said[index]]
+    parts += ["..."] * (picked[-1] + 1 < len(said))
     return Told(author=who(post), date=post.date, text=" ".join(parts))
 
 
 def _line(post: Fresh) -> Told:
-    first = next(_sentences(post), "(no words of its own)")
+    first = next(sentences(post.text), "(no words of its own)")
     return Told(author=who(post), date=post.date, text=shorten(first, _LINE_LENGTH))
 
 
 def opening_line(text: str) -> str:
     """How a post begins, past the greeting, in one line; empty where it has no words."""
-    return shorten(next(_split(text), ""), _LINE_LENGTH)
-
-
-def _sentences(post: Fresh) -> Iterator[str]:
-    return _split(post.text)
+    return shorten(next(sentences(text), ""), _LINE_LENGTH)
 
 
 _PARAGRAPH = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d{1,2}[.)])\s)")
 # After the stop (and what closes with it) a space and what may begin a sentence; CJK stops need no space.
 _STOP = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[^\sa-z])|(?<=[。！？])")
-_ABBREVIATED = re.compile(r"(?:^|[\s(])(?:e\.g|i\.e|z\.B|approx|vs|no|nr|Dr|Mr|Mrs|Ms|St|Prof|[A-Z])\.$", re.IGNORECASE)
+# A stop that ends none: after these words, with the end of what stands before it and the beginning of what follows.
+_ABBREVIATED = re.compile(
+    r"(?:^|[\s(])(?:(?:e\.g|i\.e|z\.B|approx|vs|Dr|Mr|Mrs|Ms|St|Prof|[A-Z])\. .?|(?:no|nr|fig)\. \d)$", re.IGNORECASE
+)
 _GREETING = re.compile(
     r"(?:hi|hello|hey|dear|good (?:morning|evening|afternoon)|hallo|moin|liebe|hola|bonjour)"
     r"(?:(?: [\w.&-]+){0,4}[,!:]|(?: [\w.&-]+){0,2})",
@@ -318,7 +317,7 @@ _CLOSING = re.compile(
 )
 
 
-def _split(text: str) -> Iterator[str]:
+def sentences(text: str) -> Iterator[str]:
     """The sentences of a text in their order, without greeting and closing, each bounded in length."""
     for number, paragraph in enumerate(_PARAGRAPH.split(text[:_TEXT_LENGTH])):
         paragraph = _without_greeting(paragraph) if number == 0 else paragraph
@@ -336,7 +335,7 @@ def _stops(paragraph: str) -> Iterator[str]:
     begin = 0
     for stop in _STOP.finditer(paragraph):
         sentence = paragraph[begin : stop.end()].strip()
-        if sentence and not _ABBREVIATED.search(sentence[-12:]):
+        if sentence and not _ABBREVIATED.search(f"{sentence[-12:]} {paragraph[stop.end() : stop.end() + 1]}"):
             yield sentence
             begin = stop.end()
     if paragraph[begin:].strip():

@@ -92,27 +92,37 @@ class ParseWorker:
         if self._process is None:
             limits = msgspec.json.encode(self._limits).decode()
             self._process = subprocess.Popen(  # noqa: S603  (our own module)
-                [sys.executable, "-m", "tidings.mailer.worker", limits], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, "-m", "tidings.mailer.worker", limits],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
             )
         assert self._process.stdin is not None
         return self._process.stdin  # type: ignore[return-value]
 
     def _read(self) -> Outcome:
+        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+        return _decoder.decode(self._exactly(length))
+
+    def _exactly(self, size: int) -> bytes:
+        """So many bytes of the answers. Raises _DiedError where they do not come."""
         assert self._process is not None
         out = self._process.stdout
         assert out is not None
-        wait = self._limits.parse_seconds * _WALL_FACTOR
-        if not select.select([out], [], [], wait)[0]:
-            raise _DiedError(f"The parser gave no answer in {wait} seconds.")
-        head = out.read(_LENGTH.size)
-        body = out.read(_LENGTH.unpack(head)[0]) if len(head) == _LENGTH.size else b""
-        if not body:
-            code = self._process.wait()
-            log.warning("The parser died with status %s on a message; it is held.", code)
-            raise _DiedError(
-                f"The parser took more than {self._limits.parse_seconds} seconds or broke (status {code})."
-            )
-        return _decoder.decode(body)
+        data = b""
+        while len(data) < size:
+            # The pipe is unbuffered: select would not see what a buffer holds already.
+            if not select.select([out], [], [], self._limits.parse_seconds * _WALL_FACTOR)[0]:
+                raise _DiedError("The parser gave no answer for too long.")
+            chunk = out.read(size - len(data))
+            if not chunk:
+                code = self._process.wait()
+                log.warning("The parser died with status %s on a message; it is held.", code)
+                raise _DiedError(
+                    f"The parser took more than {self._limits.parse_seconds} seconds or broke (status {code})."
+                )
+            data += chunk
+        return data
 
     def _end(self) -> None:
         if self._process is None:
@@ -129,9 +139,9 @@ class ParseWorker:
 def _feed(pipe: BinaryIO, raws: Sequence[bytes]) -> None:
     with contextlib.suppress(BrokenPipeError, ValueError):  # the worker died: whoever reads its answers sees that
         for raw in raws:
-            pipe.write(_LENGTH.pack(len(raw)))
-            pipe.write(raw)
-            pipe.flush()
+            left = memoryview(_LENGTH.pack(len(raw)) + raw)
+            while left:
+                left = left[pipe.write(left) :]
 
 
 def _outcome(raw: bytes, limits: LimitSettings) -> Outcome:

@@ -16,6 +16,8 @@ from tidings.mailer import outbox
 from tidings.web.door import Door, Reader, Visit
 from tidings.web.pages import Pages
 
+_SHOWN = 100  # of each kind: a flood of spam must not make the page too large to use
+
 
 class SpoolEntry(Protocol):
     """A held or shunted message."""
@@ -84,8 +86,9 @@ class AdminPages:
             reader=reader,
             spool=self._spool.counts(),
             outbox=_by_state(outbox.counts(visit.connection)),
-            held=self._spool.listing("held"),
-            shunted=self._spool.listing("shunted"),
+            held=self._spool.listing("held")[:_SHOWN],
+            shunted=self._spool.listing("shunted")[:_SHOWN],
+            most=_SHOWN,
         )
 
     def _act(self, visit: Visit, _reader: Reader) -> Response:

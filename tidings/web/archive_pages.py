@@ -4,7 +4,7 @@ They only read, and who may read was asked at the door.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import Message
@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from tidings.archive import mbox, read
-from tidings.archive.read import Post, ThreadPost, ThreadSummary
+from tidings.archive.read import Attachment, Post, ThreadPost, ThreadSummary
 from tidings.archive.search import search
 from tidings.communities.directory import Community
 from tidings.web import markup
@@ -83,30 +83,40 @@ class ArchivePages:
         asked = self._asked(visit, community)
         posts = read.thread(visit.connection, community.id, asked.thread_id)
         files = read.attachments(visit.connection, [post.id for post in posts if post.attachments])
-        numbers = {post.message_id: post.number for post in posts}
+        above = {post.message_id: post for post in posts}
         title = markup.line(posts[0].subject) or "(no subject)"
         return self._pages.render(
             "thread.html",
             reader=visit.reader,
             community=community,
             title=title,
-            base=_base_subject(title),
             asked=asked.number,
             people=len({post.author_email for post in posts}),
-            posts=[
-                {
-                    "post": post,
-                    "depth": min(post.depth, _DEEPEST),
-                    "pieces": markup.post_pieces(post),
-                    "columns": markup.is_columns(post),
-                    "files": files.get(post.id, []),
-                    "parent": numbers.get(post.parent) if post.parent else None,
-                    "reply": self._mailto(community, post),
-                    "own_subject": _base_subject(post.subject),
-                }
-                for post in posts
-            ],
+            posts=[self._shown(community, post, above, files, title) for post in posts],
         )
+
+    def _shown(
+        self,
+        community: Community,
+        post: ThreadPost,
+        above: Mapping[str, ThreadPost],
+        files: Mapping[int, list[Attachment]],
+        title: str,
+    ) -> Mapping[str, object]:
+        """What the thread's page says of one post; its subject only where it is not that of the post above."""
+        parent = above.get(post.parent) if post.parent else None
+        subject = _base_subject(post.subject)
+        is_new = subject and subject != _base_subject(parent.subject if parent else title)
+        return {
+            "post": post,
+            "depth": min(post.depth, _DEEPEST),
+            "pieces": markup.post_pieces(post),
+            "columns": markup.is_columns(post),
+            "files": files.get(post.id, []),
+            "parent": parent.number if parent else None,
+            "reply": self._mailto(community, post),
+            "new_subject": subject if is_new else "",
+        }
 
     def _raw(self, visit: Visit, community: Community) -> Response:
         raw = read.raw(visit.connection, self._asked(visit, community).id)
