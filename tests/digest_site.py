@@ -10,8 +10,6 @@ from tests import seed
 from tidings.communities import joining, rota
 from tidings.communities.directory import Community, Member
 from tidings.database import tables
-from tidings.database.engine import Database
-from tidings.digests import editions
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens
 
@@ -60,12 +58,6 @@ def post(connection: Connection, community_id: int, text: str = "The seal leaks 
 
 def _posts(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(tables.post)).scalar_one()
-
-
-def make_periods(database: Database, now: datetime, site: SiteSettings = SITE) -> int:
-    """Make what periods are to be made at `now`."""
-    with database.write() as connection:
-        return sum(editions.make_periods(connection, late, now, site=site) for late in editions.behind(connection, now))
 
 
 def a_week(connection: Connection) -> Community:

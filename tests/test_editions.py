@@ -97,6 +97,16 @@ def test_a_second_run_makes_nothing_and_sends_nothing(database: Database) -> Non
         assert [count(connection, table) for table in (tables.edition, tables.outbox, tables.delivery)] == [1, 1, 1]
 
 
+@pytest.mark.usefixtures("pump")
+def test_a_period_that_another_process_made_meanwhile_is_not_made_again(database: Database) -> None:
+    with database.read() as connection:
+        [late] = editions.behind(connection, CUT_OFF)
+    with database.write() as connection:
+        assert editions.make_periods(connection, late, CUT_OFF, site=SITE) == 1
+        assert editions.make_periods(connection, late, CUT_OFF, site=SITE) == 0
+    assert sections(database) == [("sam@example.org", "waiting")]
+
+
 @pytest.mark.acceptance(90)
 @pytest.mark.parametrize("down", [timedelta(hours=1), timedelta(days=3), timedelta(weeks=4)])
 def test_after_downtime_what_was_missed_is_sent_once(database: Database, pump: int, down: timedelta) -> None:

@@ -52,12 +52,13 @@ class Behind:
 
 def behind(connection: Connection, now: datetime) -> list[Behind]:
     """The communities whose periods are to be made; archived ones have none."""
-    since = query(_community.id, func.coalesce(_community.last_period_at, _community.created_at, type_=tables.Moment()))
-    begun: dict[int, datetime] = dict(connection.execute(since).all())
+    communities = directory.communities(connection)
+    created: dict[int, datetime] = dict(connection.execute(query(_community.id, _community.created_at)).all())
     return [
         Behind(community=one, cut_offs=passed)
-        for one in directory.communities(connection)
-        if not one.archived and (passed := _passed(one, begun[one.id], now))
+        for one in communities
+        # The very `last_period_at` that `_take` compares: one read apart from it could be that of another moment.
+        if not one.archived and (passed := _passed(one, one.last_period_at or created[one.id], now))
     ]
 
 
@@ -88,7 +89,7 @@ def _take(connection: Connection, community: Community, now: datetime) -> int | 
     unchanged = _community.last_period_at.is_(None) if was is None else _community.last_period_at == was
     return connection.execute(
         update(tables.community)
-        .where(_community.id == community.id)
+        .where(_community.id == community.id, unchanged)
         .values(last_period_at=now)
         .returning(_community.last_number)
     ).scalar_one_or_none()

@@ -3,7 +3,8 @@
 It decides nothing: `place` says what to keep.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
@@ -82,33 +83,22 @@ class SqlNodes:
         rows = self._connection.execute(_FIND, {"community": self._community_id, "ids": list(message_ids)})
         return {found.message_id: found for found in map(_node, rows)}
 
-    def add(self, message_ids: Sequence[str], thread_id: int | None) -> list[Node]:
+    def add(self, node: Node) -> Node:
         """See Nodes."""
-        made = []
-        for bare in message_ids:
-            values = {
-                "community_id": self._community_id,
-                "message_id": bare,
-                "thread_id": thread_id or 0,
-                "why": "ghost",
-            }
-            number = self._connection.execute(_ADD, values).scalar_one()
-            if thread_id is None:
-                thread_id = number
-                self._connection.execute(_OWN_THREAD, {"node": number})
-            made.append(
-                Node(
-                    id=number,
-                    message_id=bare,
-                    thread_id=thread_id,
-                    parent_id=None,
-                    rank=None,
-                    why="ghost",
-                    date=None,
-                    post_id=None,
-                )
-            )
-        return made
+        values = {
+            "community_id": self._community_id,
+            "message_id": node.message_id,
+            "thread_id": node.thread_id,
+            "parent_id": node.parent_id,
+            "parent_rank": node.rank,
+            "why": node.why,
+            "date": node.date,
+            "post_id": node.post_id,
+        }
+        number = self._connection.execute(_ADD, values).scalar_one()
+        if not node.thread_id:
+            self._connection.execute(_OWN_THREAD, {"node": number})
+        return replace(node, id=number, thread_id=node.thread_id or number)
 
     def save(self, node: Node) -> None:
         """See Nodes."""
@@ -181,20 +171,10 @@ def replace_all(connection: Connection, community_id: int, made: MemoryNodes) ->
     connection.execute(delete(node_wish).where(node_wish.c.node_id.in_(own)))
     connection.execute(delete(node_table).where(node_table.c.community_id == community_id))
     sql = SqlNodes(connection, community_id)
-    # Thread ids are node ids; the new ids are known once the rows are there.
-    ids = {old.id: sql.add([old.message_id], old.thread_id)[0].id for old in made.nodes.values()}
+    # Parents and threads are ids of nodes; the new ids are known once the rows are there.
+    ids = {old.id: sql.add(old).id for old in made.nodes.values()}
     for old in made.nodes.values():
-        sql.save(
-            Node(
-                id=ids[old.id],
-                message_id=old.message_id,
-                thread_id=ids[old.thread_id],
-                parent_id=ids[old.parent_id] if old.parent_id else None,
-                rank=old.rank,
-                why=old.why,
-                date=old.date,
-                post_id=old.post_id,
-            )
-        )
+        parent_id = ids[old.parent_id] if old.parent_id else None
+        sql.save(replace(old, id=ids[old.id], thread_id=ids[old.thread_id], parent_id=parent_id))
         for wish in made.wishes(old.id):
             sql.wish(ids[wish.node_id], [(ids[old.id], Wish(node_id=ids[wish.node_id], rank=wish.rank, why=wish.why))])

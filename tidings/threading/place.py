@@ -17,6 +17,8 @@ from typing import Protocol
 
 from tidings.threading.parents import Candidate, Why
 
+_NEW = 0  # the thread of a node that begins one
+
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
@@ -72,8 +74,8 @@ class Nodes(Protocol):
         """The nodes that there are for these ids."""
         ...
 
-    def add(self, message_ids: Sequence[str], thread_id: int | None) -> list[Node]:
-        """Ghosts for these ids, in a thread, or in a new one where it is None."""
+    def add(self, node: Node) -> Node:
+        """Keep a new node and return it as it is kept: with an id, and with a thread where it had none (0)."""
         ...
 
     def save(self, node: Node) -> None:
@@ -104,39 +106,52 @@ class Nodes(Protocol):
 def place(nodes: Nodes, arrival: Arrival) -> Placed:
     """Give a message its node, its parent and its thread; those that waited for it turn to it."""
     known = nodes.find([arrival.message_id, *(candidate.message_id for candidate in arrival.candidates)])
-    was_ghost = arrival.message_id in known
+    ghost = known.get(arrival.message_id)
     threads = {node.thread_id for node in known.values()}
     # The oldest thread stays: the fewest rows are rewritten.
-    thread_id = min(threads, default=None)
-    missing = [bare for bare in _ids(arrival) if bare not in known]
-    if missing:
-        known |= {node.message_id: node for node in nodes.add(missing, thread_id)}
-    own = known[arrival.message_id]
+    thread_id = min(threads, default=_NEW)
     merged = frozenset(threads - {thread_id})
-    if merged and thread_id is not None:
+    if merged:
         nodes.merge(merged, thread_id)
-    targets = [known[candidate.message_id] for candidate in arrival.candidates]
+    targets = []
+    for candidate in arrival.candidates:
+        target = known.get(candidate.message_id) or nodes.add(_ghost(candidate.message_id, thread_id))
+        thread_id = thread_id or target.thread_id
+        targets.append(target)
     rank = next((rank for rank, target in enumerate(targets) if target.seen), None)
     parent = targets[rank or 0] if targets else None
     why: Why = "root" if parent is None else "ghost" if rank is None else arrival.candidates[rank].why
-    node = replace(
-        own,
-        thread_id=own.thread_id if thread_id is None else thread_id,
+    node = Node(
+        id=ghost.id if ghost else 0,
+        message_id=arrival.message_id,
+        thread_id=thread_id,
         parent_id=parent.id if parent else None,
         rank=rank,
         why=why,
         date=arrival.date,
         post_id=arrival.post_id,
     )
-    nodes.save(node)
+    if ghost:
+        nodes.save(node)
+    else:
+        node = nodes.add(node)
     _keep_wishes(nodes, node, arrival.candidates, targets)
-    if was_ghost:
+    if ghost:
         _grant_wishes(nodes, node)
     return Placed(node=node, parent=parent, merged=merged)
 
 
-def _ids(arrival: Arrival) -> list[str]:
-    return [arrival.message_id, *(candidate.message_id for candidate in arrival.candidates)]
+def _ghost(message_id: str, thread_id: int) -> Node:
+    return Node(
+        id=0,
+        message_id=message_id,
+        thread_id=thread_id,
+        parent_id=None,
+        rank=None,
+        why="ghost",
+        date=None,
+        post_id=None,
+    )
 
 
 def _keep_wishes(nodes: Nodes, node: Node, candidates: Sequence[Candidate], targets: Sequence[Node]) -> None:
@@ -171,27 +186,14 @@ class MemoryNodes:
         """See Nodes."""
         return {bare: self.nodes[self._ids[bare]] for bare in message_ids if bare in self._ids}
 
-    def add(self, message_ids: Sequence[str], thread_id: int | None) -> list[Node]:
+    def add(self, node: Node) -> Node:
         """See Nodes."""
-        made = []
-        for bare in message_ids:
-            number = len(self.nodes) + 1
-            thread_id = number if thread_id is None else thread_id
-            node = Node(
-                id=number,
-                message_id=bare,
-                thread_id=thread_id,
-                parent_id=None,
-                rank=None,
-                why="ghost",
-                date=None,
-                post_id=None,
-            )
-            self.nodes[number] = node
-            self._ids[bare] = number
-            self._threads.setdefault(thread_id, set()).add(number)
-            made.append(node)
-        return made
+        number = len(self.nodes) + 1
+        kept = replace(node, id=number, thread_id=node.thread_id or number)
+        self.nodes[number] = kept
+        self._ids[kept.message_id] = number
+        self._threads.setdefault(kept.thread_id, set()).add(number)
+        return kept
 
     def save(self, node: Node) -> None:
         """See Nodes."""

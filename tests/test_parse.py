@@ -1,0 +1,114 @@
+"""Reading one message: ids, authors, dates, and what makes two copies the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidings.mailer.parse import ParsedMessage, parse
+from tidings.settings import LimitSettings
+
+LIMITS = LimitSettings()
+
+
+def read(header: str, body: str = "Text.\n") -> ParsedMessage:
+    return parse((header.strip("\n") + "\n\n" + body).encode("utf-8", "surrogateescape"), LIMITS)
+
+
+@pytest.mark.acceptance(23)
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: a@example.org",
+        "Message-ID:",
+        "Message-ID: <>",
+        "Message-ID: <a@x> <b@x>",
+        "Message-ID: <a@x>\nMessage-ID: <b@x>",
+        f"Message-ID: <{'a' * 10_000}@x>",
+        "Message-ID: <no-at-sign>",
+        "Message-ID: <ä@x>",
+        "Message-ID: a@x",
+    ],
+)
+def test_a_missing_double_long_or_odd_message_id_is_none(header: str) -> None:
+    assert read(header).message_id == ""
+
+
+def test_a_folded_message_id_is_one() -> None:
+    assert read("Message-ID:\n <a.b@x>").message_id == "a.b@x"
+
+
+@pytest.mark.acceptance(22)
+@pytest.mark.parametrize(
+    ("field", "author"),
+    [
+        ("From: Ana <a@example.org>", ("Ana", "a@example.org")),
+        ("From: a@example.org", ("a@example.org", "a@example.org")),
+        ('From: "good@example.org" <evil@example.com>', ("good@example.org", "evil@example.com")),
+        ("From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>", ("Jürgen", "j@example.org")),
+        ("From: nobody", ("", "")),
+        ("From: <>", ("", "")),
+        ("Subject: no author", ("", "")),
+        ("From: A <a@example.org>\nFrom: B <b@example.org>", ("A", "a@example.org")),
+    ],
+)
+def test_there_is_one_author(field: str, author: tuple[str, str]) -> None:
+    parsed = read(field)
+    assert (parsed.author_name, parsed.author_email) == author
+
+
+def test_eight_bit_header_bytes_are_utf8_or_else_windows_1252() -> None:
+    assert parse("Subject: Prüfung\n\n".encode(), LIMITS).subject == "Prüfung"
+    assert parse("Subject: Prüfung\n\n".encode("latin-1"), LIMITS).subject == "Prüfung"
+    assert parse("From: Jürgen <j@example.org>\n\n".encode("latin-1"), LIMITS).author_name == "Jürgen"
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("Date: Wed, 14 Oct 2026 09:00:00 +0200", "2026-10-14T07:00:00+00:00"),
+        ("Date: Wed, 14 Oct 2026 09:00:00", "2026-10-14T09:00:00+00:00"),
+        ("Date: yesterday", None),
+        ("Subject: no date", None),
+        ("Date: Wed, 99 Oct 9999999 09:00:00 +9999", None),
+    ],
+)
+def test_a_date_is_read_or_is_none(field: str, expected: str | None) -> None:
+    date = read(field).date
+    assert (date and date.isoformat()) == expected
+
+
+@pytest.mark.acceptance(35)
+@pytest.mark.parametrize(
+    "field",
+    ["Auto-Submitted: auto-replied", "Auto-Submitted: auto-generated; x=y", "Precedence: bulk", "Precedence: JUNK"],
+)
+def test_a_program_gives_itself_away(field: str) -> None:
+    assert read(field).automatic
+
+
+@pytest.mark.parametrize("field", ["Auto-Submitted: no", "Precedence: first-class", "Subject: auto"])
+def test_a_person_does_not(field: str) -> None:
+    assert read(field).automatic == ""
+
+
+def test_copies_of_one_message_have_one_content_hash_whatever_the_way_they_came() -> None:
+    header = "From: a@example.org\nDate: Wed, 14 Oct 2026 09:00:00 +0200\nSubject: Seal\nMessage-ID: <1@x>"
+    plain = read(header)
+    other_way = parse(
+        ("Received: from x by y\nList-Id: <other.example.org>\n" + header + "\n\nText.\n\n")
+        .replace("\n", "\r\n")
+        .encode(),
+        LIMITS,
+    )
+    assert plain.content_hash == other_way.content_hash
+    assert plain.content_hash != read(header, "Another text.\n").content_hash
+    assert plain.content_hash != read(header.replace("Seal", "Pump")).content_hash
+
+
+@pytest.mark.acceptance(32)
+@given(st.binary(max_size=2_000))
+def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
+    parsed = parse(data, LIMITS)
+    parsed.text.encode()
+    parsed.subject.encode()
+    parsed.recipients.encode()
