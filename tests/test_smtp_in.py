@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -14,6 +15,7 @@ from tests.running import RunningSite, settings_for, wait_until
 from tidings.communities import joining
 from tidings.mailer import reply_codes
 from tidings.mailer.spool import Accepted, GroupCommit, Spool
+from tidings.settings import Settings
 
 NOW = datetime(2026, 10, 14, 9, 0, tzinfo=ZoneInfo("Europe/Berlin"))
 
@@ -48,7 +50,7 @@ class Wire:
         assert self.say(f"MAIL FROM:<{sender}>").startswith("250")
         assert self.say(f"RCPT TO:<{to}>").startswith("250")
         assert self.say("DATA").startswith("354")
-        return self.say(content + b"\r\n.\r\n")
+        return self.say(content + b".\r\n")
 
     def close(self) -> None:
         self._reader.close()
@@ -79,6 +81,10 @@ def wire(running: RunningSite) -> Iterator[Wire]:
     made.close()
 
 
+def with_smtp(settings: Settings, **changes: int) -> Settings:
+    return msgspec.structs.replace(settings, smtp=msgspec.structs.replace(settings.smtp, **changes))
+
+
 def spooled(running: RunningSite) -> list[bytes]:
     return [one.raw for one in running.site.spool.waiting(1000)]
 
@@ -101,7 +107,7 @@ def test_dots_are_unstuffed(wire: Wire, running: RunningSite) -> None:
 @pytest.mark.acceptance(7)
 def test_what_is_not_here_is_refused_at_rcpt(wire: Wire) -> None:
     wire.say("MAIL FROM:<ana@example.org>")
-    for address in ("nosuch", "pump+nosuch", "pump+r.abc", "pump+", '"pump"', "pump%elsewhere.example.org"):
+    for address in ("nosuch", "pump+nosuch", "pump+r.abc", '"x@elsewhere.example.org"', "pump%elsewhere.example.org"):
         assert wire.say(f"RCPT TO:<{address}@lists.example.org>") == reply_codes.S550_NO_SUCH_ADDRESS, address
     assert wire.say("RCPT TO:<someone@elsewhere.example.org>") == reply_codes.S550_RELAY_DENIED
     assert wire.say("RCPT TO:<PUMP@LISTS.example.ORG>").startswith("250")
@@ -146,11 +152,7 @@ def test_a_message_that_says_it_is_too_big_is_refused_at_mail(wire: Wire) -> Non
 
 @pytest.mark.acceptance(5)
 def test_a_message_that_is_too_big_is_refused_after_data_and_nothing_is_kept(tmp_path: Path) -> None:
-    settings = settings_for(tmp_path, more="")
-    small = settings_for(tmp_path).smtp.__class__(listen="127.0.0.1:0", max_size=2048)
-    settings = settings.__class__(
-        site=settings.site, database=settings.database, smtp=small, delivery=settings.delivery, web=settings.web
-    )
+    settings = with_smtp(settings_for(tmp_path), max_size=2048)
     with RunningSite(settings, NOW, parts=("smtp",)) as running:
         with running.site.database.write() as connection:
             joining.add_community(connection, name="open", title="Open", zone="UTC", posting="open", now=NOW)
@@ -165,8 +167,11 @@ def test_a_message_that_is_too_big_is_refused_after_data_and_nothing_is_kept(tmp
 @pytest.mark.acceptance(2)
 @pytest.mark.parametrize("ending", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\0.\r\n", b"\r\r\n.\r\n"])
 def test_bare_line_ends_never_make_two_messages(wire: Wire, running: RunningSite, ending: bytes) -> None:
-    smuggled = b"MAIL FROM:<x@example.org>\r\nRCPT TO:<pump@lists.example.org>\r\nDATA\r\nFrom: x@example.org\r\n\r\nx"
+    smuggled = (
+        b"MAIL FROM:<x@example.org>\r\nRCPT TO:<pump@lists.example.org>\r\nDATA\r\nFrom: x@example.org\r\n\r\nx\r\n"
+    )
     assert wire.data(mail() + ending + smuggled) == reply_codes.S550_BARE_LINE_ENDS
+    assert wire.reply() == "", "the connection is closed"
     assert spooled(running) == []
 
 
@@ -194,16 +199,21 @@ def test_a_bug_of_ours_asks_the_sender_to_try_again_and_tells_nothing(wire: Wire
 
 @pytest.mark.acceptance(11)
 def test_one_connection_too_many_is_told_so_and_the_next_is_served(tmp_path: Path) -> None:
-    settings = settings_for(tmp_path)
-    few = settings.smtp.__class__(listen="127.0.0.1:0", max_connections=2)
-    settings = settings.__class__(site=settings.site, database=settings.database, smtp=few, web=settings.web)
+    settings = with_smtp(settings_for(tmp_path), max_connections=2)
     with RunningSite(settings, NOW, parts=("smtp",)) as running:
         first, second = Wire(running.ports.smtp).open(), Wire(running.ports.smtp).open()
         third = Wire(running.ports.smtp)
         assert third.reply() == reply_codes.S421_TOO_MANY_CONNECTIONS
         third.close()
         first.close()
-        wait_until(lambda: Wire(running.ports.smtp).reply().startswith("220"), "a free place")
+
+        def served() -> bool:
+            another = Wire(running.ports.smtp)
+            answer = another.reply()
+            another.close()
+            return answer.startswith("220")
+
+        wait_until(served, "a free place")
         second.close()
 
 
@@ -228,13 +238,10 @@ def test_a_client_that_vanishes_after_the_final_dot_is_stored_once(running: Runn
     wire.say("DATA")
     with running.site.spool_database.write():  # the commit waits for us, the client for nobody
         wire.socket.sendall(mail() + b".\r\n")
-        wait_until(lambda: any(c.envelope.admitted == [] for c in running_listener(running)), "the end of data")
+        wait_until(lambda: running.server.listener.committing == 1, "the commit to begin")
         wire.close()
+        wait_until(lambda: not running.server.listener.connections, "the connection to be lost")
     wait_until(lambda: spooled(running) == [mail()], "the message")
-
-
-def running_listener(running: RunningSite) -> list[object]:
-    return list(running.server.listener.connections)
 
 
 @pytest.mark.acceptance(16)

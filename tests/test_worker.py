@@ -74,7 +74,7 @@ def nested(depth: int) -> bytes:
     ("message", "reason"),
     [
         (nested(2_000), "deep"),
-        (nested(60), "50 deep"),
+        (nested(60), "too deep"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 10_000, "1000"),
         (b"X: " + b"y" * 70_000 + b"\r\n\r\n", "65536 bytes"),
         (b"X: y\r\n" * 1_001 + b"\r\n", "1000 header fields"),

@@ -144,10 +144,11 @@ class Server:
     async def _start_smtp(self, stack: contextlib.AsyncExitStack, loop: IntakeLoop | None) -> int:
         group = GroupCommit(self.site.spool, on_commit=loop.accepted if loop else None)
         stack.push_async_callback(asyncio.to_thread, group.close)
-        listener = Listener(door=self.site.door(), spool=group, clock=self.site.clock, settings=self.site.settings)
-        await listener.start(*host_port(self.site.settings.smtp.listen))
-        stack.push_async_callback(listener.stop)
-        return listener.port
+        site = self.site
+        self.listener = Listener(door=site.door(), spool=group, clock=site.clock, settings=site.settings)
+        await self.listener.start(*host_port(site.settings.smtp.listen))
+        stack.push_async_callback(self.listener.stop)
+        return self.listener.port
 
     async def _start_web(self, stack: contextlib.AsyncExitStack) -> int:
         host, port = host_port(self.site.settings.web.listen)

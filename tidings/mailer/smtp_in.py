@@ -5,9 +5,10 @@ and intake after it.
 """
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, AnyStr, Protocol
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -64,10 +65,18 @@ class _Handler:
         return reply_codes.S250_RECIPIENT
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        assert isinstance(envelope, _Taken)
+        try:
+            return await self._take(server, session, envelope)
+        except Exception as error:  # answered here, so that the transaction ends as after any other refusal
+            return await self.handle_exception(error)
+
+    async def _take(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        assert isinstance(envelope, _Taken) and isinstance(server, _Protocol)
         content: bytes = envelope.original_content or b""
         answer = self._listener.door.message(envelope.admitted, content)
         if isinstance(answer, Refused):
+            # Whoever ends lines like that may have hidden commands in the message: nothing more is read from there.
+            server.last_words = answer.reply == reply_codes.S550_BARE_LINE_ENDS
             return answer.reply
         now = self._listener.clock.now()
         messages = [
@@ -101,6 +110,7 @@ class _Protocol(SMTP):
 
     def __init__(self, listener: "Listener", handler: _Handler) -> None:
         self._listener = listener
+        self.last_words = False
         super().__init__(
             handler,
             data_size_limit=listener.settings.smtp.max_size,
@@ -110,6 +120,12 @@ class _Protocol(SMTP):
             timeout=listener.settings.smtp.timeout,
             loop=listener.loop,
         )
+
+    async def push(self, status: AnyStr) -> None:
+        """Send a reply; the last one closes the connection."""
+        await super().push(status)
+        if self.last_words and self.transport is not None:
+            self.transport.close()
 
     def _create_envelope(self) -> Envelope:
         return _Taken()
@@ -139,10 +155,11 @@ class _Protocol(SMTP):
         return super().eof_received() if self in self._listener.connections else False
 
     async def shut_down(self) -> None:
-        """Say that we are going, unless a message is being committed; then close."""
+        """Say that we are going, and close."""
+        self.last_words = True
         if self.transport is not None:
-            await self.push(reply_codes.S421_SHUTTING_DOWN)
-            self.transport.close()
+            with contextlib.suppress(ConnectionError):  # the client went first
+                await self.push(reply_codes.S421_SHUTTING_DOWN)
 
 
 class Listener:
@@ -157,7 +174,7 @@ class Listener:
         self.port = 0
         self._spool = spool
         self._server: asyncio.Server | None = None
-        self._committing = 0
+        self.committing = 0
 
     async def start(self, host: str, port: int) -> None:
         """Listen; `self.port` then says on which port. Raises OSError where the port is taken."""
@@ -168,18 +185,18 @@ class Listener:
 
     async def append(self, messages: list[Accepted]) -> None:
         """Commit; counted, so that `stop` lets it finish."""
-        self._committing += 1
+        self.committing += 1
         try:
             await self._spool.append(messages)
         finally:
-            self._committing -= 1
+            self.committing -= 1
 
     async def stop(self) -> None:
         """Take no more connections, let running commits be answered, then close the others with 421."""
         if self._server is None:
             return
         self._server.close()
-        while self._committing:
+        while self.committing:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0)  # the answers to those commits are written before the farewell
         for connection in list(self.connections):
