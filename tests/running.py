@@ -1,4 +1,4 @@
-"""A site that runs for a test: real listener, real pages, real delivery to a recording server, a clock that the test sets."""
+"""A site that runs for a test: real listener, pages and delivery to a recording server, with a clock to set."""
 
 import asyncio
 import smtplib

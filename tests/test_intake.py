@@ -7,12 +7,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
 
 from tests.running import message, settings_for
 from tidings.app import Site, open_site
 from tidings.clock import FixedClock
 from tidings.communities import joining
-from tidings.database import tables
+from tidings.database import engine, tables
+from tidings.database.engine import Database
 from tidings.errors import NotFoundError
 from tidings.intake import Intake
 from tidings.mailer import outbox
@@ -236,3 +238,29 @@ def test_copies_go_to_each_members_only_and_not_to_those_who_left(pipeline: Pipe
     with pipeline.site.database.read() as connection:
         (post_id,) = connection.execute(select(tables.post.c.id)).scalars()
         assert {step.recipient for step in outbox.history(connection, post_id=post_id)} == {ANA, LI}
+
+
+@pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)  # PostgreSQL locks rows, not the file
+@pytest.mark.acceptance(81)
+def test_while_the_database_is_locked_by_another_nothing_is_shunted(pipeline: Pipeline, monkeypatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_MILLISECONDS", 1)
+    pipeline.site.database.close()
+    key = pipeline.accept(raw())
+    other = Database(f"sqlite:///{pipeline.site.database.path}")
+    with other.write(), pytest.raises(OperationalError, match="locked"):
+        pipeline.intake.drain()
+    other.close()
+    assert pipeline.site.spool.counts()["shunted"] == 0
+    pipeline.intake.drain()
+    assert pipeline.decision(key)[0] == "accept"
+
+
+def test_big_messages_are_taken_in_few_at_a_time(pipeline: Pipeline) -> None:
+    big = raw(text="word " * 1_000_000)
+    for _ in range(3):
+        pipeline.accept(big)
+    assert len(pipeline.site.spool.waiting(50)) == 1
+    small = [pipeline.accept(raw()) for _ in range(3)]
+    keys = {one.key for one in pipeline.site.spool.waiting(50)}
+    assert len(pipeline.site.spool.waiting(2, keys)) == 1
+    assert not keys & set(small)

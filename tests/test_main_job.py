@@ -1,4 +1,4 @@
-"""The main job over real sockets: mail in, threads, copies out, a digest at a night shift's start, a reply to an item."""
+"""The main job over real sockets: mail in, threads, copies out, a digest at a night shift's start, a reply to it."""
 
 import email
 import re
@@ -57,8 +57,14 @@ def reply_addresses(text: str) -> list[str]:
     return re.findall(r"pump\+r\.[a-z2-7]{34}@lists\.example\.org", text)
 
 
-def test_the_main_job(tmp_path: Path) -> None:
-    with SmtpSink() as sink, RunningSite(settings_for(tmp_path, sink), WEDNESDAY) as running:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The site's default database, and one on PostgreSQL."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
+
+
+def test_the_main_job(tmp_path: Path, database_url: str) -> None:
+    with SmtpSink() as sink, RunningSite(settings_for(tmp_path, sink, database=database_url), WEDNESDAY) as running:
         make_community(running)
 
         # Members write; a reply comes before its parent.

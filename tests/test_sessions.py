@@ -53,7 +53,7 @@ def test_a_link_comes_back_in_any_case(database: Database) -> None:
     assert use(database, link(database).upper()) == "ana@example.org"
 
 
-@pytest.mark.parametrize("token", ["", "x", "ä\udc80", "\0", random_token()])
+@pytest.mark.parametrize("token", ["", "x", "ä\udc80", "\0", pytest.param(random_token(), id="of nobody")])
 def test_what_is_no_token_of_ours_signs_nobody_in(database: Database, token: str) -> None:
     link(database)
     with database.write() as connection:

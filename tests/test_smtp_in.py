@@ -139,6 +139,14 @@ def test_an_archived_community_says_so(wire: Wire, running: RunningSite) -> None
     assert wire.data(mail()) == reply_codes.community_archived("pump")
 
 
+@pytest.mark.acceptance(8)
+def test_a_sender_that_no_address_can_be_is_refused_and_utf8_needs_its_extension(wire: Wire) -> None:
+    assert wire.say("MAIL FROM:<jürgen@example.org>".encode() + b"\r\n") == reply_codes.S553_NEEDS_SMTPUTF8
+    assert wire.say(b"MAIL FROM:<j\xfcrgen@example.org> SMTPUTF8\r\n") == reply_codes.S501_BAD_SENDER
+    assert wire.say(f"MAIL FROM:<{'a' * 300}@example.org>") == reply_codes.S501_BAD_SENDER
+    assert wire.say("MAIL FROM:<jürgen@example.org> SMTPUTF8".encode() + b"\r\n") == reply_codes.S250_SENDER
+
+
 @pytest.mark.acceptance(34)
 def test_more_than_30_received_fields_are_a_loop(wire: Wire) -> None:
     assert wire.data(mail("Received: from a by b\r\n" * 30)) == reply_codes.S250_ACCEPTED

@@ -144,7 +144,7 @@ def test_nodes_made_anew_in_memory_replace_those_stored(database: Database) -> N
     assert sorted(map(str, shape(found))) == sorted(map(str, expected))
 
 
-# --- the header fields -------------------------------------------------------------------------------------------------
+# --- the header fields ---
 
 
 def _parents(in_reply_to: str, references: str, **more: str) -> list[tuple[str, str]]:

@@ -70,10 +70,9 @@ def parse_moment(text: str, default_zone: str) -> datetime:
 
     Raises UsageError where `text` is no such moment.
     """
+    default = zone(default_zone)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=default)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"{text!r} is no ISO 8601 time; write one like 2026-10-14T06:30.") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone(default_zone))
-    return moment.astimezone(UTC)

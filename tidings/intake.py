@@ -18,7 +18,7 @@ from tidings.archive import store
 from tidings.clock import Clock
 from tidings.communities import directory
 from tidings.communities.policy import Facts, Verdict, decide
-from tidings.database.engine import Database
+from tidings.database.engine import Database, is_outage
 from tidings.database.tables import decision as decision_table
 from tidings.digests import replies
 from tidings.errors import NotFoundError
@@ -170,8 +170,9 @@ class Intake:
 
     def run_once(self) -> int:
         """Take in one batch of what waits, and parse the next meanwhile; returns how many messages were settled."""
-        batch = self._next.result() if self._next else self._parsed(frozenset())
-        self._next = None
+        ahead, self._next = self._next, None
+        # What was looked for ahead may have come since.
+        batch = (ahead.result() if ahead else []) or self._parsed(frozenset())
         if not batch:
             return 0
         self._next = self._ahead.submit(self._parsed, frozenset(spooled.key for spooled, _ in batch))
@@ -187,14 +188,16 @@ class Intake:
         self._ahead.shutdown(cancel_futures=True)
 
     def _parsed(self, besides: frozenset[str]) -> list[tuple[Spooled, Outcome]]:
-        waiting = [spooled for spooled in self._spool.waiting(BATCH + len(besides)) if spooled.key not in besides]
+        waiting = self._spool.waiting(BATCH, besides)
         return list(zip(waiting, self._worker.parse_many([spooled.raw for spooled in waiting]), strict=True))
 
     def _settle(self, batch: Sequence[tuple[Spooled, Outcome]]) -> None:
         """Decide a batch in one transaction; where one message breaks it, each in its own."""
         try:
             self._keep(self._decide_all(batch))
-        except Exception:
+        except Exception as error:
+            if is_outage(error):
+                raise
             log.exception("A batch of %d failed; its messages are taken in one by one.", len(batch))
             for one in batch:
                 self._settle_alone(one)
@@ -202,7 +205,9 @@ class Intake:
     def _settle_alone(self, one: tuple[Spooled, Outcome]) -> None:
         try:
             self._keep(self._decide_all([one]))
-        except Exception:
+        except Exception as error:
+            if is_outage(error):  # nothing is wrong with the message: it waits until the database is back
+                raise
             log.exception("A message failed and is shunted; `tidings shunt list` shows it.")
             self._spool.shunt(one[0].key, traceback.format_exc())
 

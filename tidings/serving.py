@@ -6,6 +6,7 @@ It builds nothing that `app` builds, and does no part's work.
 import asyncio
 import contextlib
 import logging
+import shutil
 import signal
 import socket
 import threading
@@ -13,17 +14,28 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from starlette.applications import Starlette
 
-from tidings.app import Site
+from tidings.app import Site, open_site, push_clock
+from tidings.clock import FixedClock, zone
+from tidings.errors import TidingsError
 from tidings.intake import Intake
 from tidings.mailer.deliver import Deliverer
 from tidings.mailer.smtp_in import Listener
 from tidings.mailer.spool import GroupCommit
-from tidings.settings import host_port
+from tidings.operations import demo
+from tidings.operations.demo import making
+from tidings.operations.demo.controls import Controls
+from tidings.operations.demo.pages import TEMPLATES, DemoPages
+from tidings.operations.demo.sent import Sent
+from tidings.settings import Settings, host_port
+from tidings.web.door import Door
+from tidings.web.pages import Pages
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +168,8 @@ class Server:
         listening = socket.socket(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        # Whoever connects before uvicorn's first look waits: `ready` is said as soon as this returns.
+        listening.listen()
         config = uvicorn.Config(self._web, lifespan="off", log_config=None, access_log=False, server_header=False)
         server = _WebServer(config)
         task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -198,3 +212,75 @@ async def serve(server: Server, ready: Callable[[Ports], None]) -> None:
         await stopping.wait()
     finally:
         await server.stop()
+
+
+# --- the demo ---------------------------------------------------------------------------------------------------------
+
+
+async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
+    """Serve a demo until SIGTERM or SIGINT, made first where it is new; `say` prints a line.
+
+    Raises UsageError for a site that is no demo, TidingsError where its address cannot be had.
+    """
+    try:
+        found = demo.at_a_free_port(settings)
+        if found.web.listen != settings.web.listen and not settings.web.listen.endswith(":0"):
+            say(f"{settings.web.listen} is taken, so the demo takes another port.")
+        if demo.is_new(found):
+            say("Making the site: nine people, two crews, four weeks of mail. This is done once.")
+            make_demo(found)
+        site = open_site(found)
+        try:
+            await serve(demo_server(site), lambda _ports: say(demo.greeting(found)))
+        finally:
+            site.close()
+    except OSError as error:
+        raise TidingsError(f"The demo cannot listen at {settings.web.listen}: {error}.") from error
+
+
+def make_demo(settings: Settings) -> None:
+    """Make the demo's site, in a folder beside its own: what was interrupted is made anew, never gone on with."""
+    unfinished = demo.unfinished(settings)
+    folder = Path(unfinished.site.data_dir)
+    shutil.rmtree(folder, ignore_errors=True)
+    clock = FixedClock(making.beginning(datetime.now(UTC)))
+    begins = clock.now()
+    site = open_site(unfinished, clock)
+    with contextlib.closing(site), contextlib.closing(site.worker()) as worker:
+        with contextlib.closing(site.intake(worker)) as intake:
+            parts = making.Parts(
+                settings=unfinished,
+                database=site.database,
+                spool=site.spool,
+                clock=clock,
+                worker=worker,
+                intake=intake,
+                run_due=site.run_due,
+                deliver=site.deliverer().run_once,
+            )
+            making.make(parts, begins)
+        push_clock(site.database, begins - datetime.now(UTC))
+    folder.rename(settings.site.data_dir)
+
+
+def demo_server(site: Site) -> Server:
+    """The parts of a demo, with its own pages among the others."""
+    settings = site.settings
+    controls = Controls(
+        settings=settings,
+        database=site.database,
+        spool=site.spool,
+        clock=site.clock,
+        push_clock=lambda by: push_clock(site.database, by),
+        run_due=lambda: server.run_due(),
+        smtp_port=lambda: server.listener.port,
+    )
+    pages = DemoPages(
+        door=Door(database=site.database, settings=settings, clock=site.clock, tokens=site.tokens),
+        pages=Pages(site_name=settings.site.name, zone=zone(settings.site.zone), demo=True, more=[TEMPLATES]),
+        controls=controls,
+        spool=site.spool,
+        sent=Sent(settings.path(settings.delivery.maildir)),
+    )
+    server = Server(site, site.web(pages.routes()))
+    return server

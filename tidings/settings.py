@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from tidings.errors import SettingsError
+from tidings.clock import zone
+from tidings.errors import SettingsError, UsageError
 
 
 def _doc(text: str, ge: int | None = None, le: int | None = None) -> msgspec.Meta:
@@ -135,7 +136,7 @@ def keys() -> Iterator[Key]:
 
 
 def example(site: Mapping[str, Any] | None = None) -> str:
-    """The text of `config.example.toml`: every key with its docs and its default, or the value that `site` has for it."""
+    """The text of `config.example.toml`: every key with its docs and its default, or what `site` has for it."""
     lines = ["# Settings of Tidings. Every key may be left out; what stands here is its default."]
     table = ""
     for key in keys():
@@ -162,6 +163,8 @@ def load(path: Path) -> Settings:
         raise SettingsError(
             f"Cannot read the settings {path}: {error.strerror}. Make them with `tidings init`."
         ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: it is not UTF-8 (byte {error.start}).") from error
     settings = parse(text, str(path))
     data_dir = path.parent / settings.site.data_dir
     return msgspec.structs.replace(settings, site=msgspec.structs.replace(settings.site, data_dir=str(data_dir)))
@@ -177,6 +180,10 @@ def parse(text: str, name: str = "settings") -> Settings:
         raise SettingsError(f"{name}: {_explained(str(error))}") from error
     if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", settings.site.domain):
         raise SettingsError(f"{name}: site.domain {settings.site.domain!r} is no domain name in lower case.")
+    try:
+        zone(settings.site.zone)
+    except UsageError as error:
+        raise SettingsError(f"{name}: site.zone: {error}") from error
     return settings
 
 
@@ -184,7 +191,7 @@ def _explained(message: str) -> str:
     """msgspec's message, with the nearest known name where a key is unknown."""
     unknown = re.match(r"Object contains unknown field `([^`]*)`(?: - at `\$\.?([^`]*)`)?", message)
     if not unknown:
-        return message + "."
+        return message.replace("`$.", "`") + "."
     key, table = unknown[1], unknown[2] or ""
     known = list(tables()[table].__struct_fields__ if table else Settings.__struct_fields__)
     nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from tidings.errors import SettingsError, StorageError
@@ -37,6 +38,24 @@ def check_sqlite_version(version: str) -> None:
         f"SQLite {version} can corrupt a database that several connections write (the WAL-reset race). "
         "Install the package pysqlite3, or an SQLite of 3.51.3 or later."
     )
+
+
+_FULL = ("disk is full", "No space left")
+_OUTAGES = (*_FULL, "database is locked", "disk I/O error", "readonly database", "unable to open database")
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error says that there is no space left to write."""
+    return isinstance(error, DBAPIError) and any(sign in str(error.orig) for sign in _FULL)
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether an error says that the database cannot be used now, whatever it is asked to do."""
+    if not isinstance(error, DBAPIError):
+        return False
+    lost = error.connection_invalidated or any(sign in str(error.orig) for sign in _OUTAGES)
+    # PostgreSQL's operational errors are about the server (class 08, 53, 57); SQLite's are about anything.
+    return lost or (isinstance(error, OperationalError) and type(error.orig).__module__.startswith("psycopg"))
 
 
 class Database:

@@ -3,12 +3,15 @@
 It looks nothing up: whether a community exists, or a token is good, is for others to say.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 Purpose = Literal["post", "owner", "unsubscribe", "reply"]
 
 EDITION_PREFIX = "edition."
+# Names and tokens have no other characters; a look-alike that lower() turns into ASCII is no address of ours.
+_PLAIN_LOCAL = re.compile(r"[a-z0-9_.+-]+")
 _PLAIN: dict[str, Purpose] = {"": "post", "owner": "owner", "unsubscribe": "unsubscribe"}
 _OLDER: dict[str, Purpose] = {"-owner": "owner", "-unsubscribe": "unsubscribe"}
 
@@ -25,10 +28,11 @@ class Recipient:
 def read_recipient(address: str, domain: str) -> Recipient | None:
     """What `address` (of RCPT, any case) means at this site's `domain`, or None where it is none of its forms.
 
-    The community's name stops at the first `+`; a name never holds `-`, which older lists put before a detail.
+    The community's name stops at the first `+`; a name never holds `-`, which older lists put before a detail. Quoted
+    local parts, source routes (RFC 5321 appendix C) and the percent hack mean nothing here.
     """
     local, at, host = address.strip().lower().rpartition("@")
-    if not at or host.rstrip(".") != domain:
+    if not at or host.rstrip(".") != domain or not _PLAIN_LOCAL.fullmatch(local) or not address.isascii():
         return None
     name, _, detail = local.partition("+")
     if detail.startswith("r."):

@@ -16,7 +16,7 @@ import msgspec
 from mailparser import MailParser
 
 from tidings.errors import MessageTooComplexError
-from tidings.mailer.charsets import decode_header_text
+from tidings.mailer.charsets import clean, decode_header_text
 from tidings.mailer.text import display
 from tidings.settings import LimitSettings
 from tidings.threading.parents import one_message_id
@@ -25,6 +25,7 @@ from tidings.threading.quotes import fold
 _VIEW_FIELDS = ("From", "To", "Cc", "Date", "Subject")
 _VIEW_FIELD_LIMIT = 4096  # of what structured parsing gets to see (acceptance 21)
 _ID_LIMIT = 250  # octets; longer ones break URLs and other programs
+_EMAIL_LIMIT = 320  # octets: RFC 5321 4.5.3.1
 _FIELD_START = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 
 
@@ -61,9 +62,9 @@ def parse(raw: bytes, limits: LimitSettings) -> ParsedMessage:
             in_reply_to=_first(fields, "in-reply-to"),
             references=" ".join(fields.get("references", [])),
             subject=decode_header_text(_first(fields, "subject")),
-            author_name=author_name,
-            author_email=author_email,
-            recipients=_recipients(view),
+            author_name=clean(author_name),
+            author_email=clean(author_email)[:_EMAIL_LIMIT],
+            recipients=clean(_recipients(view)),
             date=_date(view, fields),
             text=shown.text,
             folds=[(one.start, one.end, one.kind) for one in fold(shown.text)],

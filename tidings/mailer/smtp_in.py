@@ -13,12 +13,14 @@ from typing import Any, AnyStr, Protocol
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tidings.clock import Clock
+from tidings.database.engine import is_full
 from tidings.mailer import reply_codes
 from tidings.mailer.door import Admitted, Door, Refused
 from tidings.mailer.spool import Accepted
 from tidings.settings import Settings
 
 log = logging.getLogger(__name__)
+_ADDRESS_LIMIT = 254  # octets: RFC 5321 4.5.3.1.3 less the angle brackets
 
 
 class Append(Protocol):
@@ -50,6 +52,18 @@ class _Handler:
     ) -> list[str]:
         session.host_name = hostname
         return [*responses[:-1], "250-PIPELINING", "250-ENHANCEDSTATUSCODES", responses[-1]]
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        address = address or ""
+        if len(address) > _ADDRESS_LIMIT or not (address.isprintable() and _is_utf8(address)):
+            return reply_codes.S501_BAD_SENDER
+        if not address.isascii() and "SMTPUTF8" not in [option.upper() for option in options]:
+            return reply_codes.S553_NEEDS_SMTPUTF8
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return reply_codes.S250_SENDER
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -97,9 +111,15 @@ class _Handler:
     async def handle_exception(self, error: Exception) -> str:
         # aiosmtpd's own answer is a permanent 500 with the exception's text: mail lost, secrets told.
         log.error("A bug while receiving mail; the sender is asked to try again.", exc_info=error)
-        if "disk is full" in str(error) or "No space left" in str(error):
-            return reply_codes.S452_NO_SPACE
-        return reply_codes.S451_LOCAL_ERROR
+        return reply_codes.S452_NO_SPACE if is_full(error) else reply_codes.S451_LOCAL_ERROR
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that were none came as lone surrogates
+        return False
+    return True
 
 
 class _Protocol(SMTP):

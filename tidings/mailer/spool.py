@@ -7,12 +7,12 @@ else. One row is one message to one recipient. It does not look into a message.
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from tidings.database.engine import Database
 from tidings.database.tables import spool
@@ -20,6 +20,7 @@ from tidings.errors import NotFoundError
 
 State = Literal["waiting", "held", "shunted"]
 _BATCH = 256
+_BATCH_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +74,14 @@ _WAITING = (
         spool.c.released,
         spool.c.raw,
     )
+    .where(spool.c.key.in_(bindparam("keys", expanding=True)))
+    .order_by(spool.c.id)
+)
+_SIZES = (
+    select(spool.c.key, func.length(spool.c.raw))
     .where(spool.c.state == "waiting")
     .order_by(spool.c.id)
+    .limit(bindparam("many"))
 )
 
 
@@ -104,10 +111,19 @@ class Spool:
             connection.execute(_INSERT, rows)
         return [str(row["key"]) for row in rows]
 
-    def waiting(self, limit: int) -> list[Spooled]:
-        """The oldest messages that wait to be processed."""
+    def waiting(self, limit: int, besides: Collection[str] = ()) -> list[Spooled]:
+        """The oldest messages that wait, besides those with these keys, and no more than memory is glad of."""
+        keys: list[str] = []
+        size = 0
         with self._database.read() as connection:
-            return [Spooled(**row._mapping) for row in connection.execute(_WAITING.limit(limit))]
+            for key, length in connection.execute(_SIZES, {"many": limit + len(besides)}):
+                if key in besides:
+                    continue
+                size += length
+                if len(keys) == limit or (keys and size > _BATCH_BYTES):
+                    break
+                keys.append(key)
+            return [Spooled(**row._mapping) for row in connection.execute(_WAITING, {"keys": keys})]
 
     def done(self, keys: Sequence[str]) -> None:
         """Forget messages that are processed; what was decided stands elsewhere."""

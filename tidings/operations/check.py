@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, column, select, table
 
 from tidings.archive import store
 from tidings.communities.directory import Community, communities
 from tidings.database.engine import Database
 from tidings.database.tables import blob, post
+from tidings.database.tables import community as community_table
 from tidings.errors import UsageError
 from tidings.intake import arrival_of, as_item_reply
 from tidings.mailer.parse import ParsedMessage
@@ -27,6 +28,7 @@ from tidings.threading.place import Arrival, MemoryNodes, place
 
 What = Literal["threads", "index", "all"]
 _BATCH = 200
+_INDEXED = select(table("post_text", column("rowid")).c.rowid)
 
 
 def which(text: str) -> What:
@@ -81,24 +83,32 @@ _ROWS = (
 
 
 def check(database: Database) -> Iterator[Finding]:
-    """Findings about every community: damaged bytes, posts without a place, places that a rebuild would change."""
+    """Findings about every community: damaged bytes, posts outside their thread, posts that search cannot find."""
     with database.read() as connection:
         every = communities(connection)
     for community in every:
         yield from _damaged(database, community)
         yield from _misplaced(database, community)
+        yield from _not_indexed(database, community)
 
 
 def _damaged(database: Database, community: Community) -> Iterator[Finding]:
     for row in (row for batch in _batches(database, community.id) for row in batch):
-        problem = ""
-        try:
-            if hashlib.sha256(zlib.decompress(row.data)).digest() != row.hash:
-                problem = "Its raw bytes are not those that were stored; restore them from a backup."
-        except zlib.error:
-            problem = "Its raw bytes cannot be unpacked; restore them from a backup."
-        if problem:
-            yield Finding(community=community.name, message_id=row.message_id, problem=problem)
+        if _raw(row) is None:
+            yield Finding(
+                community=community.name,
+                message_id=row.message_id,
+                problem="Its raw bytes are not those that were stored; restore them from a backup.",
+            )
+
+
+def _raw(row: _Row) -> bytes | None:
+    """The raw bytes of a post; None where they are damaged."""
+    try:
+        raw = zlib.decompress(row.data)
+    except zlib.error:
+        return None
+    return raw if hashlib.sha256(raw).digest() == row.hash else None
 
 
 def _misplaced(database: Database, community: Community) -> Iterator[Finding]:
@@ -121,46 +131,79 @@ def _misplaced(database: Database, community: Community) -> Iterator[Finding]:
                 )
 
 
+def _not_indexed(database: Database, community: Community) -> Iterator[Finding]:
+    found = select(post.c.message_id).where(post.c.community_id == community.id, post.c.id.not_in(_INDEXED))
+    with database.read() as connection:
+        for message_id in connection.execute(found.order_by(post.c.number)).scalars():
+            yield Finding(
+                community=community.name,
+                message_id=message_id,
+                problem="Search cannot find it; `tidings rebuild index` mends that.",
+            )
+
+
 def rebuild(database: Database, worker: ParseWorker, settings: Settings, what: What) -> Iterator[int]:
     """Make threads, index or both anew from the raw bytes; yields how many posts were read so far."""
     with database.read() as connection:
         every = communities(connection)
     done = 0
     for community in every:
+        count = 0
         for count in _rebuild_one(database, worker, settings, community, what):
             yield done + count
-        done += community.last_number
+        done += count
 
 
 def _rebuild_one(
     database: Database, worker: ParseWorker, settings: Settings, community: Community, what: What
 ) -> Iterator[int]:
+    """The work on one community; yields its archive number up to which posts were read."""
     memory = MemoryNodes()
-    for batch in _batches(database, community.id):
-        outcomes = worker.parse_many([zlib.decompress(row.data) for row in batch])
-        parsed = [
-            (row, outcome.message if isinstance(outcome, Readable) else None)
-            for row, outcome in zip(batch, outcomes, strict=True)
-        ]
-        if what in ("index", "all"):
-            with database.write() as connection:
-                for row, message in parsed:
-                    if message is not None:
-                        store.refresh(connection, row.id, _as_archived(row, message))
-        for row, message in parsed:
-            place(memory, _arrival(row, message, settings))
-        yield batch[-1].number
-    if what in ("threads", "all"):
-        with database.write() as connection:
-            nodes.replace_all(connection, community.id, memory)
-            found = [node for thread in nodes.all_threads(connection, community.id) for node in thread]
-            store.set_threads(
-                connection, [(node.post_id, node.thread_id) for node in found if node.post_id is not None]
-            )
+    after, complete = 0, False
+    while not complete:
+        for batch in _batches(database, community.id, after):
+            parsed = _parsed(batch, worker)
+            if what in ("index", "all"):
+                with database.write() as connection:
+                    for row, message in parsed:
+                        if message is not None:
+                            store.refresh(connection, row.id, _as_archived(row, message))
+            for row, message in parsed:
+                place(memory, _arrival(row, message, settings))
+            after = batch[-1].number
+            yield after
+        complete = what == "index" or _replace_threads(database, community.id, memory, after)
+
+
+def _parsed(batch: list[_Row], worker: ParseWorker) -> list[tuple[_Row, ParsedMessage | None]]:
+    """Each post with its message; None where that cannot be read any more, and what is stored of it stays."""
+    raws = [_raw(row) for row in batch]
+    outcomes = worker.parse_many([raw for raw in raws if raw is not None])
+    return [
+        (row, outcome.message if raw is not None and isinstance(outcome := next(outcomes), Readable) else None)
+        for row, raw in zip(batch, raws, strict=True)
+    ]
+
+
+def _replace_threads(database: Database, community_id: int, memory: MemoryNodes, up_to: int) -> bool:
+    """Put the new threads in the place of the old; False, and nothing is done, where posts came meanwhile."""
+    with database.write() as connection:
+        # Locked until the commit: no post gets a number, and with it a node, behind our back.
+        if _newest(connection, community_id) > up_to:
+            return False
+        nodes.replace_all(connection, community_id, memory)
+        found = [node for thread in nodes.all_threads(connection, community_id) for node in thread]
+        store.set_threads(connection, [(node.post_id, node.thread_id) for node in found if node.post_id is not None])
+        return True
+
+
+def _newest(connection: Connection, community_id: int) -> int:
+    query = select(community_table.c.last_number).where(community_table.c.id == community_id)
+    return connection.execute(query.with_for_update()).scalar_one()
 
 
 def _arrival(row: _Row, message: ParsedMessage | None, settings: Settings) -> Arrival:
-    if message is None:  # it could be read when it was stored; today it stands alone, and is not lost
+    if message is None:  # it could be read when it was stored; now it stands alone, and is not lost
         return Arrival(message_id=row.message_id, post_id=row.id, date=row.date, candidates=())
     return arrival_of(message, settings, message_id=row.message_id, post_id=row.id, date=row.date, answers=row.answers)
 
@@ -172,8 +215,7 @@ def _as_archived(row: _Row, message: ParsedMessage) -> ParsedMessage:
     return as_item_reply(message, row.text, row.subject)
 
 
-def _batches(database: Database, community_id: int) -> Iterator[list[_Row]]:
-    after = 0
+def _batches(database: Database, community_id: int, after: int = 0) -> Iterator[list[_Row]]:
     while True:
         with database.read() as connection:
             rows = connection.execute(_ROWS, {"community": community_id, "after": after})

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+import msgspec
+from sqlalchemy import Connection, RowMapping, select
 
 from tidings.communities import directory
-from tidings.database.tables import decision, edition, edition_section, item, node, outbox, post
+from tidings.database.tables import decision, edition, edition_section, item, node, outbox, period, post
 from tidings.mailer import outbox as outbox_store
 from tidings.mailer.spool import Spool
 
@@ -28,9 +29,9 @@ def why(connection: Connection, spool: Spool, message_id: str, email: str | None
     """All that is known of a message by its bare id; with `email`, also why that member got it or did not."""
     steps = [*_spooled(spool, message_id), *_decided(connection, message_id)]
     where = (post.c.message_id == message_id) | (post.c.sent_id == message_id)
-    for row in connection.execute(select(post).where(where)).mappings():
-        steps += _archived(connection, row["id"], row["community_id"])
-        steps += _told(connection, row["id"], row["community_id"], row["number"], email)
+    for row in connection.execute(select(post).where(where).order_by(post.c.id)).mappings():
+        steps += _archived(connection, row)
+        steps += _told(connection, row, email)
     return steps
 
 
@@ -42,23 +43,23 @@ def _spooled(spool: Spool, message_id: str) -> Iterator[Step]:
 
 
 def _decided(connection: Connection, message_id: str) -> Iterator[Step]:
-    query = select(decision).where(decision.c.message_id == message_id).order_by(decision.c.id)
-    for row in connection.execute(query).mappings():
+    kept_as_ours = select(post.c.id).where(post.c.sent_id == message_id)
+    about = (decision.c.message_id == message_id) | decision.c.post_id.in_(kept_as_ours)
+    for row in connection.execute(select(decision).where(about).order_by(decision.c.id)).mappings():
         sender = row["mail_from"] or "the null return path"
         yield Step(at=row["received_at"], what="received", detail=f"from {sender} for {row['recipient']}")
         yield Step(at=row["decided_at"], what=row["verdict"], detail=row["reason"])
 
 
-def _archived(connection: Connection, post_id: int, community_id: int) -> Iterator[Step]:
-    row = connection.execute(select(post).where(post.c.id == post_id)).mappings().one()
-    community = directory.community_by_id(connection, community_id)
+def _archived(connection: Connection, row: RowMapping) -> Iterator[Step]:
+    community = directory.community_by_id(connection, row["community_id"])
     kept = "" if row["sent_id"] is None else f"; it came with the id {row['sent_id'] or '(none)'}"
     yield Step(
         at=row["received_at"],
         what="archived",
         detail=f"number {row['number']} of {community.name}, by {row['via']}{kept}",
     )
-    placed = connection.execute(select(node).where(node.c.post_id == post_id)).mappings().one()
+    placed = connection.execute(select(node).where(node.c.post_id == row["id"])).mappings().one()
     parent = select(node.c.message_id).where(node.c.id == placed["parent_id"])
     above = connection.execute(parent).scalar()
     detail = f"a reply to {above} ({placed['why']})" if above else "it begins a thread"
@@ -67,41 +68,52 @@ def _archived(connection: Connection, post_id: int, community_id: int) -> Iterat
     yield Step(at=None, what="placed", detail=detail)
 
 
-def _told(connection: Connection, post_id: int, community_id: int, number: int, email: str | None) -> Iterator[Step]:
-    copies = outbox_store.history(connection, post_id=post_id, email=email)
+def _told(connection: Connection, row: RowMapping, email: str | None) -> Iterator[Step]:
+    copies = outbox_store.history(connection, post_id=row["id"], email=email)
     for copy in copies:
         detail = f"to {copy.recipient}: {copy.state} after {copy.attempts} attempts; {copy.reply or 'not tried yet'}"
         yield Step(at=copy.changed_at, what="copy", detail=detail)
     if email is None:
         return
-    member = directory.member_by_address(connection, community_id, email)
+    member = directory.member_by_address(connection, row["community_id"], email)
     if member is None:
         yield Step(at=None, what="member", detail=f"{email} is not a member")
         return
     if not copies:
         yield Step(at=None, what="member", detail=f"{email} gets this community as: {member.delivery}")
-    yield from _digests(connection, member, post_id, number)
+    if row["via"] == "import":
+        yield Step(at=None, what="member", detail="it was imported: no copy was sent, and no digest tells of it")
+        return
+    yield from _digests(connection, member, row["number"])
 
 
-def _digests(connection: Connection, member: directory.Member, post_id: int, number: int) -> Iterator[Step]:
+def _digests(connection: Connection, member: directory.Member, number: int) -> Iterator[Step]:
     told = (
-        select(edition, edition_section.c.after)
+        select(edition, edition_section.c.id.label("section_id"))
         .join(edition_section, edition_section.c.edition_id == edition.c.id)
+        .join(period, period.c.id == edition_section.c.period_id)
         .where(edition_section.c.membership_id == member.membership_id)
+        .where(edition_section.c.after < number, period.c.up_to >= number)
         .order_by(edition.c.id)
     )
-    for row in connection.execute(told).mappings():
-        query = (
-            select(item.c.number)
-            .join(edition_section, edition_section.c.id == item.c.section_id)
-            .where(edition_section.c.edition_id == row["id"], item.c.post_id == post_id)
-        )
-        found = connection.execute(query).scalar()
-        if found is not None:
-            state = _delivered(connection, row["id"])
-            yield Step(at=row["composed_at"], what="digest", detail=f"item {found} of “{row['subject']}”, {state}")
-    if member.delivery in ("weekly", "daily") and number > member.cursor:
-        yield Step(at=None, what="digest", detail="not told yet; the next one tells it")
+    editions = connection.execute(told).mappings().all()
+    for row in editions:
+        where = _item_about(connection, row["section_id"], number)
+        state = _delivered(connection, row["id"])
+        yield Step(at=row["composed_at"], what="digest", detail=f"{where} “{row['subject']}”, {state}")
+    if member.delivery in ("weekly", "daily") and not editions:
+        new = number > member.cursor
+        detail = "not told yet; the next one tells it" if new else "it is older than what their digests tell"
+        yield Step(at=None, what="digest", detail=detail)
+
+
+def _item_about(connection: Connection, section_id: int, number: int) -> str:
+    """Where a section tells of a post; a conversation is one item, whichever of its posts is asked for."""
+    query = select(item.c.number, item.c.fragment).where(item.c.section_id == section_id).order_by(item.c.number)
+    for shown, fragment in connection.execute(query):
+        if number in msgspec.json.decode(fragment).get("numbers", ()):
+            return f"item {shown} of"
+    return "only counted in"
 
 
 def _delivered(connection: Connection, edition_id: int) -> str:

@@ -57,6 +57,7 @@ class Importer:
         self._clock = clock
         self._settings = settings
         self._dry_run = dry_run
+        self._seen: set[tuple[str, bytes]] = set()  # by a dry run, which keeps nothing that could be found again
 
     def run(self, entries: Iterable[Entry]) -> Iterator[ImportVerdict]:
         """A verdict for each entry, in their order; repeatable: what is there already is a duplicate."""
@@ -66,6 +67,7 @@ class Importer:
     def _file(self, batch: list[tuple[Entry, Outcome]]) -> Iterator[ImportVerdict]:
         held: list[tuple[Entry, str]] = []
         verdicts = []
+        now = self._clock.now()
         with self._database.write() as connection:
             for entry, outcome in batch:
                 if isinstance(outcome, Unreadable):
@@ -81,25 +83,39 @@ class Importer:
                     outcome.message,
                     entry.raw,
                     settings=self._settings,
-                    received_at=entry.envelope_date or outcome.message.date or self._clock.now(),
+                    # No message came after now, whatever it says: a Date far ahead is not to stand on top for ever.
+                    received_at=min(entry.envelope_date or outcome.message.date or now, now),
                     via="import",
                     from_line=entry.from_line,
                 )
-                verdicts.append(_filed(entry, outcome.message, filed))
+                verdicts.append(_filed(entry, outcome.message, self._as_if_kept(outcome.message, filed)))
             if self._dry_run:
                 connection.rollback()
         if held and not self._dry_run:
             self._hold(held)
         yield from verdicts
 
+    def _as_if_kept(self, message: ParsedMessage, filed: store.Stored | store.Known) -> store.Stored | store.Known:
+        """What a dry run says of a message: it is a duplicate too of what an earlier batch would have stored."""
+        if not self._dry_run or isinstance(filed, store.Known):
+            return filed
+        mark = (message.message_id, message.content_hash)
+        if mark in self._seen:
+            return store.Known(post_id=filed.post_id, message_id=filed.message_id)
+        self._seen.add(mark)
+        return filed
+
     def _hold(self, held: list[tuple[Entry, str]]) -> None:
         """What cannot be read waits for a person, with its bytes; a repeated import does not hold it twice."""
-        known = {self._spool.raw(entry.key) for entry in self._spool.listing("held")}
+        recipient = f"{self._community.name}@{self._settings.site.domain}"
+        listed = [entry for entry in self._spool.listing("held") if entry.recipient == recipient]
+        known = {self._spool.raw(entry.key) for entry in listed}
         for entry, reason in held:
             if entry.raw not in known:
+                known.add(entry.raw)
                 accepted = Accepted(
                     mail_from="",
-                    recipient=f"{self._community.name}@{self._settings.site.domain}",
+                    recipient=recipient,
                     peer=entry.source,
                     via="import",
                     received_at=self._clock.now(),

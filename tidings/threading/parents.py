@@ -25,7 +25,7 @@ class Candidate:
 
 def message_ids(field: str) -> list[str]:
     """The bare ids in a References or In-Reply-To field, in their order."""
-    return [bare for found in _ID.findall(field) if (bare := _bare(found))]
+    return [bare for found in _ID.findall(field) if (bare := _bare(found)) and bare.isprintable()]
 
 
 def one_message_id(field: str) -> str | None:

@@ -4,7 +4,7 @@ It knows no database and decides nothing.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,11 @@ _VERSION = hashlib.sha256(STYLE + ICON).hexdigest()[:12]
 class Pages:
     """The templates of one site."""
 
-    def __init__(self, *, site_name: str, zone: ZoneInfo) -> None:
+    def __init__(self, *, site_name: str, zone: ZoneInfo, demo: bool = False, more: Sequence[Path] = ()) -> None:
+        """`demo` shows the way to the demo's pages; `more` are folders of further templates."""
         self._zone = zone
         self._environment = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
+            loader=FileSystemLoader([_HERE / "templates", *more]),
             autoescape=True,
             auto_reload=False,
             trim_blocks=True,
@@ -59,6 +60,7 @@ class Pages:
         }
         self._environment.globals |= {
             "site_name": site_name,
+            "demo": demo,
             "zone_name": str(zone),
             "version": _VERSION,
             "post_path": post_path,

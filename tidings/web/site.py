@@ -45,7 +45,9 @@ def build(
 
     `send_notice(connection, key, recipient, subject, text)` writes a mail into the outbox inside the given transaction.
     """
-    pages = Pages(site_name=settings.site.name, zone=zone(settings.site.zone))
+    # Only where the demo's pages are there too: `serve` serves a demo without them.
+    demo = settings.site.demo and bool(extra_routes)
+    pages = Pages(site_name=settings.site.name, zone=zone(settings.site.zone), demo=demo)
     door = Door(database=database, settings=settings, clock=clock, tokens=tokens)
     errors = _ErrorPages(door, pages)
     return Starlette(

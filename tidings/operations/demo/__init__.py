@@ -1,11 +1,10 @@
-"""The demo: a small made-up site with a clock that can be pushed, a page of every mail sent and a box to reply as anybody.
+"""The demo: a made-up site with a clock to push, a page of every mail that was sent and a box to write from as anybody.
 
 The parts of the site are passed in by whoever serves it; nothing here opens one.
 """
 
 import socket
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -73,10 +72,17 @@ def _bound(host: str, port: int) -> int:
         return int(trial.getsockname()[1])
 
 
-def unfinished(settings: Settings) -> Settings | None:
-    """Settings of the folder in which the site is to be made first; None where it has been made."""
-    folder = Path(settings.site.data_dir)
-    if folder.exists():
-        return None
-    site: Any = msgspec.structs.replace(settings.site, data_dir=str(folder.with_name(folder.name + ".part")))
+def is_new(settings: Settings) -> bool:
+    """Whether the demo's site is still to be made."""
+    return not Path(settings.site.data_dir).exists()
+
+
+def unfinished(settings: Settings) -> Settings:
+    """The settings with the folder in which the site is made before it gets its own name."""
+    site = msgspec.structs.replace(settings.site, data_dir=settings.site.data_dir + ".part")
     return msgspec.structs.replace(settings, site=site)
+
+
+def greeting(settings: Settings) -> str:
+    """What to say when the demo is there."""
+    return f"Open {settings.site.base_url}/ in a browser. Ctrl-C ends the demo; the next start goes on from there."

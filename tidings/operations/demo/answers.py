@@ -22,6 +22,7 @@ from tidings.communities.directory import Community
 from tidings.database.tables import edition
 from tidings.digests import render
 from tidings.errors import NotFoundError
+from tidings.operations.demo.people import moment
 from tidings.operations.demo.story import attribution
 from tidings.settings import Settings
 from tidings.tokens import Tokens
@@ -107,7 +108,7 @@ class Answers:
         for edition_id in connection.execute(newest.limit(_EDITIONS)).scalars().all():
             printed = render.load(connection, edition_id)
             for section in printed.sections:
-                for entry in section.entries:
+                for entry in sorted(section.entries, key=lambda one: one.number == 0):
                     yield self._of_item(printed, section, entry)
 
     def _of_item(self, printed: render.Printed, section: render.Section, entry: render.Entry) -> Answerable:
@@ -124,7 +125,7 @@ class Answers:
         return Answerable(
             key=item_key(entry.item_id or 0),
             label="The whole digest; begin with a number, like #2" if whole else f"#{entry.number} {_bare(entry)}",
-            group=f"Digest of {at:%d.%m.%Y, %H:%M}",
+            group=f"Digest of {moment(at)}",
             address=f"{section.community}+r.{token(section, entry)}@{self._site.domain}",
             subject=f"Re: {printed.subject}" if whole else entry.subject,
             answers=printed.message_id if whole else entry.answers or "",
@@ -139,7 +140,7 @@ class Answers:
         at = post.date.astimezone(self._zone)
         return Answerable(
             key=post_key(post.id),
-            label=f"{post.author_name}, {at:%d.%m.}: {post.subject}",
+            label=f"{post.author_name}, {moment(at)}: {post.subject}",
             group=f"Posts of {community.title}",
             address=f"{community.name}@{self._site.domain}",
             subject=post.subject if post.subject.lower().startswith("re:") else f"Re: {post.subject}",

@@ -69,7 +69,7 @@ class Controls:
         """Send a message by SMTP and wait until the site has decided about it; returns the refusal, empty for none."""
         try:
             with smtplib.SMTP(self._host, self._smtp_port(), _CLIENT, timeout=_PATIENCE) as client:
-                client.sendmail(sender, [recipient], message.as_bytes())
+                client.sendmail(sender, [recipient], message.as_bytes(), mail_options=["BODY=8BITMIME"])
         except smtplib.SMTPRecipientsRefused as refused:
             return _reply(*refused.recipients[recipient])
         except smtplib.SMTPResponseException as refused:

@@ -21,6 +21,7 @@ from tidings.operations.demo import chart
 ZONE = "Europe/Berlin"
 PERSON_DOMAIN = "example.org"
 _WEEKS = 4
+_HALF = 55  # columns: a line that is shorter ends where its writer ended it
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -137,7 +138,7 @@ class Story:
         if above:
             message["In-Reply-To"] = self._message_id(above[-1])
             message["References"] = " ".join(map(self._message_id, above))
-        message.set_content(self._text(mail))
+        message.set_content(_flowed(self._text(mail)), params={"format": "flowed"})
         for name in mail.files:
             self._attach(message, name)
         return message
@@ -171,6 +172,17 @@ class Story:
         data = chart.png(file.points) if file.points else file.text.encode()
         kind, _, subtype = (mimetypes.guess_type(name)[0] or "application/octet-stream").partition("/")
         message.add_attachment(data, maintype=kind, subtype=subtype, filename=name)
+
+
+def _flowed(text: str) -> str:
+    """The text as format=flowed (RFC 3676 4.2): a line that goes on ends in a blank, so that a phone can set it anew."""
+    lines = text.splitlines()
+    following = [*lines[1:], ""]
+    return "".join(line + " " * _goes_on(line, after) + "\n" for line, after in zip(lines, following, strict=True))
+
+
+def _goes_on(line: str, after: str) -> bool:
+    return len(line) > _HALF and not line.startswith(">") and bool(after) and not after.startswith((">", "-"))
 
 
 def email_of(key: str) -> str:

@@ -1,0 +1,55 @@
+"""Whether Tidings is right on real mail: `python -m benchmarks.quality CORPUS`, or `make quality CORPUS=...`.
+
+It measures no speed. No text and no address of the corpus is printed. Exit status 1 where a figure is not as wanted.
+"""
+
+import gzip
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import quality_files, quality_lists, quality_orders, quality_replies
+from benchmarks.report import Figure, conclude, print_table
+
+
+def figures(corpus: Path) -> Iterator[list[Figure]]:
+    """The figures of each list, then of the folders of single messages, then of the replies."""
+    for name, path, parents in quality_lists.lists(corpus):
+        with tempfile.TemporaryDirectory() as folder:
+            yield quality_lists.measure(name, path, parents, Path(folder))
+        with tempfile.TemporaryDirectory() as folder:
+            raws = quality_lists.messages(gzip.decompress(path.read_bytes()))
+            yield quality_orders.measure(name, raws, Path(folder))
+    for name in quality_files.FOLDERS:
+        if (corpus / name).is_dir():
+            with tempfile.TemporaryDirectory() as folder:
+                yield quality_files.measure(name, corpus / name, Path(folder))
+    yield list(_replies(corpus))
+
+
+def _replies(corpus: Path) -> Iterator[Figure]:
+    """How well quotes are folded; what the counts must be is not settled, so none fails."""
+    for name, counts in quality_replies.measure(corpus).items():
+        hidden = counts["author_words_hidden"] / max(counts["author_words"], 1)
+        value = f"{counts['exact']} of {counts['bodies']} exact; {hidden:.2%} of the author's words hidden"
+        yield Figure(of=f"replies/{name}", what="visible replies", value=value)
+
+
+def main(corpus: str) -> int:
+    """Print each group of figures as soon as it is there; returns the exit status."""
+    began = time.monotonic()
+    every: list[Figure] = []
+    for group in figures(Path(corpus)):
+        print_table("", group)
+        every += group
+    if not every:
+        print(f"Nothing was measured: {corpus} has no lists.")
+        return 1
+    print(f"{time.monotonic() - began:.0f} seconds")
+    return conclude(every)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,90 @@
+"""What import makes of single files of broken, automatic and bounced mail: each is kept, byte for byte.
+
+Whether it is understood is not asked here.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from benchmarks.commands import Commands
+from benchmarks.quality_lists import maildir_messages
+from benchmarks.report import Figure, checked
+from tidings.app import open_site
+from tidings.settings import load
+
+FOLDERS = ("malformed", "automated", "bounces")
+_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:((?:.*\n[ \t])*.*)", re.IGNORECASE | re.MULTILINE)
+
+
+def measure(name: str, source: Path, folder: Path) -> list[Figure]:
+    """Import every file of a folder, whatever it is called, but for the JSON that says what to expect of it."""
+    files = sorted(file for file in source.rglob("*") if file.is_file() and file.suffix != ".json")
+    # A Maildir, for there any name will do.
+    new = folder / "in" / "new"
+    new.mkdir(parents=True)
+    for number, file in enumerate(files):
+        (new / f"{number:06d}").write_bytes(file.read_bytes())
+    site = Commands(folder / "site")
+    site.run("community", "add", "list", "--name", "A list", "--posting", "open")
+    return [*_import(name, site, new.parent), *_kept(name, site, [file.read_bytes() for file in files])]
+
+
+def _import(name: str, site: Commands, maildir: Path) -> Iterator[Figure]:
+    files = len(list((maildir / "new").iterdir()))
+    empty = sum(not file.read_bytes().strip() for file in (maildir / "new").iterdir())
+    counts = site.json("import", "list", maildir)
+    yield checked(name, "files with a verdict", sum(counts.values()), files)
+    yield Figure(
+        of=name, what="verdicts", value=", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    )
+    yield checked(name, "refused that are not empty", counts["refused"] - empty, 0)
+    yield checked(name, "shunted", len(site.json_lines("shunt", "list")), 0)
+    again = site.json("import", "list", maildir)
+    yield checked(name, "stored by the same import again", again["stored"], 0)
+    yield checked(name, "findings of tidings check", len(site.json_lines("check")), 0)
+
+
+def _kept(name: str, site: Commands, raws: list[bytes]) -> Iterator[Figure]:
+    site.run("export", "list", "--maildir", site.folder / "out")
+    stored = Counter(maildir_messages(site.folder / "out"))
+    held = Counter(_held(site))
+    given = Counter(raw for raw in raws if raw.strip())
+    kept = set(stored) | set(held)
+    missing = Counter(_standing(raw, kept) for raw in set(given) - kept)
+    yield Figure(of=name, what="left out: a copy of it is there", value=str(missing["copy"]))
+    yield checked(name, "left out: another body with the same Message-ID is there", missing["other body"], 0)
+    yield checked(name, "left out: it has no Message-ID, or that id is not there", missing["alone"], 0)
+    yield checked(name, "contents that nobody sent", len(kept - set(given)), 0)
+    # The same bytes twice are one message.
+    yield checked(name, "contents kept twice", len((stored + held) - Counter(set(given))), 0)
+
+
+def _standing(raw: bytes, kept: Collection[bytes]) -> str:
+    """What is kept in the place of a message that is not."""
+    head, body = _head_and_body(raw)
+    others = [_head_and_body(other) for other in kept]
+    alike = [other for other_head, other in others if other_head == head or _message_id(head) == _message_id(other_head)]
+    if body in alike:
+        return "copy"
+    return "other body" if alike and _message_id(head) else "alone"
+
+
+def _head_and_body(raw: bytes) -> tuple[bytes, bytes]:
+    """Header and body; line ends, and what white space stands around them, may differ between copies."""
+    head, _, body = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip().partition(b"\n\n")
+    return head, body.strip()
+
+
+def _message_id(head: bytes) -> bytes:
+    found = _MESSAGE_ID.search(head)
+    return found[1].strip() if found else b"none: " + head
+
+
+def _held(site: Commands) -> list[bytes]:
+    opened = open_site(load(site.config))
+    try:
+        return [opened.spool.raw(entry.key) for entry in opened.spool.listing("held")]
+    finally:
+        opened.close()
