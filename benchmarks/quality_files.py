@@ -5,7 +5,7 @@ Whether it is understood is not asked here.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.commands import Commands
@@ -15,7 +15,7 @@ from tidings.app import open_site
 from tidings.settings import load
 
 FOLDERS = ("malformed", "automated", "bounces")
-_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:((?:.*\n[ \t])*.*)", re.IGNORECASE | re.MULTILINE)
+_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:\s*(<[^<>]+>)", re.IGNORECASE | re.MULTILINE)
 
 
 def measure(name: str, source: Path, folder: Path) -> list[Figure]:
@@ -52,7 +52,10 @@ def _kept(name: str, site: Commands, raws: list[bytes]) -> Iterator[Figure]:
     held = Counter(_held(site))
     given = Counter(raw for raw in raws if raw.strip())
     kept = set(stored) | set(held)
-    missing = Counter(_standing(raw, kept) for raw in set(given) - kept)
+    bodies: dict[bytes, set[bytes]] = {}
+    for named, body in map(_name_and_body, kept):
+        bodies.setdefault(named, set()).add(body)
+    missing = Counter(_standing(raw, bodies) for raw in set(given) - kept)
     yield Figure(of=name, what="left out: a copy of it is there", value=str(missing["copy"]))
     yield checked(name, "left out: another body with the same Message-ID is there", missing["other body"], 0)
     yield checked(name, "left out: it has no Message-ID, or that id is not there", missing["alone"], 0)
@@ -61,25 +64,22 @@ def _kept(name: str, site: Commands, raws: list[bytes]) -> Iterator[Figure]:
     yield checked(name, "contents kept twice", len((stored + held) - Counter(set(given))), 0)
 
 
-def _standing(raw: bytes, kept: Collection[bytes]) -> str:
+def _standing(raw: bytes, bodies: Mapping[bytes, Collection[bytes]]) -> str:
     """What is kept in the place of a message that is not."""
-    head, body = _head_and_body(raw)
-    others = [_head_and_body(other) for other in kept]
-    alike = [other for other_head, other in others if other_head == head or _message_id(head) == _message_id(other_head)]
-    if body in alike:
+    name, body = _name_and_body(raw)
+    if body in bodies.get(name, ()):
         return "copy"
-    return "other body" if alike and _message_id(head) else "alone"
+    return "other body" if name in bodies and name.startswith(b"<") else "alone"
 
 
-def _head_and_body(raw: bytes) -> tuple[bytes, bytes]:
-    """Header and body; line ends, and what white space stands around them, may differ between copies."""
+def _name_and_body(raw: bytes) -> tuple[bytes, bytes]:
+    """What makes two messages one: the Message-ID (the whole header where there is none) and the body.
+
+    Line ends, and the white space around a message, may differ between its copies.
+    """
     head, _, body = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip().partition(b"\n\n")
-    return head, body.strip()
-
-
-def _message_id(head: bytes) -> bytes:
     found = _MESSAGE_ID.search(head)
-    return found[1].strip() if found else b"none: " + head
+    return found[1] if found else head, body.strip()
 
 
 def _held(site: Commands) -> list[bytes]:

@@ -24,7 +24,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidings import settings as settings_module
-from tidings.errors import NotFoundError, TidingsError, UsageError
+from tidings.errors import NotFoundError, StorageError, TidingsError, UsageError
 
 if TYPE_CHECKING:
     from tidings.app import Site
@@ -96,6 +96,9 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:  # the reader of a long listing has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a file that was named cannot be written
+        print(f"tidings: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
 
 
 # --- what commands have in common -----------------------------------------------------------------------
@@ -104,12 +107,17 @@ def main() -> None:
 @contextlib.contextmanager
 def _open(at: str | None = None) -> Iterator[Site]:
     """The site of the settings, with its clock set to `at` where that is given."""
+    from sqlalchemy.exc import OperationalError
+
     from tidings.app import open_site
     from tidings.clock import FixedClock, parse_moment
 
     chosen = settings_module.load(_chosen.config)
     clock: Clock | None = FixedClock(parse_moment(at, chosen.site.zone)) if at else None
-    site = open_site(chosen, clock)
+    try:
+        site = open_site(chosen, clock)
+    except OperationalError as error:
+        raise StorageError(f"Cannot open the database of the settings: {error.orig}") from error
     try:
         yield site
     finally:
@@ -160,6 +168,12 @@ def _print_object(value: Any, as_json: bool) -> None:
         typer.echo(f"{name.replace('_', ' ')}: {'' if field is None else field}")
 
 
+def _print_changed(value: Any, as_json: bool) -> None:
+    """What a command changed: nothing for people, who said it themselves."""
+    if as_json:
+        _print_json(value)
+
+
 def _print_rows(rows: Iterable[Any], columns: Sequence[str], empty: str, as_json: bool) -> None:
     if as_json:
         _print_lines(rows)
@@ -188,17 +202,18 @@ def _community(site: Site, name: str) -> Community:
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the demo is kept.")] = Path("demo-site"),
-    listen: Annotated[str, typer.Option(help="HOST:PORT of the pages.")] = "127.0.0.1:8080",
+    listen: Annotated[str, typer.Option(help="HOST:PORT of the pages; 127.0.0.1:8080 unless the folder says.")] = "",
 ) -> None:
     """A small made-up site, served at once, with a clock to push and a box to reply as anybody."""
-    from tidings.operations.demo import settings_text
+    from tidings.operations.demo import LISTEN, listening_at, settings_text
     from tidings.serving import serve_demo
 
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "tidings.toml"
     if not config.exists():
-        config.write_text(settings_text(listen), encoding="utf-8")
-    asyncio.run(serve_demo(settings_module.load(config), typer.echo))
+        config.write_text(settings_text(listen or LISTEN), encoding="utf-8")
+    chosen = settings_module.load(config)
+    asyncio.run(serve_demo(listening_at(chosen, listen) if listen else chosen, typer.echo))
 
 
 @app.command()
@@ -325,21 +340,23 @@ def community_show(name: str, as_json: Json = False) -> None:
 
 
 @_groups["community"].command("set")
-def community_set(name: str, changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")]) -> None:
+def community_set(
+    name: str, changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")], as_json: Json = False
+) -> None:
     """Change a community: title, description, zone, posting, cut-off, meeting, meeting-place."""
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:
-        joining.set_community(connection, name, _changes(changes), site.clock.now())
+        _print_changed(joining.set_community(connection, name, _changes(changes), site.clock.now()), as_json)
 
 
 @_groups["community"].command("archive")
-def community_archive(name: str) -> None:
+def community_archive(name: str, as_json: Json = False) -> None:
     """Take no more mail; the archive stays."""
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:
-        joining.archive_community(connection, name, site.clock.now())
+        _print_changed(joining.archive_community(connection, name, site.clock.now()), as_json)
 
 
 _MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_weekday", "digest_time", "zone")
@@ -386,7 +403,10 @@ def member_list(community: str, as_json: Json = False) -> None:
 
 @_groups["member"].command("set")
 def member_set(
-    community: str, email: str, changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")]
+    community: str,
+    email: str,
+    changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
+    as_json: Json = False,
 ) -> None:
     """Change a member: name, role, delivery, crew, zone, digest."""
     from tidings.communities import joining
@@ -394,12 +414,13 @@ def member_set(
 
     with _open() as site, site.database.write() as connection:
         now = site.clock.now()
-        joining.set_member(connection, community=community, email=email, changes=_changes(changes), now=now)
+        made = joining.set_member(connection, community=community, email=email, changes=_changes(changes), now=now)
         editions.replan(connection, now, site=site.settings.site)
+        _print_changed(made, as_json)
 
 
 @_groups["member"].command("remove")
-def member_remove(community: str, email: str) -> None:
+def member_remove(community: str, email: str, as_json: Json = False) -> None:
     """Let somebody leave."""
     from tidings.communities import directory, joining
 
@@ -408,6 +429,7 @@ def member_remove(community: str, email: str) -> None:
         if found is None:
             raise NotFoundError(f"{email} is not a member of {community}.")
         joining.remove_member(connection, membership_id=found.membership_id, now=site.clock.now())
+        _print_changed(found, as_json)
 
 
 @_groups["member"].command("import")
@@ -800,17 +822,21 @@ def hold_list(as_json: Json = False) -> None:
 
 
 @_groups["hold"].command("accept")
-def hold_accept(key: Key) -> None:
+def hold_accept(key: Key, as_json: Json = False) -> None:
     """Accept a held message; `serve` takes it in."""
     with _open() as site:
-        site.spool.release(site.spool.entry(key, "held").key)
+        entry = site.spool.entry(key, "held")
+        site.spool.release(entry.key)
+        _print_changed(entry, as_json)
 
 
 @_groups["hold"].command("discard")
-def hold_discard(key: Key) -> None:
+def hold_discard(key: Key, as_json: Json = False) -> None:
     """Throw a held message away."""
     with _open() as site:
-        site.desk().discard(site.spool.entry(key, "held").key)
+        entry = site.spool.entry(key, "held")
+        site.desk().discard(entry.key)
+        _print_changed(entry, as_json)
 
 
 @_groups["shunt"].command("list")
@@ -831,17 +857,21 @@ def shunt_show(key: Key, raw: Annotated[bool, typer.Option("--raw")] = False, as
 
 
 @_groups["shunt"].command("retry")
-def shunt_retry(key: Key) -> None:
+def shunt_retry(key: Key, as_json: Json = False) -> None:
     """Take it in again; `serve` does so at once."""
     with _open() as site:
-        site.spool.retry(site.spool.entry(key, "shunted").key)
+        entry = site.spool.entry(key, "shunted")
+        site.spool.retry(entry.key)
+        _print_changed(entry, as_json)
 
 
 @_groups["shunt"].command("discard")
-def shunt_discard(key: Key) -> None:
+def shunt_discard(key: Key, as_json: Json = False) -> None:
     """Throw it away."""
     with _open() as site:
-        site.desk().discard(site.spool.entry(key, "shunted").key)
+        entry = site.spool.entry(key, "shunted")
+        site.desk().discard(entry.key)
+        _print_changed(entry, as_json)
 
 
 @app.command()
@@ -874,7 +904,10 @@ def why(
         raise NotFoundError(
             f"Nothing is known of {message_id}; it never came to this site, or waits in the spool unread."
         )
-    _print_rows(steps, ("at", "what", "detail"), "", as_json)
+    if as_json:
+        _print_json(steps)
+    else:
+        _print_table(steps, ("at", "what", "detail"), "")
 
 
 @app.command("run-due")

@@ -165,7 +165,8 @@ class Server:
     async def _start_web(self, stack: contextlib.AsyncExitStack) -> int:
         host, port = host_port(self.site.settings.web.listen)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family)
+        # Named as TCP, since asyncio sets TCP_NODELAY only then, and without it each page waits for a delayed ACK.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         # Whoever connects before uvicorn's first look waits: `ready` is said as soon as this returns.

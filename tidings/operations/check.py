@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, column, select, table
+from sqlalchemy import Connection, bindparam, column, func, select, table
 
 from tidings.archive import store
 from tidings.communities.directory import Community, communities
@@ -178,7 +178,7 @@ def _rebuild_one(
 def _parsed(batch: list[_Row], worker: ParseWorker) -> list[tuple[_Row, ParsedMessage | None]]:
     """Each post with its message; None where that cannot be read any more, and what is stored of it stays."""
     raws = [_raw(row) for row in batch]
-    outcomes = worker.parse_many([raw for raw in raws if raw is not None])
+    outcomes = iter(list(worker.parse_many([raw for raw in raws if raw is not None])))
     return [
         (row, outcome.message if raw is not None and isinstance(outcome := next(outcomes), Readable) else None)
         for row, raw in zip(batch, raws, strict=True)
@@ -188,7 +188,6 @@ def _parsed(batch: list[_Row], worker: ParseWorker) -> list[tuple[_Row, ParsedMe
 def _replace_threads(database: Database, community_id: int, memory: MemoryNodes, up_to: int) -> bool:
     """Put the new threads in the place of the old; False, and nothing is done, where posts came meanwhile."""
     with database.write() as connection:
-        # Locked until the commit: no post gets a number, and with it a node, behind our back.
         if _newest(connection, community_id) > up_to:
             return False
         nodes.replace_all(connection, community_id, memory)
@@ -198,8 +197,13 @@ def _replace_threads(database: Database, community_id: int, memory: MemoryNodes,
 
 
 def _newest(connection: Connection, community_id: int) -> int:
-    query = select(community_table.c.last_number).where(community_table.c.id == community_id)
-    return connection.execute(query.with_for_update()).scalar_one()
+    """The newest archive number, the community being locked: no post gets a higher one before the commit."""
+    locked = select(community_table.c.id).where(community_table.c.id == community_id)
+    connection.execute(locked.with_for_update()).one()
+    newest: int | None = connection.execute(
+        select(func.max(post.c.number)).where(post.c.community_id == community_id)
+    ).scalar()
+    return newest or 0
 
 
 def _arrival(row: _Row, message: ParsedMessage | None, settings: Settings) -> Arrival:

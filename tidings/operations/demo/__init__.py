@@ -39,6 +39,11 @@ def settings_text(listen: str = LISTEN) -> str:
     return _SETTINGS.format(data_dir="site", admin=ADMIN, listen=listen)
 
 
+def listening_at(settings: Settings, listen: str) -> Settings:
+    """The settings with the pages at `listen` (HOST:PORT)."""
+    return msgspec.structs.replace(settings, web=msgspec.structs.replace(settings.web, listen=listen))
+
+
 def at_a_free_port(settings: Settings) -> Settings:
     """The settings with the port at which the pages can be served now: the one asked for, or a free one.
 
@@ -79,8 +84,8 @@ def is_new(settings: Settings) -> bool:
 
 def unfinished(settings: Settings) -> Settings:
     """The settings with the folder in which the site is made before it gets its own name."""
-    site = msgspec.structs.replace(settings.site, data_dir=settings.site.data_dir + ".part")
-    return msgspec.structs.replace(settings, site=site)
+    folder = settings.site.data_dir + ".part"
+    return msgspec.structs.replace(settings, site=msgspec.structs.replace(settings.site, data_dir=folder))
 
 
 def greeting(settings: Settings) -> str:

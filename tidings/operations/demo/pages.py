@@ -4,13 +4,11 @@ They exist in a demo only. No GET changes anything; a POST is taken from the dem
 """
 
 import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -29,7 +27,7 @@ from tidings.operations.demo.controls import Controls
 from tidings.operations.demo.sent import Mail, Sent
 from tidings.tokens import BadTokenError
 from tidings.web.door import COOKIE, Door, Visit
-from tidings.web.pages import HEADERS, Pages, post_path
+from tidings.web.pages import HEADERS, Pages, post_path, with_query
 from tidings.web.sign_in import own_path
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -99,7 +97,7 @@ class DemoPages:
             coming=self._coming(visit, now),
             pushes=[(key, label) for key, (label, _) in _PUSHES.items()],
             pushed=pushed,
-            nothing="nothing" in visit.request.query_params,
+            nothing=bool(visit.query("nothing")),
             mails=self._sent.listing(after=int(since), limit=_PUSHED) if pushed else self._sent.listing(limit=_SHOWN),
             count=self._sent.count(),
             everybody=everybody,
@@ -129,8 +127,8 @@ class DemoPages:
         elif by != "digest":
             raise HTTPException(404)
         elif not self._controls.push_to_next_digest():
-            return _see("/demo/", "clock", nothing="")
-        return _see("/demo/", "clock", since=before)
+            return _see("/demo/?nothing=1#clock")
+        return _see(f"/demo/?since={before}#clock")
 
     # --- mail ---
 
@@ -202,8 +200,8 @@ class DemoPages:
         )
         refused = self._controls.send(email, to.address, message)
         if refused:
-            return RedirectResponse(_box(email, to=to.key, refused=refused), status_code=303)
-        return _see("/demo/why", "", **{"id": str(message["Message-ID"]).strip("<>"), "as": email})
+            return _see(_box(email, to=to.key, refused=refused))
+        return _see(with_query("/demo/why", {"id": str(message["Message-ID"]).strip("<>"), "as": email}))
 
     def _why(self, visit: Visit) -> Response:
         message_id = visit.query("id")
@@ -228,7 +226,7 @@ class DemoPages:
         email = self._person(visit, visit.form.get("email", "")).email
         with self._door.database.write() as connection:
             session = sessions.open_session(connection, email_key(email), self._controls.clock.now())
-        answer = RedirectResponse(own_path(visit.form.get("next", "")), status_code=303)
+        answer = _see(own_path(visit.form.get("next", "")))
         answer.set_cookie(COOKIE, session, httponly=True, samesite="lax")
         return answer
 
@@ -246,15 +244,14 @@ class DemoPages:
         return self._pages.render(template, reader=visit.reader, **values)
 
 
-def _see(path: str, place: str, **query: object) -> Response:
-    """Go and look at a place of another page, after a POST."""
-    return RedirectResponse(f"{path}?{urlencode(query)}#{place}", status_code=303)
+def _see(address: str) -> Response:
+    """Go and look at another page, after a POST."""
+    return RedirectResponse(address, status_code=303)
 
 
 def _box(email: str, **query: str) -> str:
     """The address of the box to write from, as that member."""
-    values: Mapping[str, str] = {"as": email, **query}
-    return f"/demo/?{urlencode(values)}#reply"
+    return with_query("/demo/", {"as": email, **query}) + "#reply"
 
 
 def _after_head(html: str) -> tuple[str, str]:

@@ -175,7 +175,7 @@ class Story:
 
 
 def _flowed(text: str) -> str:
-    """The text as format=flowed (RFC 3676 4.2): a line that goes on ends in a blank, so that a phone can set it anew."""
+    """The text as format=flowed (RFC 3676 4.2): a line that goes on ends in a blank, and a phone sets it anew."""
     lines = text.splitlines()
     following = [*lines[1:], ""]
     return "".join(line + " " * _goes_on(line, after) + "\n" for line, after in zip(lines, following, strict=True))
