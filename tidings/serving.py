@@ -223,20 +223,18 @@ async def serve_demo(settings: Settings, say: Callable[[str], None]) -> None:
 
     Raises UsageError for a site that is no demo, TidingsError where its address cannot be had.
     """
+    asked = settings.web.listen
     try:
-        found = demo.at_a_free_port(settings)
-        if found.web.listen != settings.web.listen and not settings.web.listen.endswith(":0"):
-            say(f"{settings.web.listen} is taken, so the demo takes another port.")
-        if demo.is_new(found):
-            say("Making the site: nine people, two crews, four weeks of mail. This is done once.")
-            make_demo(found)
-        site = open_site(found)
-        try:
-            await serve(demo_server(site), lambda _ports: say(demo.greeting(found)))
-        finally:
-            site.close()
+        settings = demo.at_a_free_port(settings)
     except OSError as error:
-        raise TidingsError(f"The demo cannot listen at {settings.web.listen}: {error}.") from error
+        raise TidingsError(f"The demo cannot listen at {asked}: {error}.") from error
+    if settings.web.listen != asked and not asked.endswith(":0"):
+        say(f"{asked} is not free, so the demo takes another port.")
+    if demo.is_new(settings):
+        say("Making the site: nine people, two crews, four weeks of mail. This is done once.")
+        make_demo(settings)
+    with contextlib.closing(open_site(settings)) as site:
+        await serve(demo_server(site), lambda _ports: say(demo.greeting(settings)))
 
 
 def make_demo(settings: Settings) -> None:

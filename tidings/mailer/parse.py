@@ -23,6 +23,16 @@ from tidings.threading.parents import one_message_id
 from tidings.threading.quotes import fold
 
 _VIEW_FIELDS = ("From", "To", "Cc", "Date", "Subject")
+_HASHED_FIELDS = (
+    "from",
+    "to",
+    "cc",
+    "date",
+    "subject",
+    "in-reply-to",
+    "content-type",
+    "content-transfer-encoding",
+)
 _VIEW_FIELD_LIMIT = 4096  # of what structured parsing gets to see (acceptance 21)
 _ID_LIMIT = 250  # octets; longer ones break URLs and other programs
 _EMAIL_LIMIT = 320  # octets: RFC 5321 4.5.3.1
@@ -69,7 +79,7 @@ def parse(raw: bytes, limits: LimitSettings) -> ParsedMessage:
             text=shown.text,
             folds=[(one.start, one.end, one.kind) for one in fold(shown.text)],
             attachments=[(part.position, part.filename, part.content_type, part.size) for part in shown.attachments],
-            content_hash=_content_hash(message, fields),
+            content_hash=_content_hash(raw, fields),
             automatic=_automatic(fields),
             loop_marks=[mark.strip().lower() for mark in fields.get("x-tidings-loop", [])],
         )
@@ -84,8 +94,7 @@ def looks_like_a_message(data: bytes) -> bool:
 
 def _check_header(raw: bytes, limits: LimitSettings) -> None:
     """A linear look at the header block before anything structured reads it."""
-    ends = [at for at in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if at >= 0]
-    header = raw[: min(ends, default=len(raw))]
+    header = raw[: _header_end(raw)]
     if len(header) > limits.header_bytes:
         raise MessageTooComplexError(f"Its header block is larger than {limits.header_bytes} bytes.")
     starts = [match.start() for match in _FIELD_START.finditer(header)]
@@ -169,17 +178,21 @@ def _automatic(fields: dict[str, list[str]]) -> str:
     return f"Precedence: {precedence}" if precedence in ("bulk", "junk", "list") else ""
 
 
-def _content_hash(message: Message, fields: dict[str, list[str]]) -> bytes:
-    """What makes two copies of a message the same one: who, when, about what, and the decoded parts.
+def _content_hash(raw: bytes, fields: dict[str, list[str]]) -> bytes:
+    """What makes two copies of a message the same one: who, when, to whom, about what, and the body as it was sent.
 
-    Trace fields, list fields and line ends differ between copies, so they are left out.
+    Trace fields, list fields and line ends differ between copies, so they are left out. The body is not decoded: of a
+    message that cannot be decoded nothing would be left to tell it from others.
     """
     digest = hashlib.sha256()
-    for name in ("from", "date", "subject"):
-        digest.update(" ".join(_first(fields, name).split()).encode("utf-8", "replace") + b"\0")
-    for part in message.walk():
-        if not part.is_multipart():
-            payload = part.get_payload(decode=True)
-            data = payload if isinstance(payload, bytes) else b""
-            digest.update(data.replace(b"\r\n", b"\n").rstrip() + b"\0")
+    for name in _HASHED_FIELDS:
+        digest.update(" ".join(" ".join(fields.get(name, [])).split()).encode("utf-8", "replace") + b"\0")
+    end = _header_end(raw)
+    body = raw if end == len(raw) else raw[end:]  # without an end of its header it may be all header or all body
+    digest.update(body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").strip())
     return digest.digest()
+
+
+def _header_end(raw: bytes) -> int:
+    """Where the header block ends, in bytes; the whole length where no empty line ends it."""
+    return min((at for at in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if at >= 0), default=len(raw))

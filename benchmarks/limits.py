@@ -1,0 +1,81 @@
+"""What this machine can do at most, by programs that do nothing else: what the figures of Tidings are compared with."""
+
+import asyncio
+import email
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from benchmarks.load import Load, Mail
+from benchmarks.sink import Sink
+from tidings.database.engine import Database
+
+_SECONDS = 2.0
+
+
+def commits(folder: Path) -> float:
+    """Fsynced commits of one row a second, on the SQLite and with the pragmas of the program."""
+    database = Database(f"sqlite:///{folder / 'commits.db'}")
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE row (id INTEGER PRIMARY KEY, data BLOB)")
+    with database.read() as connection:  # a bare connection with the same pragmas, without what SQLAlchemy costs
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("PRAGMA query_only=OFF")
+        done, began = 0, time.monotonic()
+        while time.monotonic() - began < _SECONDS:
+            raw.execute("INSERT INTO row (data) VALUES (?)", (b"x" * 100,))
+            done += 1
+        rate = done / (time.monotonic() - began)
+    database.close()
+    return rate
+
+
+def parsing(raws: Sequence[bytes]) -> float:
+    """Messages a second that the standard library's compat32 parser reads, and nothing else."""
+    done, began = 0, time.monotonic()
+    while time.monotonic() - began < _SECONDS:
+        email.message_from_bytes(raws[done % len(raws)])
+        done += 1
+    return done / (time.monotonic() - began)
+
+
+def sending(mails: Sequence[Mail], connections: int, folder: Path) -> float:
+    """Recipients a second from the bare client to the sink."""
+    with Sink() as sink:
+        result = Load(sink.port, connections, mails, folder).result()
+        taken = sink.ask()
+    return float(taken["recipients"] / (taken["last"] - result["began"]))
+
+
+def accepting(mails: Sequence[Mail], connections: int, folder: Path) -> float:
+    """Messages a second that an aiosmtpd takes which stores nothing."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.limits"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    result = Load(int(server.stdout.readline()), connections, mails, folder).result()
+    server.communicate()
+    return float(len(mails) / (result["ended"] - result["began"]))
+
+
+class _Nothing:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        return "250 2.0.0 forgotten"
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: SMTP(_Nothing(), hostname="limit.example.org", loop=loop), "127.0.0.1", 0, backlog=512
+    )
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

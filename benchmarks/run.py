@@ -1,0 +1,227 @@
+"""Speed and memory beside the machine's own limits, measured in the same run: `make bench`, `python -m benchmarks.run`.
+
+A figure of a run that lost or doubled anything is no figure: it is printed as failed. What each means stands in
+docs/benchmarks.md. Exit status 1 where a figure is not as wanted.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import limits, quality_lists, speed
+from benchmarks.mail import Made, as_mbox, authors, plain, real, threaded
+from benchmarks.report import Figure, conclude, print_table
+from benchmarks.served import Memory, Served
+from benchmarks.sink import Sink
+
+WANTED_ACCEPT = 1_000  # messages a second
+WANTED_END_TO_END = 200
+WANTED_FAN_OUT = 3_000  # recipients a second
+WANTED_IMPORT = {"linux-raid-2020": 300, "usrp-users-2021": 150}  # messages a second
+WANTED_PAGE = 5.0  # milliseconds, the median
+WANTED_MEMORY = 200  # MB
+
+
+class Run:
+    """One run: its options, the limits of the machine as they were measured, and what was found so far."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.figures: list[Figure] = []
+        self.limits: dict[str, float] = {}
+        self.raw: dict[str, Any] = {}
+
+    def add(self, of: str, what: str, value: str, wanted: str = "", ok: bool | None = None) -> None:
+        """Keep a figure."""
+        self.figures.append(Figure(of=of, what=what, value=value, wanted=wanted, ok=ok))
+
+    def rate(self, of: str, unit: str, measured: speed.Measured, wanted: float, beside: Sequence[str] = ()) -> None:
+        """Keep a rate, its CPU, and its ratio to some limits of the machine."""
+        self.raw[of] = {"rate": measured.rate, "seconds": measured.seconds, "cpu": measured.cpu, **measured.extra}
+        if measured.wrong:
+            self.add(of, unit, f"NO FIGURE: {'; '.join(measured.wrong)}", f">= {wanted:,.0f}", ok=False)
+            return
+        self.add(of, unit, f"{measured.rate:,.0f}", f">= {wanted:,.0f}" if wanted else "", self._ok(measured, wanted))
+        each = {name: seconds / measured.count * 1000 for name, seconds in measured.cpu.items()}
+        self.add(of, "CPU ms each", ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in each.items()))
+        for name in beside:
+            if name in self.limits:
+                self.add(of, f"of the limit: {name}", f"{measured.rate / self.limits[name]:.1%}")
+
+    @staticmethod
+    def _ok(measured: speed.Measured, wanted: float) -> bool | None:
+        return measured.rate >= wanted if wanted else None
+
+    def memory(self, of: str, memory: Memory) -> None:
+        """Keep what the processes had in memory."""
+        self.raw[f"memory {of}"] = {"pss": memory.pss, "rss": memory.rss}
+        value = f"PSS {memory.pss:.0f}, RSS {memory.rss:.0f}"
+        self.add(of, "MB of all processes of serve", value, f"PSS < {WANTED_MEMORY}", memory.pss < WANTED_MEMORY)
+
+    def limit(self, name: str, value: float) -> None:
+        """Keep a limit of the machine."""
+        self.limits[name] = self.raw.setdefault("limits", {})[name] = value
+        self.add("this machine", name, f"{value:,.0f}")
+
+
+def measure_limits(run: Run, folder: Path) -> None:
+    """What programs that do nothing else reach."""
+    count = run.options.messages
+    messages = list(threaded(count))
+    run.limit("fsynced commits of one row/s", limits.commits(folder))
+    run.limit("compat32 parses/s", limits.parsing([made.raw for made in messages]))
+    four_kb = [(made.author, ["reader@example.org"], made.raw) for made in plain(5_000, 4_096)]
+    run.limit(
+        "4 kB messages/s into an aiosmtpd that stores nothing, 20 connections", limits.accepting(four_kb, 20, folder)
+    )
+    for recipients in (1, speed.EACH, 100):
+        readers = [f"reader{number}@example.org" for number in range(recipients)]
+        mails = [(made.author, readers, made.raw) for made in messages[: 20_000 // recipients]]
+        name = f"recipients/s from a bare client to the sink, {recipients} a message, 2 connections"
+        run.limit(name, limits.sending(mails, 2, folder))
+
+
+def measure_accept(run: Run, folder: Path) -> None:
+    """A burst of 4 kB messages over 20 connections."""
+    messages = list(plain(run.options.burst, 4_096, seed=2))
+    measured = speed.accept(messages, folder)
+    beside = ("4 kB messages/s into an aiosmtpd that stores nothing, 20 connections", "fsynced commits of one row/s")
+    run.rate("accept", "messages/s, 20 connections", measured, WANTED_ACCEPT, beside)
+    run.add(
+        "accept", "ms from the final dot to 250", f"p50 {measured.extra['p50']:.1f}, p99 {measured.extra['p99']:.1f}"
+    )
+    waiting, drained = measured.extra["waiting"], measured.extra["drained"]
+    run.add("accept", "behind it, at its end", f"{waiting:,.0f} wait; all archived and delivered {drained:.1f} s later")
+
+
+def measure_end_to_end(run: Run, folder: Path) -> None:
+    """Threaded mail over 4 connections, to five members; on real mail too where there is a corpus."""
+    _end_to_end(run, "end to end", list(threaded(run.options.messages, seed=3)), folder / "made")
+    if run.options.corpus:
+        raws = [raw for _, path, _ in quality_lists.lists(run.options.corpus) for raw in _raws(path)]
+        chosen = random.Random(4).sample(raws, len(raws))
+        _end_to_end(run, "end to end, real mail", list(real(chosen, run.options.messages)), folder / "real", "open")
+
+
+def _end_to_end(run: Run, of: str, messages: Sequence[Made], folder: Path, posting: str = "members") -> None:
+    measured, memory = speed.end_to_end(messages, folder, posting=posting)
+    size = statistics.mean(len(made.raw) for made in messages)
+    run.rate(
+        of, f"messages/s of {size / 1000:.1f} kB, 4 connections", measured, WANTED_END_TO_END, ("compat32 parses/s",)
+    )
+    run.add(of, "accepted messages/s meanwhile", f"{measured.extra['accepted']:,.0f}")
+    run.memory(of, memory)
+
+
+def measure_import(run: Run, folder: Path) -> None:
+    """The lists of a corpus, or made-up mail where there is none."""
+    made = list(threaded(run.options.messages, seed=5))
+    mbox = folder / "made.mbox"
+    mbox.write_bytes(as_mbox(made))
+    sources = {"made up": (mbox, len(made))}
+    if run.options.corpus:
+        sources |= {name: (path, len(parents)) for name, path, parents in quality_lists.lists(run.options.corpus)}
+    for name, (path, count) in sources.items():
+        measured = speed.importing(path, count, folder / name)
+        wanted = WANTED_IMPORT.get(name, 0)
+        run.rate(f"import {name}", "messages/s with index", measured, wanted, ("compat32 parses/s",))
+
+
+def measure_fan_out(run: Run, folder: Path) -> None:
+    """20 posts to 1,000 members."""
+    measured = speed.fan_out(list(plain(20, 4_096, seed=6)), 1_000, folder)
+    beside = ("recipients/s from a bare client to the sink, 100 a message, 2 connections",)
+    run.rate("fan-out", "recipients/s, 20 posts to 1,000 members", measured, WANTED_FAN_OUT, beside)
+
+
+def measure_pages(run: Run, folder: Path) -> None:
+    """Pages of an archive of 5,000 messages in about 950 threads."""
+    chance = random.Random(7)
+    made = list(threaded(5_000, seed=7))
+    mbox = folder / "pages.mbox"
+    mbox.write_bytes(as_mbox(made))
+    with Sink() as sink:
+        served = Served(folder / "site", sink.port)
+        speed.import_into(served, mbox)
+        with served:
+            words = [_query(chance, made) for _ in range(1_000)]
+            times = speed.reading(served, chance.sample(made, 1_000), words, rounds=1_000)
+            memory = served.memory()
+    for what, milliseconds in times.items():
+        p50, p99 = (milliseconds[len(milliseconds) * share // 100] for share in (50, 99))
+        run.raw[what] = {"p50": p50, "p99": p99, "max": milliseconds[-1]}
+        wanted = f"p50 < {WANTED_PAGE:.0f}"
+        run.add(f"5,000 messages: {what}", "ms", f"p50 {p50:.1f}, p99 {p99:.1f}", wanted, p50 < WANTED_PAGE)
+    run.memory("5,000 messages", memory)
+
+
+def _query(chance: random.Random, made: Sequence[Made]) -> str:
+    """A search as people make them: a word or two of some message, a phrase, who wrote it."""
+    text = chance.choice(made).raw.decode().partition("\r\n\r\n")[2]
+    line = chance.choice([line.split() for line in text.split("\r\n") if line.isascii() and len(line.split()) > 5])
+    words = [word.strip(".>") for word in line if word.strip(".>").isalpha()]
+    place = chance.randrange(max(1, len(words) - 2))
+    pair = " ".join(words[place : place + 2])
+    return chance.choice((" ".join(words[:1]), pair, f'"{pair}"', f"from:{chance.choice(authors())} {pair}"))
+
+
+def _raws(path: Path) -> list[bytes]:
+    return quality_lists.messages(gzip.decompress(path.read_bytes()))
+
+
+MEASURES: dict[str, Callable[[Run, Path], None]] = {
+    "limits": measure_limits,
+    "accept": measure_accept,
+    "e2e": measure_end_to_end,
+    "import": measure_import,
+    "fanout": measure_fan_out,
+    "pages": measure_pages,
+}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", default=",".join(MEASURES), help=f"some of {','.join(MEASURES)}")
+    parser.add_argument("--corpus", type=Path, help="a folder of real mail, to import and to send too")
+    parser.add_argument("--messages", type=int, default=2_000, help="messages end to end and of the made-up import")
+    parser.add_argument("--burst", type=int, default=5_000, help="messages of the burst")
+    parser.add_argument("--json", type=Path, metavar="F", help="write the figures as JSON")
+    parser.add_argument("--markdown", type=Path, metavar="F", help="write the table into F, between its two marks")
+    options = parser.parse_args()
+    unknown = set(options.only.split(",")) - set(MEASURES)
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    return options
+
+
+def main() -> int:
+    """Measure what was asked for, print each group as soon as it is there; returns the exit status."""
+    options = _options()
+    run = Run(options)
+    for part in options.only.split(","):
+        load_before = os.getloadavg()[0]
+        already = len(run.figures)
+        with tempfile.TemporaryDirectory(suffix=f"-{part}") as folder:
+            try:
+                MEASURES[part](run, Path(folder))
+            except Exception as error:
+                traceback.print_exc()
+                run.add(part, "failed", f"{type(error).__name__}: {error}", ok=False)
+        run.raw.setdefault("load average before", {})[part] = load_before
+        print_table(f"{part} (load average before it: {load_before:.2f})", run.figures[already:])
+    if options.json:
+        options.json.write_text(json.dumps(run.raw, indent=1), encoding="utf-8")
+    return conclude(run.figures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

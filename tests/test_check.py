@@ -1,0 +1,294 @@
+"""Check names what is damaged; rebuild makes all that is derived anew, and nothing looks other than before."""
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import pytest
+from sqlalchemy import Connection, delete, func, select, text, update
+
+from tests.running import message
+from tests.small_site import (
+    BERLIN,
+    LI,
+    PUMP,
+    SAM,
+    WEDNESDAY,
+    SmallSite,
+    any_site,
+    as_entries,
+    from_ana,
+    makings,
+    small_site,
+)
+from tests.test_import_export import GOOD, NO_ID, SAME_ID, SEAL
+from tidings.communities import joining
+from tidings.database import tables
+from tidings.errors import UsageError
+from tidings.mailer.worker import ParseWorker
+from tidings.operations import check
+from tidings.settings import LimitSettings
+
+FIXTURES = (any_site, makings, small_site)
+DAMAGED = "Its raw bytes are not those that were stored; restore them from a backup."
+MISPLACED = "It does not stand in the thread that it names; `tidings rebuild threads` mends that."
+NOT_FOUND = "Search cannot find it; `tidings rebuild index` mends that."
+
+
+def fill(site: SmallSite) -> None:
+    """Old mail with ghosts, ids of ours and an attachment; then mail that came, and a reply to an item of a digest."""
+    site.import_raws([*GOOD, NO_ID, SAME_ID])
+    site.take_in(from_ana("Spare stock", "Are there two seals left?\n", "stock@example.org"))
+    site.clock.set(datetime(2026, 10, 19, 8, 0, tzinfo=BERLIN))
+    assert site.site.run_due().editions == 1
+    with site.site.database.read() as connection:
+        item, section = tables.item.c, tables.edition_section.c
+        row = connection.execute(
+            select(item.id, section.membership_id, tables.edition.c.message_id)
+            .join_from(tables.item, tables.edition_section, section.id == item.section_id)
+            .join(tables.edition, tables.edition.c.id == section.edition_id)
+            .where(item.post_id.is_not(None))
+        ).one()
+    token = site.site.tokens.item(row.id, row.membership_id, site.clock.now().date())
+    reply = message(
+        SAM,
+        PUMP,
+        "Re: Pump team weekly",
+        "Two, in the crib.\n\nOn Mon, 19 Oct 2026, Pump team wrote:\n> #1 Spare stock\n> Are there two seals left?\n",
+        "crib@example.org",
+        In_Reply_To=f"<{row.message_id}>",
+        References=f"<{row.message_id}>",
+    )
+    site.take_in(reply, to=f"pump+r.{token}@lists.example.org")
+    site.take_in(
+        message(LI, PUMP, "Re: Spare stock", "Thanks!\n", "thanks@example.org", In_Reply_To="<crib@example.org>")
+    )
+    assert site.site.spool.counts() == {"waiting": 0, "held": 0, "shunted": 0}
+
+
+def looks(site: SmallSite) -> tuple[object, ...]:
+    """All that a reader can see."""
+    queries = ("seal", "from:sam", "subject:stock", '"two seals"', "has:attachment", "Räder", "-seal", "ana crib")
+    return site.tree(), site.shown(), [site.found(query) for query in queries]
+
+
+def change(site: SmallSite, *statements: object) -> None:
+    with site.site.database.write() as connection:
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_store_in_which_all_is_well_has_no_findings(any_site: SmallSite) -> None:
+    assert any_site.problems() == []
+    fill(any_site)
+    assert any_site.problems() == []
+
+
+@pytest.mark.acceptance(82)
+@pytest.mark.parametrize("place", [0, 1, 40, -1])
+def test_one_flipped_byte_of_raw_mail_is_named(any_site: SmallSite, place: int) -> None:
+    any_site.import_raws(GOOD)
+    blob = tables.blob.c
+    where = blob.hash == hashlib.sha256(SEAL).digest()
+    with any_site.site.database.write() as connection:
+        data = bytearray(connection.execute(select(blob.data).where(where)).scalar_one())
+        data[place] ^= 1
+        connection.execute(update(tables.blob).where(where).values(data=bytes(data)))
+    assert any_site.problems() == [("seal@example.org", DAMAGED)]
+
+
+def test_raw_mail_that_was_exchanged_is_named(small_site: SmallSite) -> None:
+    """Bytes that unpack well are not yet the bytes that were stored."""
+    small_site.import_raws(GOOD)
+    where = tables.blob.c.hash == hashlib.sha256(SEAL).digest()
+    change(small_site, update(tables.blob).where(where).values(data=zlib.compress(SAME_ID)))
+    assert small_site.problems() == [("seal@example.org", DAMAGED)]
+
+
+@pytest.mark.acceptance(82)
+def test_a_post_that_names_another_thread_than_its_node_is_named_and_mended(any_site: SmallSite) -> None:
+    fill(any_site)
+    before = looks(any_site)
+    post = tables.post
+    other = select(func.max(post.c.thread_id)).scalar_subquery()
+    change(any_site, update(post).where(post.c.message_id == "answer@example.org").values(thread_id=other))
+    assert any_site.problems() == [("answer@example.org", MISPLACED)]
+    any_site.rebuild("threads")
+    assert any_site.problems() == []
+    assert looks(any_site) == before
+
+
+@pytest.mark.acceptance(82)
+def test_a_post_without_a_node_is_named_and_mended(any_site: SmallSite) -> None:
+    fill(any_site)
+    before = looks(any_site)
+    node = tables.node
+    change(
+        any_site,
+        delete(tables.node_wish),
+        delete(node).where(node.c.message_id == "later@example.org"),
+    )
+    assert any_site.problems() == [("later@example.org", MISPLACED)]
+    any_site.rebuild("threads")
+    assert any_site.problems() == []
+    assert looks(any_site) == before
+
+
+@pytest.mark.acceptance(82)
+def test_a_post_that_search_cannot_find_is_named_and_mended(any_site: SmallSite) -> None:
+    fill(any_site)
+    before = looks(any_site)
+    change(
+        any_site,
+        text("DELETE FROM post_text WHERE rowid = (SELECT id FROM post WHERE message_id = 'stock@example.org')"),
+    )
+    assert any_site.problems() == [("stock@example.org", NOT_FOUND)]
+    assert looks(any_site) != before
+    any_site.rebuild("index")
+    assert any_site.problems() == []
+    assert looks(any_site) == before
+
+
+def test_findings_of_every_community_are_named_with_it(small_site: SmallSite) -> None:
+    with small_site.site.database.write() as connection:
+        joining.add_community(connection, name="valves", title="Valves", zone="UTC", now=WEDNESDAY)
+    small_site.import_raws([SEAL])
+    list(small_site.importer("valves").run(as_entries(SAME_ID)))
+    change(small_site, update(tables.post).values(thread_id=0))
+    found = list(check.check(small_site.site.database))
+    assert [(one.community, one.message_id) for one in found] == [
+        ("pump", "seal@example.org"),
+        ("valves", "seal@example.org"),
+    ]
+
+
+# --- rebuild ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance(83)
+@pytest.mark.parametrize("what", ["threads", "index", "all"])
+def test_what_is_derived_is_made_anew_as_it_was(any_site: SmallSite, what: check.What) -> None:
+    fill(any_site)
+    before = looks(any_site)
+    if what != "index":
+        change(any_site, delete(tables.node_wish), delete(tables.node), update(tables.post).values(thread_id=0))
+    if what != "threads":
+        change(
+            any_site,
+            text("DELETE FROM post_text"),
+            delete(tables.attachment),
+            update(tables.post)
+            .where(tables.post.c.answers.is_(None))
+            .values(
+                subject="?", author_name="?", author_email="?", recipients="?", text="?", folds="[]", attachments=0
+            ),
+        )
+    assert looks(any_site) != before
+    assert any_site.rebuild(what)[-1] == 10
+    assert looks(any_site) == before
+    assert any_site.problems() == []
+
+
+def test_a_rebuild_of_what_is_well_changes_nothing(any_site: SmallSite) -> None:
+    fill(any_site)
+    before = looks(any_site)
+    counts = {name: any_site.count(name) for name in tables.metadata.tables}
+    for what in ("threads", "index", "all"):
+        any_site.rebuild(what)  # type: ignore[arg-type]
+        assert looks(any_site) == before
+    assert {name: any_site.count(name) for name in tables.metadata.tables} == counts
+
+
+def test_a_reply_to_an_item_of_a_digest_keeps_its_place_and_shows_none_of_the_digest(small_site: SmallSite) -> None:
+    fill(small_site)
+    change(small_site, delete(tables.node_wish), delete(tables.node), text("DELETE FROM post_text"))
+    small_site.rebuild()
+    assert small_site.tree()["crib@example.org"] == ("stock@example.org", 1, "reply-token")
+    assert small_site.tree()["thanks@example.org"] == ("crib@example.org", 2, "in-reply-to")
+    _, subject, *_, shown, folds, _, _ = small_site.shown()["crib@example.org"]
+    assert (subject, shown.strip(), folds) == ("Re: Spare stock", "Two, in the crib.", ())
+    assert small_site.found("weekly") == []
+    assert small_site.found("crib") == ["crib@example.org"]
+
+
+def test_ghosts_and_wishes_are_made_anew_so_that_a_late_parent_still_finds_its_children(any_site: SmallSite) -> None:
+    fill(any_site)
+    assert any_site.tree()["orphan@example.org"] == (None, 0, "ghost")
+    change(any_site, delete(tables.node_wish), delete(tables.node))
+    any_site.rebuild("threads")
+    any_site.import_raws([SEAL.replace(b"seal@", b"never-seen@"), SEAL.replace(b"seal@", b"lost@")])
+    assert any_site.tree()["orphan@example.org"] == ("lost@example.org", 1, "in-reply-to")
+    assert any_site.tree()["sibling@example.org"] == ("lost@example.org", 1, "in-reply-to")
+
+
+def test_a_damaged_post_stops_no_rebuild_and_what_is_stored_of_it_stays(any_site: SmallSite) -> None:
+    fill(any_site)
+    shown = any_site.shown()["seal@example.org"]
+    where = tables.blob.c.hash == hashlib.sha256(SEAL).digest()
+    change(any_site, update(tables.blob).where(where).values(data=b"damaged"))
+    any_site.rebuild()
+    assert any_site.shown()["seal@example.org"] == shown
+    assert any_site.tree()["answer@example.org"][0] == "seal@example.org"
+    assert any_site.problems() == [("seal@example.org", DAMAGED)]
+
+
+def test_a_post_that_can_be_read_no_more_stays_as_it_is(small_site: SmallSite) -> None:
+    many = SEAL.replace(b"seal@", b"many@").replace(b"Subject:", b"X-A: 1\n" * 9 + b"Subject:")
+    small_site.import_raws([many, SEAL])
+    before = looks(small_site)
+    small_site.worker = ParseWorker(LimitSettings(fields=10))
+    small_site.rebuild()
+    small_site.worker.close()
+    assert looks(small_site) == before
+    assert small_site.problems() == []
+
+
+def test_mail_that_comes_while_threads_are_made_anew_keeps_its_place(
+    any_site: SmallSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes between the last look at the posts and the moment at which the new threads take the place of the old."""
+    fill(any_site)
+    database, write = any_site.site.database, any_site.site.database.write
+    late = [from_ana("Re: Spare stock", "I took one.\n", "late@example.org", In_Reply_To="<thanks@example.org>")]
+
+    @contextmanager
+    def write_late() -> Iterator[Connection]:
+        if late:
+            any_site.take_in(late.pop())
+        with write() as connection:
+            yield connection
+
+    monkeypatch.setattr(database, "write", write_late)
+    any_site.rebuild("threads")
+    assert not late
+    assert any_site.tree()["late@example.org"] == ("thanks@example.org", 3, "in-reply-to")
+    assert any_site.problems() == []
+
+
+def test_a_rebuild_in_pieces_is_a_rebuild(small_site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(small_site)
+    before = looks(small_site)
+    change(small_site, delete(tables.node_wish), delete(tables.node), text("DELETE FROM post_text"))
+    monkeypatch.setattr(check, "_ROWS", check._ROWS.limit(3))
+    assert small_site.rebuild() == [3, 6, 9, 10]
+    assert looks(small_site) == before
+
+
+def test_an_empty_community_is_rebuilt_to_an_empty_one(any_site: SmallSite) -> None:
+    assert any_site.rebuild() == []
+    assert any_site.tree() == {}
+
+
+@pytest.mark.parametrize("what", ["threads", "index", "all"])
+def test_what_can_be_rebuilt_has_a_name(what: str) -> None:
+    assert check.which(what) == what
+
+
+def test_what_cannot_be_rebuilt_is_refused_with_what_can() -> None:
+    with pytest.raises(UsageError, match="threads, index or all"):
+        check.which("thread")
