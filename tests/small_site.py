@@ -1,4 +1,4 @@
-"""A site in a folder where nothing listens: mail is imported or taken in when the test says so, and commands run inside.
+"""A site in a folder where nothing listens: mail is imported or taken in when a test says so, and commands run inside.
 
 The parts are the real ones, the parser's own process too; only the clock stands where the test sets it.
 """

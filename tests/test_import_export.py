@@ -121,9 +121,9 @@ def verdicts(found: list[importing.ImportVerdict]) -> list[str]:
 # --- verdicts --------------------------------------------------------------------------------------------------------
 
 
-def test_every_message_gets_a_verdict_in_the_order_of_the_file(any_site: SmallSite, tmp_path: Path) -> None:
+def test_every_message_gets_a_verdict_in_the_order_of_the_file(small_site: SmallSite, tmp_path: Path) -> None:
     path = written(tmp_path, SEAL, TOO_COMPLEX, b"\n", SEAL, NO_ID, SAME_ID)
-    found = any_site.import_file(path)
+    found = small_site.import_file(path)
     assert [(one.verdict, one.source) for one in found] == [
         ("stored", f"{path}:1"),
         ("held", f"{path}:2"),
@@ -136,7 +136,7 @@ def test_every_message_gets_a_verdict_in_the_order_of_the_file(any_site: SmallSi
     assert found[2].reason == "It is empty."
     assert found[3].reason == "It is in the archive already."
     assert found[0].message_id == found[3].message_id == "seal@example.org"
-    assert any_site.raws() == [SEAL, NO_ID, SAME_ID]
+    assert small_site.raws() == [SEAL, NO_ID, SAME_ID]
 
 
 def test_the_offsets_grow_to_the_end_of_the_file(small_site: SmallSite, tmp_path: Path) -> None:
@@ -160,13 +160,13 @@ def test_the_same_import_again_stores_nothing(any_site: SmallSite, tmp_path: Pat
     assert any_site.tree() == tree_before
 
 
-def test_a_message_that_breaks_the_parser_is_held_once_however_often_it_is_imported(any_site: SmallSite) -> None:
-    any_site.import_raws([TOO_COMPLEX, SEAL, TOO_COMPLEX])
-    any_site.import_raws([TOO_COMPLEX])
-    (held,) = any_site.site.spool.listing("held")
+def test_a_message_that_breaks_the_parser_is_held_once_however_often_it_is_imported(small_site: SmallSite) -> None:
+    small_site.import_raws([TOO_COMPLEX, SEAL, TOO_COMPLEX])
+    small_site.import_raws([TOO_COMPLEX])
+    (held,) = small_site.site.spool.listing("held")
     assert held.recipient == PUMP
     assert held.reason == f"It has more than {LimitSettings().fields} header fields."
-    assert any_site.site.spool.raw(held.key) == TOO_COMPLEX
+    assert small_site.site.spool.raw(held.key) == TOO_COMPLEX
 
 
 def test_what_is_held_for_one_community_is_held_for_another_too(small_site: SmallSite) -> None:
@@ -191,14 +191,14 @@ def test_a_message_without_an_id_gets_one_that_is_always_the_same(small_site: Sm
 
 
 @pytest.mark.acceptance(24)
-def test_another_message_with_a_used_id_is_kept_under_an_id_of_ours(any_site: SmallSite) -> None:
-    first, second = any_site.import_raws([SEAL, SAME_ID])
+def test_another_message_with_a_used_id_is_kept_under_an_id_of_ours(small_site: SmallSite) -> None:
+    first, second = small_site.import_raws([SEAL, SAME_ID])
     assert (first.message_id, first.reason) == ("seal@example.org", "")
     assert second.verdict == "stored"
     assert second.message_id != first.message_id
     assert second.reason == "Its Message-ID could not be kept (seal@example.org)."
-    with any_site.site.database.read() as connection:
-        kept = read.post(connection, any_site.community().id, str(second.message_id))
+    with small_site.site.database.read() as connection:
+        kept = read.post(connection, small_site.community().id, str(second.message_id))
     assert kept is not None
     assert kept.sent_id == "seal@example.org"
 
