@@ -97,25 +97,25 @@ def as_mbox(messages: Sequence[Made]) -> bytes:
 
 def real(raws: Sequence[bytes], count: int) -> Iterator[Made]:
     """Real mail as if its people had just written it: without the marks of the list that it went through."""
-    number = 0
+    seen: set[bytes] = set()
     for raw in raws:
-        raw = re.sub(rb"\r\n?|\n", b"\r\n", raw.replace(b"\0", b""))
-        head, _, body = raw.partition(b"\r\n\r\n")
+        head, _, body = re.sub(rb"\r\n?|\n", b"\r\n", raw.replace(b"\0", b"")).partition(b"\r\n\r\n")
         head = _FIELDS_OF_LISTS.sub(b"", head + b"\r\n")
-        message_id = _ID.search(head)
-        if message_id is None or len(head) > 200_000:
+        message_id, subject = _ID.search(head), _SUBJECT.search(head)
+        if message_id is None or subject is None or message_id[1] in seen or _FROM_A_PROGRAM.search(head):
             continue
-        mark = _mark(9, number)
-        made = head + b"X-Mark: %s\r\n\r\n%s\r\n%s\r\n" % (mark.encode(), body.rstrip(b"\r\n"), mark.encode())
-        yield Made(
-            message_id=message_id[1].decode("ascii", "replace"), author="writer@example.org", mark=mark, raw=made
-        )
-        number += 1
-        if number == count:
+        seen.add(message_id[1])
+        mark = _mark(9, len(seen))
+        marked = b"".join((head[: subject.end()], b" ", mark.encode(), head[subject.end() :], b"\r\n", body, b"\r\n"))
+        name = message_id[1].decode("ascii", "replace")
+        yield Made(message_id=name, author="writer@example.org", mark=mark, raw=marked)
+        if len(seen) == count:
             return
 
 
-_ID = re.compile(rb"(?im)^message-id:\s*<([^<>\s]+)>\s*$")
+_ID = re.compile(rb"(?im)^message-id:\s*<([^<>\s]{3,200}@[^<>\s]{1,200})>[ \t]*\r$")
+_FROM_A_PROGRAM = re.compile(rb"(?im)^from:.*(?:mailer-daemon|postmaster)@")  # held, by design
+_SUBJECT = re.compile(rb"(?im)^subject:")
 _FIELDS_OF_LISTS = re.compile(
     rb"(?im)^(?:list-[a-z-]+|precedence|auto-submitted|sender|errors-to|x-loop|x-mailing-list|x-beenthere|return-path"
     rb"|received|dkim-signature|arc-[a-z-]+):.*\r\n(?:[ \t].*\r\n)*"

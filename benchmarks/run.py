@@ -28,7 +28,13 @@ WANTED_END_TO_END = 200
 WANTED_FAN_OUT = 3_000  # recipients a second
 WANTED_IMPORT = {"linux-raid-2020": 300, "usrp-users-2021": 150}  # messages a second
 WANTED_PAGE = 5.0  # milliseconds, the median
+WANTED_PAGES = ("thread page", "search")
 WANTED_MEMORY = 200  # MB
+
+COMMITS = "fsynced commits of one row/s"
+PARSES = "compat32 parses/s"
+BARE_SERVER = "4 kB messages/s into an aiosmtpd that stores nothing"
+BARE_CLIENT = "recipients/s from a bare client, {} a message"
 
 
 class Run:
@@ -44,7 +50,7 @@ class Run:
         """Keep a figure."""
         self.figures.append(Figure(of=of, what=what, value=value, wanted=wanted, ok=ok))
 
-    def rate(self, of: str, unit: str, measured: speed.Measured, wanted: float, beside: Sequence[str] = ()) -> None:
+    def rate(self, of: str, unit: str, measured: speed.Measured, wanted: float, *beside: str) -> None:
         """Keep a rate, its CPU, and its ratio to some limits of the machine."""
         self.raw[of] = {"rate": measured.rate, "seconds": measured.seconds, "cpu": measured.cpu, **measured.extra}
         if measured.wrong:
@@ -75,31 +81,23 @@ class Run:
 
 def measure_limits(run: Run, folder: Path) -> None:
     """What programs that do nothing else reach."""
-    count = run.options.messages
-    messages = list(threaded(count))
-    run.limit("fsynced commits of one row/s", limits.commits(folder))
-    run.limit("compat32 parses/s", limits.parsing([made.raw for made in messages]))
+    messages = list(threaded(run.options.messages))
+    run.limit(COMMITS, limits.commits(folder))
+    run.limit(PARSES, limits.parsing([made.raw for made in messages]))
     four_kb = [(made.author, ["reader@example.org"], made.raw) for made in plain(5_000, 4_096)]
-    run.limit(
-        "4 kB messages/s into an aiosmtpd that stores nothing, 20 connections", limits.accepting(four_kb, 20, folder)
-    )
+    run.limit(BARE_SERVER, limits.accepting(four_kb, 20, folder))
     for recipients in (1, speed.EACH, 100):
         readers = [f"reader{number}@example.org" for number in range(recipients)]
         mails = [(made.author, readers, made.raw) for made in messages[: 20_000 // recipients]]
-        name = f"recipients/s from a bare client to the sink, {recipients} a message, 2 connections"
-        run.limit(name, limits.sending(mails, 2, folder))
+        run.limit(BARE_CLIENT.format(recipients), limits.sending(mails, 2, folder))
 
 
 def measure_accept(run: Run, folder: Path) -> None:
     """A burst of 4 kB messages over 20 connections."""
-    messages = list(plain(run.options.burst, 4_096, seed=2))
-    measured = speed.accept(messages, folder)
-    beside = ("4 kB messages/s into an aiosmtpd that stores nothing, 20 connections", "fsynced commits of one row/s")
-    run.rate("accept", "messages/s, 20 connections", measured, WANTED_ACCEPT, beside)
-    run.add(
-        "accept", "ms from the final dot to 250", f"p50 {measured.extra['p50']:.1f}, p99 {measured.extra['p99']:.1f}"
-    )
-    waiting, drained = measured.extra["waiting"], measured.extra["drained"]
+    measured = speed.accept(list(plain(run.options.burst, 4_096, seed=2)), folder)
+    run.rate("accept", "messages/s of 4 kB, 20 connections", measured, WANTED_ACCEPT, BARE_SERVER, COMMITS)
+    p50, p99, waiting, drained = (measured.extra[key] for key in ("p50", "p99", "waiting", "drained"))
+    run.add("accept", "ms from the final dot to 250", f"p50 {p50:.1f}, p99 {p99:.1f}")
     run.add("accept", "behind it, at its end", f"{waiting:,.0f} wait; all archived and delivered {drained:.1f} s later")
 
 
@@ -115,32 +113,34 @@ def measure_end_to_end(run: Run, folder: Path) -> None:
 def _end_to_end(run: Run, of: str, messages: Sequence[Made], folder: Path, posting: str = "members") -> None:
     measured, memory = speed.end_to_end(messages, folder, posting=posting)
     size = statistics.mean(len(made.raw) for made in messages)
-    run.rate(
-        of, f"messages/s of {size / 1000:.1f} kB, 4 connections", measured, WANTED_END_TO_END, ("compat32 parses/s",)
-    )
+    run.limit(f"{PARSES}, {of}", limits.parsing([made.raw for made in messages]))
+    unit = f"messages/s of {size / 1000:.1f} kB, 4 connections"
+    run.rate(of, unit, measured, WANTED_END_TO_END, f"{PARSES}, {of}", COMMITS)
     run.add(of, "accepted messages/s meanwhile", f"{measured.extra['accepted']:,.0f}")
     run.memory(of, memory)
 
 
 def measure_import(run: Run, folder: Path) -> None:
-    """The lists of a corpus, or made-up mail where there is none."""
+    """Made-up mail, and the lists of a corpus where there is one."""
     made = list(threaded(run.options.messages, seed=5))
-    mbox = folder / "made.mbox"
-    mbox.write_bytes(as_mbox(made))
-    sources = {"made up": (mbox, len(made))}
+    mbox = folder / "made.mbox.gz"
+    mbox.write_bytes(gzip.compress(as_mbox(made), 1))
+    sources = {"made up": mbox}
     if run.options.corpus:
-        sources |= {name: (path, len(parents)) for name, path, parents in quality_lists.lists(run.options.corpus)}
-    for name, (path, count) in sources.items():
-        measured = speed.importing(path, count, folder / name)
-        wanted = WANTED_IMPORT.get(name, 0)
-        run.rate(f"import {name}", "messages/s with index", measured, wanted, ("compat32 parses/s",))
+        sources |= {name: path for name, path, _ in quality_lists.lists(run.options.corpus)}
+    for name, path in sources.items():
+        raws = _raws(path)
+        run.limit(f"{PARSES}, {name}", limits.parsing(raws))
+        measured = speed.importing(path, len(raws), folder / name)
+        unit = f"messages/s of {statistics.mean(map(len, raws)) / 1000:.1f} kB, with index"
+        run.rate(f"import {name}", unit, measured, WANTED_IMPORT.get(name, 0), f"{PARSES}, {name}")
 
 
 def measure_fan_out(run: Run, folder: Path) -> None:
     """20 posts to 1,000 members."""
     measured = speed.fan_out(list(plain(20, 4_096, seed=6)), 1_000, folder)
-    beside = ("recipients/s from a bare client to the sink, 100 a message, 2 connections",)
-    run.rate("fan-out", "recipients/s, 20 posts to 1,000 members", measured, WANTED_FAN_OUT, beside)
+    unit = "recipients/s, 20 posts to 1,000 members"
+    run.rate("fan-out", unit, measured, WANTED_FAN_OUT, BARE_CLIENT.format(100))
 
 
 def measure_pages(run: Run, folder: Path) -> None:
@@ -159,8 +159,8 @@ def measure_pages(run: Run, folder: Path) -> None:
     for what, milliseconds in times.items():
         p50, p99 = (milliseconds[len(milliseconds) * share // 100] for share in (50, 99))
         run.raw[what] = {"p50": p50, "p99": p99, "max": milliseconds[-1]}
-        wanted = f"p50 < {WANTED_PAGE:.0f}"
-        run.add(f"5,000 messages: {what}", "ms", f"p50 {p50:.1f}, p99 {p99:.1f}", wanted, p50 < WANTED_PAGE)
+        wanted, ok = (f"p50 < {WANTED_PAGE:.0f}", p50 < WANTED_PAGE) if what in WANTED_PAGES else ("", None)
+        run.add(f"5,000 messages: {what}", "ms", f"p50 {p50:.1f}, p99 {p99:.1f}", wanted, ok)
     run.memory("5,000 messages", memory)
 
 

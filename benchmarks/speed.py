@@ -19,7 +19,7 @@ from benchmarks.served import Archive, Memory, Served
 from benchmarks.sink import Sink
 
 EACH = 5  # members who get each post
-_PATIENCE = 300.0  # seconds until what never comes fails a measure
+_PATIENCE = 120.0  # seconds until what never comes fails a measure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ The parts are the real ones, the parser's own process too; only the clock stands
 """
 
 import contextlib
+import functools
 import io
 import json
 import shutil
@@ -18,6 +19,7 @@ from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
+import typer.main
 from sqlalchemy import func, select
 
 from tests.running import message, settings_for
@@ -231,6 +233,10 @@ class Program:
         return ran
 
 
+# The commands are the same at every call; a process of its own would make them anew, which takes most of its time.
+_made_once = functools.cache(typer.main.get_command)
+
+
 def run(arguments: Sequence[str], stdin: bytes = b"") -> Ran:
     """Run the program as its entry point does."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
@@ -242,6 +248,7 @@ def run(arguments: Sequence[str], stdin: bytes = b"") -> Ran:
         stack.enter_context(contextlib.redirect_stderr(err))
         stack.enter_context(patch.object(sys, "argv", ["tidings", *arguments]))
         stack.enter_context(patch.object(sys, "stdin", given))
+        stack.enter_context(patch.object(typer.main, "get_command", _made_once))
         try:
             cli.main()
         except SystemExit as ended:

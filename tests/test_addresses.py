@@ -35,6 +35,7 @@ def read(local: str, host: str = DOMAIN) -> tuple[str, str, str] | None:
         (f"pump+r.{TOKEN}", ("pump", "reply", TOKEN)),
         (f"Pump+R.{TOKEN.upper()}", ("pump", "reply", TOKEN)),
         ("pump+r.", ("pump", "reply", "")),
+        ("pump-owner+unsubscribe", ("pump-owner", "unsubscribe", "")),  # no community: no name holds a hyphen
     ],
 )
 def test_an_address_of_a_community_is_read_in_any_case(local: str, expected: tuple[str, str, str]) -> None:

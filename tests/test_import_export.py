@@ -87,7 +87,7 @@ In-Reply-To: <lost@example.org>
 
 Yes.
 """
-SECOND_ORPHAN = ORPHAN.replace(b"orphan@", b"sibling@").replace(b"10:00", b"11:00").replace(b"Yes.", b"No.")
+SECOND_ORPHAN = ORPHAN.replace(b"orphan@", b"aside@").replace(b"10:00", b"11:00").replace(b"Yes.", b"No.")
 GOOD = (SEAL, ANSWER, LATER, ORPHAN, SECOND_ORPHAN)
 
 NO_ID = b"From: ana@example.org\nSubject: No id\nDate: Wed, 04 Mar 2026 09:00:00 +0100\n\nWritten by hand.\n"

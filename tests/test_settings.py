@@ -1,14 +1,29 @@
 """The settings: every key typed, with a default and docs; what cannot be is refused with the key and what to write."""
 
+import smtplib
 import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from tidings.errors import SettingsError
-from tidings.settings import Settings, example, host_port, keys, load, parse, tables
+from tests.running import RunningSite, settings_for
+from tests.smtp_sink import STALL, SmtpSink
+from tidings.app import open_site, push_clock
+from tidings.clock import FixedClock
+from tidings.communities import joining
+from tidings.errors import MessageTooComplexError, SettingsError
+from tidings.intake import arrival_of
+from tidings.mailer import outbox
+from tidings.mailer import parse as mail
+from tidings.settings import LimitSettings, Settings, example, host_port, keys, load, parse, tables
+
+NOW = datetime(2026, 10, 14, 7, 0, tzinfo=UTC)
+PUMP, ANA = "pump@lists.example.org", "ana@example.org"
 
 
 def refused(text: str) -> str:
@@ -28,6 +43,7 @@ def refused(text: str) -> str:
         ("[smtp]\nmaxsize = 1", "maxsize", "max_size"),
         ("[limits]\nparse_second = 1", "parse_second", "parse_seconds"),
         ('[delivery]\nhostname = "x"', "hostname", "host"),
+        ("[web]\nq = 1", "q", "listen"),  # near to nothing, and still told what there is
     ],
 )
 def test_an_unknown_key_is_refused_with_its_table_and_the_nearest_name(text: str, key: str, nearest: str) -> None:
@@ -163,3 +179,129 @@ def test_a_place_to_listen_is_host_and_port(listen: str, expected: tuple[str, in
 def test_a_place_without_a_port_is_refused(listen: str) -> None:
     with pytest.raises(SettingsError, match="HOST:PORT"):
         host_port(listen)
+
+
+# --- what keys change, where no other test turns them -----------------------------------------------------------------
+
+HEAD = b"From: ana@example.org\nSubject: Seal\n"
+NESTED = b'Content-Type: multipart/mixed; boundary="a"\n\n--a\nContent-Type: multipart/mixed; boundary="b"\n\n--b\n'
+NESTED += b"Content-Type: text/plain\n\nWhich seal?\n--b--\n--a--\n"
+
+
+def read_with(raw: bytes, **limits: int) -> str:
+    """The text that is shown of a message, or why it is not read."""
+    try:
+        return mail.parse(raw, LimitSettings(**limits)).text
+    except MessageTooComplexError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    ("limit", "raw", "usual", "bounded"),
+    [
+        ("header_bytes", HEAD + b"X-Long: " + b"x" * 1024 + b"\n\nHello.\n", "Hello.", "larger than 1024 bytes"),
+        ("field_bytes", HEAD + b"X-Long: " + b"x" * 1000 + b"\n\nHello.\n", "Hello.", "larger than 998 bytes"),
+        ("fields", HEAD + b"X-A: 1\n" * 9 + b"\nHello.\n", "Hello.", "more than 10 header fields"),
+        ("depth", HEAD + NESTED, "Which seal?", ""),
+        ("parts", HEAD + NESTED, "Which seal?", ""),
+        ("text_bytes", HEAD + b"\n" + b"Hello. " * 200, "Hello. " * 200, "Hello. " * 100),
+    ],
+)
+def test_a_limit_of_the_parser_bounds_what_it_is_named_for(limit: str, raw: bytes, usual: str, bounded: str) -> None:
+    least = {"header_bytes": 1024, "field_bytes": 998, "fields": 10, "depth": 1, "parts": 1, "text_bytes": 1024}
+    shown = read_with(raw)
+    assert usual.strip() in shown
+    cut = read_with(raw, **{limit: least[limit]})
+    assert bounded.strip() in cut
+    assert usual.strip() not in cut
+
+
+def test_the_last_references_count_and_their_number_is_set() -> None:
+    message = mail.parse(HEAD + b"References: <1@x> <2@x> <3@x>\n\nHello.\n", LimitSettings())
+
+    def parents(references: int) -> list[str]:
+        settings = Settings(limits=LimitSettings(references=references))
+        now = datetime.now(UTC)
+        arrival = arrival_of(message, settings, message_id="4@x", post_id=1, date=now, answers=None)
+        return [candidate.message_id for candidate in arrival.candidates]
+
+    assert parents(100) == ["3@x", "2@x", "1@x"]
+    assert parents(2) == ["3@x", "2@x"]
+
+
+def changed(settings: Settings, table: str, **values: Any) -> Settings:
+    return replace(settings, **{table: replace(getattr(settings, table), **values)})
+
+
+def test_the_limits_of_the_listener_are_set(tmp_path: Path) -> None:
+    settings = changed(
+        settings_for(tmp_path), "smtp", max_size=1024, max_recipients=1, max_received=1, max_connections=1, timeout=1
+    )
+    with RunningSite(settings, NOW, parts=("smtp",)) as running:
+        with running.site.database.write() as connection:
+            joining.add_community(connection, name="pump", title="Pump", zone="UTC", posting="open", now=NOW)
+        with running.smtp() as client:
+            assert b"SIZE 1024" in client.ehlo()[1]
+            with pytest.raises(smtplib.SMTPConnectError, match="421"):
+                running.smtp()
+            client.mail(ANA)
+            assert client.rcpt(PUMP)[0] == 250
+            assert client.rcpt("pump+owner@lists.example.org")[0] == 452
+            assert client.data(f"{HEAD.decode()}Received: x\nReceived: y\n\nHello.\n")[0] == 554
+            client.mail(ANA)
+            client.rcpt(PUMP)
+            assert client.data(HEAD.decode() + "\n" + "Hello.\n" * 200)[0] == 552
+            client.mail(ANA)
+            client.rcpt(PUMP)
+            assert client.data(f"{HEAD.decode()}Received: x\n\nHello.\n")[0] == 250
+            assert client.sock is not None
+            client.sock.settimeout(20)
+            assert client.sock.recv(200)[:3] in (b"", b"421"), "after a second of silence"
+            client.close()
+
+
+def test_mail_out_goes_to_the_maildir_of_the_settings(tmp_path: Path) -> None:
+    site = open_site(settings_for(tmp_path, more='[delivery]\nmaildir = "sent/here"\n'), FixedClock(NOW))
+    with site.database.write() as connection:
+        outbox.add_notice(connection, key="1", recipient=ANA, raw=HEAD + b"\nHello.\n", now=NOW)
+    assert site.deliverer().run_once() == 1
+    site.close()
+    assert len(list((tmp_path / "sent" / "here" / "new").iterdir())) == 1
+    assert not (tmp_path / "outbox").exists()
+
+
+@pytest.mark.parametrize(("hours", "state"), [(1, "failed"), (3, "queued")])
+def test_a_delivery_is_given_up_after_so_many_hours(hours: int, state: str, tmp_path: Path) -> None:
+    clock = FixedClock(NOW)
+    with SmtpSink() as sink:
+        sink.on("RCPT", "450 4.2.0 later")
+        site = open_site(settings_for(tmp_path, sink, more=f"give_up_after = {hours}\n"), clock)
+        with site.database.write() as connection:
+            outbox.add_notice(connection, key="1", recipient=ANA, raw=HEAD + b"\nHello.\n", now=NOW)
+        clock.advance(timedelta(hours=2))
+        site.deliverer().run_once()
+        with site.database.read() as connection:
+            assert [(one.state, one.count) for one in outbox.counts(connection)] == [(state, 1)]
+        site.close()
+
+
+def test_a_host_that_says_nothing_is_waited_for_as_long_as_is_set(tmp_path: Path) -> None:
+    with SmtpSink() as sink:
+        sink.on("RCPT", STALL)
+        site = open_site(settings_for(tmp_path, sink, more="timeout = 1\n"), FixedClock(NOW))
+        with site.database.write() as connection:
+            outbox.add_notice(connection, key="1", recipient=ANA, raw=HEAD + b"\nHello.\n", now=NOW)
+        site.deliverer().run_once()  # returns: the usual two minutes are longer than any test
+        with site.database.read() as connection:
+            assert [one.state for one in outbox.counts(connection)] == ["queued"]
+        site.close()
+
+
+def test_only_the_clock_of_a_demo_can_be_pushed(tmp_path: Path) -> None:
+    for demo, days in ((True, 7), (False, 0)):
+        settings = changed(settings_for(tmp_path), "site", demo=demo)
+        site = open_site(settings)
+        push_clock(site.database, timedelta(days=7))
+        ahead = site.clock.now() - datetime.now(UTC)
+        site.close()
+        assert abs(ahead - timedelta(days=days)) < timedelta(hours=1)

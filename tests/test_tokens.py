@@ -1,5 +1,6 @@
 """Tokens: what was minted comes back, in any case, and nothing else does."""
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -86,6 +87,16 @@ def test_a_token_is_good_for_one_purpose_only() -> None:
         OURS.read_leave(ITEM)
     with pytest.raises(BadTokenError):
         OURS.read_item(LEAVE)
+
+
+def test_what_was_minted_for_one_purpose_is_no_part_of_a_token_for_another() -> None:
+    data = base64.b32decode(ITEM.upper() + "=" * (-len(ITEM) % 8))
+    payload = data[:-10]  # what the token says, before its MAC
+    of_a_form = base64.b32decode(OURS.form(payload).upper())
+    made = base64.b32encode(payload + of_a_form).decode().rstrip("=").lower()
+    assert len(made) == len(ITEM)
+    with pytest.raises(BadTokenError):
+        OURS.read_item(made)
 
 
 def test_a_token_of_another_site_is_refused() -> None:

@@ -94,9 +94,7 @@ def main() -> None:
     except TidingsError as error:
         print(f"tidings: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
-    except BrokenPipeError:  # the reader of a long listing has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:  # a file that was named cannot be written
+    except OSError as error:  # a file that was named cannot be written; of a broken pipe Typer makes a silent 1
         print(f"tidings: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 

@@ -71,7 +71,7 @@ def _archived(connection: Connection, row: RowMapping) -> Iterator[Step]:
 def _told(connection: Connection, row: RowMapping, email: str | None) -> Iterator[Step]:
     copies = outbox_store.history(connection, post_id=row["id"], email=email)
     for copy in copies:
-        detail = f"to {copy.recipient}: {copy.state} after {copy.attempts} attempts; {copy.reply or 'not tried yet'}"
+        detail = f"to {copy.recipient}: {copy.state}, attempt {copy.attempts}; {copy.reply or 'not tried yet'}"
         yield Step(at=copy.changed_at, what="copy", detail=detail)
     if email is None:
         return
