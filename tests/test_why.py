@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from tests.running import message
 from tests.small_site import ANA, BERLIN, LI, PUMP, SAM, SmallSite, any_site, from_ana, makings, small_site
@@ -110,6 +110,13 @@ def test_imported_mail_was_never_received(small_site: SmallSite) -> None:
         "archived: number 1 of pump, by import",
         "placed: it begins a thread",
     ]
+
+
+def test_a_post_that_lost_its_place_is_still_explained(small_site: SmallSite) -> None:
+    post(small_site)
+    with small_site.site.database.write() as connection:
+        connection.execute(delete(tables.node))
+    assert "placed: it stands in no thread; `tidings rebuild threads` mends that" in small_site.why("seal@example.org")
 
 
 def test_a_message_in_two_communities_is_told_of_both(small_site: SmallSite) -> None:

@@ -65,6 +65,7 @@ class _Case:
     message: ParsedMessage
     recipient: Recipient
     community: directory.Community
+    writes: store.Writes  # of the batch's transaction
 
     def decided(
         self, verdict: str, reason: str, *, message_id: str | None = None, post_id: int | None = None
@@ -88,10 +89,11 @@ def file_message(
     settings: Settings,
     received_at: datetime,
     via: str,
+    writes: store.Writes,
     from_line: bytes | None = None,
     answers: str | None = None,
 ) -> store.Stored | store.Known:
-    """Store a message and place it in its thread: what arrival and import have in common.
+    """Store a message and place it in its thread: what arrival and import have in common; `writes` is to be flushed.
 
     `answers` is the id that a reply token names. What is known already is left as it is.
     """
@@ -107,6 +109,7 @@ def file_message(
         message_id=known,
         received_at=received_at,
         via=via,
+        writes=writes,
         from_line=from_line,
         answers=answers,
     )
@@ -114,7 +117,7 @@ def file_message(
         message, settings, message_id=stored.message_id, post_id=stored.post_id, date=stored.date, answers=answers
     )
     placed = place(SqlNodes(connection, community_id), arrival)
-    store.settle(connection, community_id, stored.post_id, placed.node.thread_id, placed.merged)
+    store.settle(connection, community_id, stored.post_id, placed.node.thread_id, placed.merged, writes)
     return stored
 
 
@@ -213,18 +216,23 @@ class Intake:
 
     def _decide_all(self, batch: Sequence[tuple[Spooled, Outcome]]) -> list[tuple[Spooled, Decision]]:
         with self._database.write() as connection:
-            rows = connection.execute(_VERDICTS, {"keys": [spooled.key for spooled, _ in batch]})
-            before = {key: Decision(verdict=verdict, reason=reason) for key, verdict, reason in rows}
+            known = connection.execute(_VERDICTS, {"keys": [spooled.key for spooled, _ in batch]})
+            before = {key: Decision(verdict=verdict, reason=reason) for key, verdict, reason in known}
             decisions = []
+            rows = []
+            writes = store.Writes()
             for spooled, outcome in batch:
                 earlier = before.get(spooled.key)
                 if earlier and spooled.released and earlier.verdict == "hold":
                     connection.execute(_UNDECIDE, {"key": spooled.key})
                     earlier = None
-                decided = earlier or self._decide(connection, spooled, outcome)
+                decided = earlier or self._decide(connection, spooled, outcome, writes)
                 if earlier is None:
-                    self._note(connection, spooled, decided)
+                    rows.append(self._row(spooled, decided))
                 decisions.append((spooled, decided))
+            writes.flush(connection)
+            if rows:
+                connection.execute(_DECIDE, rows)
             return decisions
 
     def _keep(self, decisions: Sequence[tuple[Spooled, Decision]]) -> None:
@@ -234,31 +242,28 @@ class Intake:
                 self._spool.hold(spooled.key, decided.reason, message_id=decided.message_id, subject=decided.subject)
         self._spool.done([spooled.key for spooled, decided in decisions if decided.verdict != "hold"])
 
-    def _note(self, connection: Connection, spooled: Spooled, decided: Decision) -> None:
-        connection.execute(
-            _DECIDE,
-            {
-                "spool_key": spooled.key,
-                "community_id": decided.community_id,
-                "recipient": spooled.recipient,
-                "mail_from": spooled.mail_from,
-                "message_id": decided.message_id,
-                "verdict": decided.verdict,
-                "reason": decided.reason,
-                "post_id": decided.post_id,
-                "received_at": spooled.received_at,
-                "decided_at": self._clock.now(),
-            },
-        )
+    def _row(self, spooled: Spooled, decided: Decision) -> dict[str, object]:
+        return {
+            "spool_key": spooled.key,
+            "community_id": decided.community_id,
+            "recipient": spooled.recipient,
+            "mail_from": spooled.mail_from,
+            "message_id": decided.message_id,
+            "verdict": decided.verdict,
+            "reason": decided.reason,
+            "post_id": decided.post_id,
+            "received_at": spooled.received_at,
+            "decided_at": self._clock.now(),
+        }
 
-    def _decide(self, connection: Connection, spooled: Spooled, outcome: Outcome) -> Decision:
+    def _decide(self, connection: Connection, spooled: Spooled, outcome: Outcome, writes: store.Writes) -> Decision:
         recipient = read_recipient(spooled.recipient, self._settings.site.domain)
         community = self._communities.find(recipient.community) if recipient else None
         if recipient is None or community is None:
             return Decision(verdict="hold", reason=f"There is no community at {spooled.recipient} any more.")
         if isinstance(outcome, Unreadable):
             return Decision(verdict="hold", reason=outcome.reason, community_id=community.id)
-        case = _Case(spooled=spooled, message=outcome.message, recipient=recipient, community=community)
+        case = _Case(spooled=spooled, message=outcome.message, recipient=recipient, community=community, writes=writes)
         handle = {"post": self._post, "reply": self._reply, "owner": self._forward, "unsubscribe": self._leave}
         return handle[recipient.purpose](connection, case)
 
@@ -306,6 +311,7 @@ class Intake:
             settings=self._settings,
             received_at=case.spooled.received_at,
             via=case.spooled.via,
+            writes=case.writes,
             answers=routed.answers if routed else None,
         )
         if isinstance(filed, store.Known):

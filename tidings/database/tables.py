@@ -223,7 +223,10 @@ post = Table(
     Column("sent_id", Text),  # the id it came with, where that could not be kept
     Column("answers", Text),  # the message id that a reply token named: only the token's own mail says so
     Column("content_hash", LargeBinary(32), nullable=False),
-    Column("blob_hash", LargeBinary(32), ForeignKey("blob.hash"), nullable=False),
+    # Deferred: the blobs of a batch are written together, after its posts.
+    Column(
+        "blob_hash", LargeBinary(32), ForeignKey("blob.hash", deferrable=True, initially="DEFERRED"), nullable=False
+    ),
     Column("thread_id", Id, nullable=False),  # copied from its node: pages list threads without a join
     Column("subject", Text, nullable=False),
     Column("author_name", Text, nullable=False),

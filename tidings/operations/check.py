@@ -28,7 +28,8 @@ from tidings.threading.place import Arrival, MemoryNodes, place
 
 What = Literal["threads", "index", "all"]
 _BATCH = 200
-_INDEXED = select(table("post_text", column("rowid")).c.rowid)
+_INDEX = table("post_text", column("rowid"))
+_INDEXED = select(_INDEX.c.rowid).where(_INDEX.c.rowid == post.c.id).exists()
 
 
 def which(text: str) -> What:
@@ -132,7 +133,7 @@ def _misplaced(database: Database, community: Community) -> Iterator[Finding]:
 
 
 def _not_indexed(database: Database, community: Community) -> Iterator[Finding]:
-    found = select(post.c.message_id).where(post.c.community_id == community.id, post.c.id.not_in(_INDEXED))
+    found = select(post.c.message_id).where(post.c.community_id == community.id, ~_INDEXED)
     with database.read() as connection:
         for message_id in connection.execute(found.order_by(post.c.number)).scalars():
             yield Finding(
@@ -164,10 +165,12 @@ def _rebuild_one(
         for batch in _batches(database, community.id, after):
             parsed = _parsed(batch, worker)
             if what in ("index", "all"):
+                writes = store.Writes()
                 with database.write() as connection:
                     for row, message in parsed:
                         if message is not None:
-                            store.refresh(connection, row.id, _as_archived(row, message))
+                            store.refresh(connection, row.id, _as_archived(row, message), writes)
+                    writes.flush(connection)
             for row, message in parsed:
                 place(memory, _arrival(row, message, settings))
             after = batch[-1].number

@@ -59,7 +59,10 @@ def _archived(connection: Connection, row: RowMapping) -> Iterator[Step]:
         what="archived",
         detail=f"number {row['number']} of {community.name}, by {row['via']}{kept}",
     )
-    placed = connection.execute(select(node).where(node.c.post_id == row["id"])).mappings().one()
+    placed = connection.execute(select(node).where(node.c.post_id == row["id"])).mappings().first()
+    if placed is None:
+        yield Step(at=None, what="placed", detail="it stands in no thread; `tidings rebuild threads` mends that")
+        return
     parent = select(node.c.message_id).where(node.c.id == placed["parent_id"])
     above = connection.execute(parent).scalar()
     detail = f"a reply to {above} ({placed['why']})" if above else "it begins a thread"

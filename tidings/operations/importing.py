@@ -67,6 +67,7 @@ class Importer:
     def _file(self, batch: list[tuple[Entry, Outcome]]) -> Iterator[ImportVerdict]:
         held: list[tuple[Entry, str]] = []
         verdicts = []
+        writes = store.Writes()
         now = self._clock.now()
         with self._database.write() as connection:
             for entry, outcome in batch:
@@ -86,9 +87,11 @@ class Importer:
                     # No message came after now, whatever it says: a Date far ahead is not to stand on top for ever.
                     received_at=min(entry.envelope_date or outcome.message.date or now, now),
                     via="import",
+                    writes=writes,
                     from_line=entry.from_line,
                 )
                 verdicts.append(_filed(entry, outcome.message, self._as_if_kept(outcome.message, filed)))
+            writes.flush(connection)
             if self._dry_run:
                 connection.rollback()
         if held and not self._dry_run:

@@ -130,7 +130,9 @@ def upgrade() -> None:
         sa.Column("via", sa.String(length=8), nullable=False),
         sa.Column("from_line", sa.LargeBinary(), nullable=True),
         sa.Column("attachments", sa.Integer(), server_default="0", nullable=False),
-        sa.ForeignKeyConstraint(["blob_hash"], ["blob.hash"], name=op.f("fk_post_blob_hash")),
+        sa.ForeignKeyConstraint(
+            ["blob_hash"], ["blob.hash"], name=op.f("fk_post_blob_hash"), initially="DEFERRED", deferrable=True
+        ),
         sa.ForeignKeyConstraint(["community_id"], ["community.id"], name=op.f("fk_post_community_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_post")),
         sa.UniqueConstraint("community_id", "message_id", name=op.f("uq_post_community_id_message_id")),

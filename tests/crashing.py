@@ -1,0 +1,263 @@
+"""A served site that is killed again and again under load, and what must hold of it afterwards.
+
+Senders do as mail servers do: what was not answered with 250 is sent again to the next life of the site.
+"""
+
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from sqlalchemy import Connection, func, select
+
+from tests.running import wait_until
+from tests.smtp_sink import SmtpSink
+from tidings.app import Site, open_site
+from tidings.clock import FixedClock
+from tidings.communities import joining
+from tidings.database import tables
+from tidings.operations.check import check
+from tidings.settings import Settings, parse
+
+PUMP = "pump@lists.example.org"
+READERS = ("ana@example.org", "li@example.org", "sam@example.org")
+CONNECTIONS, BATCH = 2, 10  # of delivery: what one crash may send twice is no more than their product
+_SENDERS = 4
+
+
+@dataclass
+class Post:
+    """One message, and what its sender was told."""
+
+    message_id: str
+    raw: bytes
+    answered: bool = False
+    tries: int = 0
+
+
+@dataclass
+class Tally:
+    """What a run of kills came to."""
+
+    kills: int = 0
+    sent_again: int = 0  # messages that were sent before, and not answered then
+    twice: int = 0  # copies that a reader got more than once
+    posts: list[Post] = field(default_factory=list)
+
+
+class Life:
+    """One life of the served site: from its start to its kill."""
+
+    def __init__(self, config: Path) -> None:
+        line = [sys.executable, "-m", "tidings.cli", "-c", str(config), "serve"]
+        self._process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def port(self) -> int:
+        """The SMTP port, once the site is ready."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line.startswith(b"ready"), line
+        return int(line.partition(b'"smtp": ')[2].partition(b",")[0])
+
+    def end(self, how: signal.Signals) -> bytes:
+        """Send a signal and wait for the end of the site and of its parser; what it wrote to standard error."""
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        children = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+        self._process.send_signal(how)
+        _, errors = self._process.communicate(timeout=30)
+        wait_until(lambda: not any(map(_runs, children)), "the end of the parser")
+        return errors
+
+
+def _runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class _Sender(threading.Thread):
+    """A mail server with some messages; it ends where the other side is gone."""
+
+    def __init__(self, port: int, posts: Sequence[Post]) -> None:
+        super().__init__(name="sender")
+        self._port, self._posts = port, posts
+
+    def run(self) -> None:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), 10) as wire, wire.makefile("rb") as replies:
+                self._send_all(wire, replies)
+        except (OSError, EOFError):
+            return
+
+    def _send_all(self, wire: socket.socket, replies: BinaryIO) -> None:
+        assert _reply(replies).startswith(b"220")
+        wire.sendall(b"EHLO sender.example.org\r\n")
+        _reply(replies)
+        for post in self._posts:
+            post.tries += 1
+            wire.sendall(b"MAIL FROM:<ana@example.org>\r\nRCPT TO:<%s>\r\nDATA\r\n" % PUMP.encode())
+            answers = [_reply(replies) for _ in range(3)]
+            assert answers[-1].startswith(b"354"), answers
+            wire.sendall(post.raw + b".\r\n")
+            answer = _reply(replies)
+            assert answer.startswith(b"250"), answer
+            post.answered = True
+
+
+def _reply(replies: BinaryIO) -> bytes:
+    while line := replies.readline():
+        if line[3:4] != b"-":
+            return line
+    raise EOFError
+
+
+class CrashingSite:
+    """A site in a folder with its recording smart host, driven by one seed."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self._folder = folder
+        self._chance = random.Random(seed)
+        self.tally = Tally()
+
+    def __enter__(self) -> Self:
+        self._sink = SmtpSink().__enter__()
+        self._config = self._folder / "tidings.toml"
+        self._config.write_text(
+            f'[site]\ndata_dir = "{self._folder}"\n[smtp]\nlisten = "127.0.0.1:0"\n[web]\nlisten = "127.0.0.1:0"\n'
+            f'[delivery]\nhost = "127.0.0.1"\nport = {self._sink.port}\n'
+            f"connections = {CONNECTIONS}\nrecipients = {BATCH}\n"
+        )
+        site = self._open()
+        now = site.clock.now()
+        with site.database.write() as connection:
+            joining.add_community(connection, name="pump", title="Pump", zone="UTC", now=now)
+            for email in READERS:
+                joining.add_member(connection, community="pump", email=email, now=now)
+        site.close()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sink.close()
+
+    def kill(self) -> None:
+        """One life: some load, and SIGKILL at any moment from the start of the program on."""
+        life = Life(self._config)
+        try:
+            if self._chance.random() < 0.1:  # before it is ready
+                time.sleep(self._chance.uniform(0, 0.8))
+                return
+            senders = self._start_senders(life.port(), self._chance.randint(0, 15))
+            until = time.monotonic() + self._chance.uniform(0, 0.5)
+            self._must_be_whole()
+            time.sleep(max(0.0, until - time.monotonic()))
+        finally:
+            life.end(signal.SIGKILL)
+            self.tally.kills += 1
+        for sender in senders:
+            sender.join()
+
+    def finish(self) -> None:
+        """One more life in which all is sent, archived and delivered; then check that nothing is lost or doubled."""
+        life = Life(self._config)
+        try:
+            for sender in self._start_senders(life.port(), 5):
+                sender.join()
+            site = self._open()
+            wait_until(lambda: site.spool.counts() == {"waiting": 0, "held": 0, "shunted": 0}, "an empty spool")
+            site.close()
+        finally:
+            errors = life.end(signal.SIGTERM)
+        assert errors == b""
+        # What a killed worker had claimed is another's when its lease has run out.
+        site = self._open(FixedClock(datetime.now(UTC) + timedelta(days=1)))
+        site.deliverer().run_once()
+        self._must_be_whole()
+        self._must_be_complete(site)
+        site.close()
+
+    def _start_senders(self, port: int, new: int) -> list[_Sender]:
+        """Each with what it was not told about, and as many as `new` new messages."""
+        waiting = [post for post in self.tally.posts if not post.answered]
+        self.tally.sent_again += sum(post.tries > 0 for post in waiting)
+        made = [self._post() for _ in range(_SENDERS * new)]
+        self.tally.posts += made
+        posts = waiting + made
+        senders = [_Sender(port, posts[number::_SENDERS]) for number in range(_SENDERS)]
+        for sender in senders:
+            sender.start()
+        return senders
+
+    def _post(self) -> Post:
+        number = len(self.tally.posts) + self._chance.randrange(1 << 40) * 1_000_000
+        message_id = f"post{number}@example.org"
+        above = self._chance.choice(self.tally.posts).message_id if self.tally.posts and number % 3 else ""
+        fields = f"In-Reply-To: <{above}>\r\n" if above else ""
+        text = "".join(f"{self._chance.random()} word\r\n" for _ in range(self._chance.randrange(200)))
+        head = f"From: ana@example.org\r\nTo: {PUMP}\r\nSubject: Post {number}\r\nMessage-ID: <{message_id}>\r\n{fields}"
+        return Post(message_id, f"{head}\r\n{text}.\r\n..{number}\r\n".replace("\r\n.", "\r\n..").encode())
+
+    def _must_be_whole(self) -> None:
+        """Whatever is stored is stored wholly: each post with its place, index, decision, and copies for every reader."""
+        site = self._open()
+        with site.database.read() as connection:
+            posts = _ids(connection, select(tables.post.c.id))
+            assert _ids(connection, select(tables.node.c.post_id).where(tables.node.c.post_id.is_not(None))) == posts
+            assert _ids(connection, select(tables.outbox.c.post_id)) == posts
+            accepted = select(tables.decision.c.post_id).where(tables.decision.c.verdict == "accept")
+            assert _ids(connection, accepted) == posts
+            assert [row[0] for row in connection.exec_driver_sql("SELECT rowid FROM post_text ORDER BY rowid")] == posts
+            copies = select(func.count()).select_from(tables.delivery)
+            assert connection.execute(copies).scalar_one() == len(READERS) * len(posts)
+            numbers = _ids(connection, select(tables.post.c.number))
+            assert numbers == list(range(1, len(posts) + 1))
+            assert connection.execute(select(tables.community.c.last_number)).scalar_one() == len(posts)
+        site.close()
+
+    def _must_be_complete(self, site: Site) -> None:
+        sent = {post.message_id: post.raw.replace(b"\r\n..", b"\r\n.") for post in self.tally.posts}
+        assert all(post.answered for post in self.tally.posts)
+        with site.database.read() as connection:
+            rows = connection.execute(
+                select(tables.post.c.message_id, tables.blob.c.data).join(
+                    tables.blob, tables.blob.c.hash == tables.post.c.blob_hash
+                )
+            )
+            stored = [(message_id, zlib.decompress(data)) for message_id, data in rows]
+            assert len(stored) == len(sent)
+            assert dict(stored) == sent
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+            assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+        assert list(check(site.database)) == []
+        self._must_be_delivered(sent)
+
+    def _must_be_delivered(self, sent: dict[str, bytes]) -> None:
+        copies: Counter[tuple[str, str]] = Counter()
+        for received in self._sink.messages:
+            head, _, body = received.data.partition(b"\r\n\r\n")
+            message_id = head.partition(b"\r\nMessage-ID: <")[2].partition(b">")[0].decode()
+            assert sent[message_id].partition(b"\r\n\r\n")[2] == body
+            copies.update((message_id, recipient) for recipient in received.recipients)
+        assert set(copies) == {(message_id, reader) for message_id in sent for reader in READERS}
+        self.tally.twice = sum(count - 1 for count in copies.values())
+        assert self.tally.twice <= self.tally.kills * CONNECTIONS * BATCH
+
+    def _settings(self) -> Settings:
+        return parse(self._config.read_text())
+
+    def _open(self, clock: FixedClock | None = None) -> Site:
+        return open_site(self._settings(), clock)
+
+
+def _ids(connection: Connection, statement: object) -> list[int]:
+    return sorted(connection.execute(statement).scalars())  # type: ignore[call-overload]
