@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from tidings import jobs
 from tidings.archive import read
 from tidings.clock import Clock, ShiftedClock, SystemClock
-from tidings.communities.directory import Directory, community_by_id
+from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
@@ -73,7 +73,7 @@ class Site:
 
     def door(self) -> Door:
         """Who and what the SMTP listener lets in."""
-        return Door(self.database, self.communities, self.tokens, self.settings)
+        return Door(self.communities, self.tokens, self.settings)
 
     def deliverer(self) -> Deliverer:
         """The workers that send what is in the outbox."""
@@ -111,20 +111,18 @@ class Site:
         return render.assemble(connection, claimed.edition_id, site=self.settings.site, tokens=self.tokens)
 
     def _post_copy(self, connection: Connection, claimed: Claimed) -> bytes:
-        assert claimed.post_id is not None and claimed.community_id is not None
-        post = read.post_by_id(connection, claimed.post_id)
-        assert post is not None
-        community = community_by_id(connection, claimed.community_id)
+        assert claimed.post_id is not None
+        source = read.copy_source(connection, claimed.post_id)
         facts = compose.CopyFacts(
-            community=community.name,
-            title=community.title,
+            community=source.community,
+            title=source.title,
             domain=self.settings.site.domain,
             base_url=self.settings.site.base_url,
-            message_id=post.message_id,
+            message_id=source.message_id,
             fields=claimed.fields or {},
             body=claimed.body,
         )
-        return compose.list_copy(read.raw(connection, claimed.post_id), facts)
+        return compose.list_copy(source.raw, facts)
 
     def close(self) -> None:
         """Close the databases."""

@@ -267,23 +267,22 @@ class Intake:
         handle = {"post": self._post, "reply": self._reply, "owner": self._forward, "unsubscribe": self._leave}
         return handle[recipient.purpose](connection, case)
 
-    def _verdict(self, connection: Connection, case: _Case) -> Verdict:
+    def _verdict(self, case: _Case) -> Verdict:
         message, community = case.message, case.community
-        member = directory.member_by_address(connection, community.id, message.author_email)
         return decide(
             Facts(
                 community=community.name,
                 posting=community.posting,
                 archived=community.archived,
                 author_email=message.author_email,
-                is_member=member is not None,
+                is_member=self._communities.is_member(community.id, message.author_email),
                 automatic=_automatic(case),
                 own_loop=f"{community.name}@{self._settings.site.domain}" in message.loop_marks,
             )
         )
 
     def _post(self, connection: Connection, case: _Case) -> Decision:
-        verdict = self._verdict(connection, case)
+        verdict = self._verdict(case)
         # A person who released it has seen it; only our own loop and a closed community still stand against it.
         if verdict.kind == "hold" and case.spooled.released:
             verdict = Verdict(kind="accept", reason="Released by a person.")

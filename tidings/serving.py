@@ -9,6 +9,7 @@ import logging
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -44,6 +45,7 @@ _TICK = 15  # seconds between looks at what is due
 _IDLE = 1.0  # seconds between looks at the spool: commands and other processes write there too
 _BURST = 5.0  # seconds for which intake lets accepting go first
 _QUIET = 0.05  # seconds without a commit that end a burst
+_TURN = 0.0005  # seconds of the interpreter for a thread that others wait behind: theirs are short
 _STOP = 10.0  # seconds that ending may take
 
 
@@ -207,6 +209,7 @@ async def serve(server: Server, ready: Callable[[Ports], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    sys.setswitchinterval(_TURN)
     ports = await server.start()
     try:
         ready(ports)

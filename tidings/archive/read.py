@@ -85,6 +85,16 @@ class Attachment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CopySource:
+    """A message as it was received, with the name (local part) and title of its community."""
+
+    message_id: str
+    raw: bytes
+    community: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RawPost:
     """A message as it was received, with what an mbox needs to know of it."""
 
@@ -130,6 +140,12 @@ _NEWEST = POSTS.where(_IN_COMMUNITY).order_by(_POST.date.desc(), _POST.id.desc()
 _RAW = (
     select(blob_table.c.data)
     .join(post_table, _POST.blob_hash == blob_table.c.hash)
+    .where(_POST.id == bindparam("post"))
+)
+_COPY_SOURCE = (
+    select(_POST.message_id, blob_table.c.data, community_table.c.name, community_table.c.title)
+    .join(blob_table, _POST.blob_hash == blob_table.c.hash)
+    .join(community_table, community_table.c.id == _POST.community_id)
     .where(_POST.id == bindparam("post"))
 )
 _RAWS = (
@@ -250,6 +266,14 @@ def raw(connection: Connection, post_id: int) -> bytes:
     if data is None:
         raise NotFoundError(f"There is no post {post_id} in the archive.")
     return decompress(data)
+
+
+def copy_source(connection: Connection, post_id: int) -> CopySource:
+    """What the copies of a post are made from. Raises NotFoundError where there is no such post."""
+    row = connection.execute(_COPY_SOURCE, {"post": post_id}).first()
+    if row is None:
+        raise NotFoundError(f"There is no post {post_id} in the archive.")
+    return CopySource(message_id=row.message_id, raw=decompress(row.data), community=row.name, title=row.title)
 
 
 def raw_posts(connection: Connection, community_id: int, *, after: int = 0, limit: int = 100) -> list[RawPost]:

@@ -181,7 +181,9 @@ class Directory:
         """`monotonic` gives seconds, for the age of what is kept."""
         self._database = database
         self._monotonic = monotonic
-        self._kept: tuple[float, dict[str, Community]] | None = None  # replaced whole, so that no lock is needed
+        # Replaced whole, so that no lock is needed.
+        self._kept: tuple[float, dict[str, Community]] | None = None
+        self._members: tuple[float, dict[tuple[int, str], bool]] = (-1.0 - _CACHE_SECONDS, {})
 
     def find(self, local_name: str) -> Community | None:
         """The community whose address has this local part, in any case; an archived one is found and says so."""
@@ -191,6 +193,18 @@ class Directory:
         if kept is not None and name in kept[1] and self._is_fresh(kept[0], mark):
             return kept[1][name]
         return self._load(mark).get(name)
+
+    def is_member(self, community_id: int, email: str) -> bool:
+        """Whether the address is that of a member; as fresh as `find`."""
+        mark = self._mark()
+        kept = self._members
+        if not self._is_fresh(kept[0], mark):
+            kept = self._members = (mark, {})
+        key = (community_id, email_key(email))
+        if not kept[1].get(key):  # a stranger may have joined just now, and the 550 would be final
+            with self._database.read() as connection:
+                kept[1][key] = member_by_address(connection, community_id, email) is not None
+        return kept[1][key]
 
     def _mark(self) -> float:
         return self._database.version() if self._database.dialect == "sqlite" else self._monotonic()

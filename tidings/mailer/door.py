@@ -10,7 +10,6 @@ from email.utils import getaddresses
 
 from tidings.communities import directory
 from tidings.communities.policy import DOOR_RULES, Facts, decide
-from tidings.database.engine import Database
 from tidings.mailer import reply_codes
 from tidings.mailer.addresses import Recipient, is_here, read_recipient
 from tidings.settings import Settings
@@ -41,10 +40,7 @@ class Refused:
 class Door:
     """What one site lets in."""
 
-    def __init__(
-        self, database: Database, communities: directory.Directory, tokens: Tokens, settings: Settings
-    ) -> None:
-        self._database = database
+    def __init__(self, communities: directory.Directory, tokens: Tokens, settings: Settings) -> None:
         self._communities = communities
         self._tokens = tokens
         self._settings = settings
@@ -84,17 +80,13 @@ class Door:
             posting=community.posting,
             archived=community.archived,
             author_email=author,
-            is_member=community.posting != "members" or self._is_member(community.id, author),
+            is_member=community.posting != "members" or self._communities.is_member(community.id, author),
         )
         if decide(facts, DOOR_RULES).kind != "reject":
             return None
         return (
             reply_codes.community_archived(community.name) if community.archived else reply_codes.S550_COMMUNITY_CLOSED
         )
-
-    def _is_member(self, community_id: int, email: str) -> bool:
-        with self._database.read() as connection:
-            return directory.member_by_address(connection, community_id, email) is not None
 
     def _good_token(self, recipient: Recipient) -> bool:
         if recipient.purpose != "reply":

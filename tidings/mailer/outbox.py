@@ -91,6 +91,13 @@ class Step:
     reply: str | None
 
 
+# Built once: it is asked before each mail.
+_GONE = select(membership.c.id).where(
+    membership.c.id.in_(bindparam("ids", expanding=True)),
+    or_(membership.c.left_at.is_not(None), membership.c.delivery == "none"),
+)
+
+
 def add_post(
     connection: Connection,
     *,
@@ -189,11 +196,7 @@ def claim(connection: Connection, now: datetime, limit: int, lease: timedelta) -
 
 def gone(connection: Connection, membership_ids: Iterable[int | None]) -> set[int]:
     """Which of these memberships no longer want mail: they left or paused."""
-    statement = select(membership.c.id).where(
-        membership.c.id.in_(set(membership_ids) - {None}),
-        or_(membership.c.left_at.is_not(None), membership.c.delivery == "none"),
-    )
-    return set(connection.execute(statement).scalars())
+    return set(connection.execute(_GONE, {"ids": list(set(membership_ids) - {None})}).scalars())
 
 
 def renew(connection: Connection, claimed: Collection[Claimed], now: datetime, lease: timedelta) -> set[int]:
