@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Executable, func, select, text
 
 from tests.running import wait_until
 from tests.smtp_sink import SmtpSink
@@ -51,6 +51,7 @@ class Tally:
 
     kills: int = 0
     sent_again: int = 0  # messages that were sent before, and not answered then
+    duplicates: int = 0  # of these, those that were there already: the kill came between commit and answer
     twice: int = 0  # copies that a reader got more than once
     posts: list[Post] = field(default_factory=list)
 
@@ -203,42 +204,43 @@ class CrashingSite:
         message_id = f"post{number}@example.org"
         above = self._chance.choice(self.tally.posts).message_id if self.tally.posts and number % 3 else ""
         fields = f"In-Reply-To: <{above}>\r\n" if above else ""
-        text = "".join(f"{self._chance.random()} word\r\n" for _ in range(self._chance.randrange(200)))
-        head = f"From: ana@example.org\r\nTo: {PUMP}\r\nSubject: Post {number}\r\nMessage-ID: <{message_id}>\r\n{fields}"
-        return Post(message_id, f"{head}\r\n{text}.\r\n..{number}\r\n".replace("\r\n.", "\r\n..").encode())
+        words = "".join(f"{self._chance.random()} word\r\n" for _ in range(self._chance.randrange(200)))
+        head = (
+            f"From: ana@example.org\r\nTo: {PUMP}\r\nSubject: Post {number}\r\nMessage-ID: <{message_id}>\r\n{fields}"
+        )
+        return Post(message_id, f"{head}\r\n{words}.\r\n..{number}\r\n".replace("\r\n.", "\r\n..").encode())
 
     def _must_be_whole(self) -> None:
-        """Whatever is stored is stored wholly: each post with its place, index, decision, and copies for every reader."""
+        """Whatever is stored is stored wholly: each post with its place, index, decision and copies for all readers."""
         site = self._open()
         with site.database.read() as connection:
             posts = _ids(connection, select(tables.post.c.id))
-            assert _ids(connection, select(tables.node.c.post_id).where(tables.node.c.post_id.is_not(None))) == posts
-            assert _ids(connection, select(tables.outbox.c.post_id)) == posts
+            seen = select(tables.node.c.post_id).where(tables.node.c.post_id.is_not(None))
             accepted = select(tables.decision.c.post_id).where(tables.decision.c.verdict == "accept")
-            assert _ids(connection, accepted) == posts
-            assert [row[0] for row in connection.exec_driver_sql("SELECT rowid FROM post_text ORDER BY rowid")] == posts
-            copies = select(func.count()).select_from(tables.delivery)
-            assert connection.execute(copies).scalar_one() == len(READERS) * len(posts)
-            numbers = _ids(connection, select(tables.post.c.number))
-            assert numbers == list(range(1, len(posts) + 1))
-            assert connection.execute(select(tables.community.c.last_number)).scalar_one() == len(posts)
+            copies = connection.execute(select(func.count()).select_from(tables.delivery)).scalar_one()
+            _same("posts with a place", _ids(connection, seen), posts)
+            _same("posts with an outbox row", _ids(connection, select(tables.outbox.c.post_id)), posts)
+            _same("posts with a decision", _ids(connection, accepted), posts)
+            _same("posts in the index", _ids(connection, text("SELECT rowid FROM post_text")), posts)
+            _same("deliveries", copies, len(READERS) * len(posts))
+            _same("numbers", _ids(connection, select(tables.post.c.number)), list(range(1, len(posts) + 1)))
+            _same("last number", connection.execute(select(tables.community.c.last_number)).scalar_one(), len(posts))
         site.close()
 
     def _must_be_complete(self, site: Site) -> None:
         sent = {post.message_id: post.raw.replace(b"\r\n..", b"\r\n.") for post in self.tally.posts}
-        assert all(post.answered for post in self.tally.posts)
+        _same("messages without an answer", [post.message_id for post in self.tally.posts if not post.answered], [])
+        raw = select(tables.post.c.message_id, tables.blob.c.data)
         with site.database.read() as connection:
-            rows = connection.execute(
-                select(tables.post.c.message_id, tables.blob.c.data).join(
-                    tables.blob, tables.blob.c.hash == tables.post.c.blob_hash
-                )
-            )
+            rows = connection.execute(raw.join(tables.blob, tables.blob.c.hash == tables.post.c.blob_hash))
             stored = [(message_id, zlib.decompress(data)) for message_id, data in rows]
-            assert len(stored) == len(sent)
-            assert dict(stored) == sent
-            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
-            assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
-        assert list(check(site.database)) == []
+            _same("posts", len(stored), len(sent))
+            _same("bytes", dict(stored), sent)
+            again = select(func.count()).where(tables.decision.c.verdict == "duplicate")
+            self.tally.duplicates = connection.execute(again).scalar_one()
+            _same("damage", connection.exec_driver_sql("PRAGMA integrity_check").scalar_one(), "ok")
+            _same("broken references", connection.exec_driver_sql("PRAGMA foreign_key_check").all(), [])
+        _same("findings of check", list(check(site.database)), [])
         self._must_be_delivered(sent)
 
     def _must_be_delivered(self, sent: dict[str, bytes]) -> None:
@@ -246,11 +248,11 @@ class CrashingSite:
         for received in self._sink.messages:
             head, _, body = received.data.partition(b"\r\n\r\n")
             message_id = head.partition(b"\r\nMessage-ID: <")[2].partition(b">")[0].decode()
-            assert sent[message_id].partition(b"\r\n\r\n")[2] == body
+            _same(f"the body of {message_id}", body, sent[message_id].partition(b"\r\n\r\n")[2])
             copies.update((message_id, recipient) for recipient in received.recipients)
-        assert set(copies) == {(message_id, reader) for message_id in sent for reader in READERS}
+        _same("copies", set(copies), {(message_id, reader) for message_id in sent for reader in READERS})
         self.tally.twice = sum(count - 1 for count in copies.values())
-        assert self.tally.twice <= self.tally.kills * CONNECTIONS * BATCH
+        assert self.tally.twice <= self.tally.kills * CONNECTIONS * BATCH, f"{self.tally.twice} copies came twice"
 
     def _settings(self) -> Settings:
         return parse(self._config.read_text())
@@ -259,5 +261,9 @@ class CrashingSite:
         return open_site(self._settings(), clock)
 
 
-def _ids(connection: Connection, statement: object) -> list[int]:
-    return sorted(connection.execute(statement).scalars())  # type: ignore[call-overload]
+def _ids(connection: Connection, statement: Executable) -> list[int]:
+    return sorted(connection.execute(statement).scalars())
+
+
+def _same(what: str, found: object, wanted: object) -> None:
+    assert found == wanted, f"{what}: {str(found)[:500]} is not {str(wanted)[:500]}"

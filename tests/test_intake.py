@@ -162,6 +162,9 @@ def test_a_message_past_a_limit_is_held_with_the_reason_and_kept(pipeline: Pipel
     assert "65536" in reason
     (held,) = pipeline.site.spool.listing("held")
     assert pipeline.site.spool.raw(held.key) == big
+    with pipeline.site.database.read() as connection:
+        steps = explain.why(connection, pipeline.site.spool, "1@example.org")
+    assert [step.what for step in steps] == ["held", "received", "hold"]
 
 
 def test_who_is_no_member_when_it_is_taken_in_waits_for_a_person(pipeline: Pipeline) -> None:
@@ -172,6 +175,15 @@ def test_who_is_no_member_when_it_is_taken_in_waits_for_a_person(pipeline: Pipel
     pipeline.site.desk().release(key)
     pipeline.intake.drain()
     assert pipeline.decision(key) == ("accept", "Released by a person. Archived as number 1, 2 copies queued.")
+
+
+def test_an_import_that_was_held_and_is_released_is_mailed_to_nobody(pipeline: Pipeline) -> None:
+    accepted = Accepted(mail_from="", recipient=PUMP, peer="old.mbox", via="import", received_at=NOW, raw=raw())
+    (key,) = pipeline.site.spool.append([accepted], state="held", reason="It could not be read then.")
+    pipeline.site.desk().release(key)
+    pipeline.intake.drain()
+    assert pipeline.decision(key) == ("accept", "Released by a person. Archived as number 1; nobody is mailed.")
+    assert [pipeline.count(name) for name in ("post", "outbox")] == [1, 0]
 
 
 def test_what_a_person_discards_is_gone_and_why_says_so(pipeline: Pipeline) -> None:

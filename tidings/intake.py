@@ -25,7 +25,7 @@ from tidings.errors import NotFoundError
 from tidings.mailer import compose, outbox
 from tidings.mailer.addresses import Recipient, is_edition_id, read_recipient
 from tidings.mailer.notices import Notices
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parse import ParsedMessage, claimed_id
 from tidings.mailer.spool import Entry, Spool, Spooled
 from tidings.mailer.worker import Outcome, ParseWorker, Unreadable
 from tidings.settings import Settings
@@ -262,7 +262,8 @@ class Intake:
         if recipient is None or community is None:
             return Decision(verdict="hold", reason=f"There is no community at {spooled.recipient} any more.")
         if isinstance(outcome, Unreadable):
-            return Decision(verdict="hold", reason=outcome.reason, community_id=community.id)
+            message_id = claimed_id(spooled.raw)
+            return Decision(verdict="hold", reason=outcome.reason, community_id=community.id, message_id=message_id)
         case = _Case(spooled=spooled, message=outcome.message, recipient=recipient, community=community, writes=writes)
         handle = {"post": self._post, "reply": self._reply, "owner": self._forward, "unsubscribe": self._leave}
         return handle[recipient.purpose](connection, case)
@@ -317,6 +318,9 @@ class Intake:
             return case.decided(
                 "duplicate", "It is in the archive already.", message_id=filed.message_id, post_id=filed.post_id
             )
+        if case.spooled.via == "import":  # import is not arrival, also when a person lets it in later
+            reason = f"{reason} Archived as number {filed.number}; nobody is mailed."
+            return case.decided("accept", reason, message_id=filed.message_id, post_id=filed.post_id)
         copies = outbox.add_post(
             connection,
             community_id=case.community.id,

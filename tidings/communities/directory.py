@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, ScalarSelect, select
+from sqlalchemy import Connection, ScalarSelect, bindparam, select
 
 from tidings.database import tables
 from tidings.database.engine import Database
@@ -99,6 +99,14 @@ _MEMBERS = (
 )
 
 
+# Built once: it is asked for each message.
+_MEMBER_AT = _MEMBERS.where(
+    _membership.community_id == bindparam("community"),
+    _membership.person_id
+    == select(_address.person_id).where(_address.email_key == bindparam("email")).scalar_subquery(),
+)
+
+
 def email_key(email: str) -> str:
     """An address as look-ups compare it: stripped and in lower case; any text is taken and none raises.
 
@@ -157,8 +165,7 @@ def _person_at(email: str) -> ScalarSelect[int]:
 
 def member_by_address(connection: Connection, community_id: int, email: str) -> Member | None:
     """The member of the community who has this address, be it the delivery address or another; None otherwise."""
-    query = _MEMBERS.where(_membership.community_id == community_id, _membership.person_id == _person_at(email))
-    row = connection.execute(query).first()
+    row = connection.execute(_MEMBER_AT, {"community": community_id, "email": email_key(email)}).first()
     return None if row is None else Member(**row._asdict())
 
 

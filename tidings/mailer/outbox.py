@@ -16,7 +16,6 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
-    literal,
     literal_column,
     or_,
     select,
@@ -91,7 +90,28 @@ class Step:
     reply: str | None
 
 
-# Built once: it is asked before each mail.
+# Built once, like what stands below: building a statement costs more than running it.
+_ADD_MESSAGE = insert(outbox).returning(outbox.c.id)
+_ADD_DELIVERY = insert(delivery)
+_NEW_COLUMNS = ("outbox_id", "state", "attempts", "due_at", "changed_at")
+_TO_EACH = (
+    insert(delivery)
+    .from_select(
+        ["membership_id", "recipient", *_NEW_COLUMNS],
+        select(
+            membership.c.id,
+            address.c.email,
+            *(bindparam(name, type_=delivery.c[name].type) for name in _NEW_COLUMNS),
+        )
+        .join(address, address.c.id == membership.c.address_id)
+        .where(
+            membership.c.community_id == bindparam("in_community"),
+            membership.c.delivery == "each",
+            membership.c.left_at.is_(None),
+        ),
+    )
+    .execution_options(preserve_rowcount=True)
+)
 _GONE = select(membership.c.id).where(
     membership.c.id.in_(bindparam("ids", expanding=True)),
     or_(membership.c.left_at.is_not(None), membership.c.delivery == "none"),
@@ -119,18 +139,7 @@ def add_post(
         body=body,
         created_at=now,
     )
-    recipients = (
-        select(membership.c.id, address.c.email, *(literal(value, kind) for _, value, kind in _new(outbox_id, now)))
-        .join(address, address.c.id == membership.c.address_id)
-        .where(
-            membership.c.community_id == community_id,
-            membership.c.delivery == "each",
-            membership.c.left_at.is_(None),
-        )
-    )
-    names = ["membership_id", "recipient", *(name for name, _, _ in _new(outbox_id, now))]
-    statement = insert(delivery).from_select(names, recipients).execution_options(preserve_rowcount=True)
-    return connection.execute(statement).rowcount
+    return connection.execute(_TO_EACH, {"in_community": community_id, **_new(outbox_id, now)}).rowcount
 
 
 def add_edition(
@@ -290,20 +299,19 @@ def history(
 
 
 def _add_message(connection: Connection, **values: Any) -> int:
-    return int(connection.execute(insert(outbox).values(values).returning(outbox.c.id)).scalar_one())
+    return int(connection.execute(_ADD_MESSAGE, values).scalar_one())
 
 
-def _new(outbox_id: int, now: datetime) -> list[tuple[str, Any, Any]]:
-    """What a new delivery begins with: column, value, type."""
-    values = {"outbox_id": outbox_id, "state": "queued", "attempts": 0, "due_at": now, "changed_at": now}
-    return [(name, value, delivery.c[name].type) for name, value in values.items()]
+def _new(outbox_id: int, now: datetime) -> dict[str, Any]:
+    """What a new delivery begins with."""
+    return {"outbox_id": outbox_id, "state": "queued", "attempts": 0, "due_at": now, "changed_at": now}
 
 
 def _add_delivery(
     connection: Connection, outbox_id: int, recipient: str, membership_id: int | None, now: datetime
 ) -> None:
-    values = {name: value for name, value, _ in _new(outbox_id, now)}
-    connection.execute(insert(delivery).values(membership_id=membership_id, recipient=recipient, **values))
+    values = {"membership_id": membership_id, "recipient": recipient, **_new(outbox_id, now)}
+    connection.execute(_ADD_DELIVERY, values)
 
 
 def _free(now: datetime) -> tuple[Any, ...]:

@@ -35,6 +35,8 @@ _HASHED_FIELDS = (
 )
 _VIEW_FIELD_LIMIT = 4096  # of what structured parsing gets to see (acceptance 21)
 _ID_LIMIT = 250  # octets; longer ones break URLs and other programs
+_CLAIMED_ID = re.compile(rb"^message-id:[ \t]*<([!-;=?-~]{3,250})>", re.IGNORECASE | re.MULTILINE)
+_CLAIMED_ID_WITHIN = 65_536  # bytes
 _EMAIL_LIMIT = 320  # octets: RFC 5321 4.5.3.1
 _FIELD_START = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 
@@ -85,6 +87,12 @@ def parse(raw: bytes, limits: LimitSettings) -> ParsedMessage:
         )
     except RecursionError as error:
         raise MessageTooComplexError(f"Its parts are nested more than {limits.depth} deep.") from error
+
+
+def claimed_id(raw: bytes) -> str | None:
+    """The bare Message-ID that stands at the start of a message which cannot be parsed, so that `why` can find it."""
+    found = _CLAIMED_ID.search(raw[:_CLAIMED_ID_WITHIN])
+    return found[1].decode() if found else None
 
 
 def looks_like_a_message(data: bytes) -> bool:
