@@ -736,7 +736,7 @@ def search(
         with site.database.read() as connection:
             hits = searching.search(connection, [found.id], " ".join(query), limit=limit)
             threads = {
-                thread_id: read.thread(connection, found.id, thread_id)[0].message_id
+                thread_id: next((post.message_id for post in read.thread(connection, found.id, thread_id)), None)
                 for thread_id in {hit.post.thread_id for hit in hits}
             }
         rows = [

@@ -36,7 +36,7 @@ _HASHED_FIELDS = (
 _VIEW_FIELD_LIMIT = 4096  # of what structured parsing gets to see (acceptance 21)
 _ID_LIMIT = 250  # octets; longer ones break URLs and other programs
 _CLAIMED_ID = re.compile(rb"^message-id:[ \t]*<([!-;=?-~]{3,250})>", re.IGNORECASE | re.MULTILINE)
-_CLAIMED_ID_WITHIN = 65_536  # bytes
+_CLAIMED_ID_WITHIN = 1_000_000  # bytes
 _EMAIL_LIMIT = 320  # octets: RFC 5321 4.5.3.1
 _FIELD_START = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 
