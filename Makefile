@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 
 # How many processes run the tests (0: this one; `auto`: one for each core), and what else pytest is told.
-WORKERS ?= 0
+WORKERS ?= auto
 PYTEST ?=
 # A folder of real mail for `make quality`.
 CORPUS ?=

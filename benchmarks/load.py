@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class _Talk:
         self._mails = iter(mails)
         self._buffer = b""
         self._wanted = 1
-        self._do = self._hello
+        self._do: Callable[[list[bytes]], bool] = self._hello
         self._text = b""
         self._dot_at = 0.0
 

@@ -20,7 +20,7 @@ from tidings.mailer.worker import ParseWorker, Readable
 from tidings.settings import Settings
 from tidings.threading.nodes import SqlNodes, all_threads
 from tidings.threading.place import Arrival, MemoryNodes, Node, place
-from tidings.threading.tree import arrange
+from tidings.threading.tree import Branch, arrange
 
 ORDERS = 20
 SQL_ORDERS = 2
@@ -89,11 +89,10 @@ def _in_sql(database: Database, number: int, arrivals: Sequence[Arrival]) -> Tre
 def _tree(threads: Iterable[Sequence[Node]]) -> Tree:
     read = []
     for thread in threads:
-        branches = arrange(thread)
-        read.append(
-            tuple(
-                (branch.node.message_id, branch.depth, branch.parent and branch.parent.message_id, branch.node.why)
-                for branch in branches
-            )
-        )
+        read.append(tuple(_place(branch) for branch in arrange(thread)))
     return frozenset(read)
+
+
+def _place(branch: Branch) -> tuple[str, int, str | None, str]:
+    above = branch.parent.message_id if branch.parent else None
+    return branch.node.message_id, branch.depth, above, branch.node.why

@@ -5,6 +5,7 @@ It measures nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +34,20 @@ def print_table(title: str, figures: Sequence[Figure]) -> None:
         mark = {None: "", True: "ok", False: "[bold red]FAILED[/]"}[figure.ok]
         table.add_row(figure.of, figure.what, figure.value, figure.wanted, mark)
     Console(width=140).print(table)
+
+
+_BEGIN, _END = "<!-- begin: written by --markdown -->", "<!-- end -->"
+
+
+def write_markdown(page: Path, about: str, figures: Sequence[Figure]) -> None:
+    """Put a table of the figures, under a line about them, between the two marks of a page. Raises ValueError."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"{page} has no marks {_BEGIN} and {_END}")
+    rows = [f"| {one.of} | {one.what} | {one.value} | {one.wanted} |" for one in figures]
+    table = "\n".join(["| on | measure | value | wanted |", "|---|---|---|---|", *rows])
+    page.write_text(f"{before}{_BEGIN}\n{about}\n\n{table}\n{_END}{after}", encoding="utf-8")
 
 
 def conclude(figures: Sequence[Figure]) -> int:

@@ -8,18 +8,20 @@ import argparse
 import gzip
 import json
 import os
+import platform
 import random
 import statistics
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks import limits, quality_lists, speed
 from benchmarks.mail import Made, as_mbox, authors, plain, real, threaded
-from benchmarks.report import Figure, conclude, print_table
+from benchmarks.report import Figure, conclude, print_table, write_markdown
 from benchmarks.served import Memory, Served
 from benchmarks.sink import Sink
 
@@ -218,6 +220,10 @@ def main() -> int:
                 run.add(part, "failed", f"{type(error).__name__}: {error}", ok=False)
         run.raw.setdefault("load average before", {})[part] = load_before
         print_table(f"{part} (load average before it: {load_before:.2f})", run.figures[already:])
+    if options.markdown:
+        loads = ", ".join(f"{part} {load:.1f}" for part, load in run.raw["load average before"].items())
+        about = f"{datetime.now(UTC):%d %B %Y}, {os.cpu_count()} cores, Python {platform.python_version()}; "
+        write_markdown(options.markdown, f"{about}load average before each part: {loads}.", run.figures)
     if options.json:
         options.json.write_text(json.dumps(run.raw, indent=1), encoding="utf-8")
     return conclude(run.figures)

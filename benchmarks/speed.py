@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
@@ -69,8 +70,8 @@ def end_to_end(
         pages = Pages(served)
         # The last of each connection: whatever came last is among them.
         for made in messages[-connections:]:
-            _until(lambda made=made: pages.shows(made), "the page of the last message")
-            _until(lambda made=made: pages.finds(made), "the last message in a search")
+            _until(partial(pages.shows, made), "the page of the last message")
+            _until(partial(pages.finds, made), "the last message in a search")
         seen = time.monotonic()
         _until(lambda: sink.ask()["recipients"] >= EACH * len(messages), "every copy")
         ended = max(seen, sink.ask()["last"])
