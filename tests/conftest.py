@@ -62,10 +62,16 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def postgres_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The URL of an empty site database on PostgreSQL."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[Database]:
     """An empty site database on PostgreSQL."""
-    server: Postgres = request.getfixturevalue("postgres")
-    database = Database(server.new_database())
+    database = Database(postgres_url)
     yield database
     database.close()
 

@@ -159,7 +159,8 @@ class CrashingSite:
                 time.sleep(self._chance.uniform(0, 0.8))
                 return
             senders = self._start_senders(life.port(), self._chance.randint(0, 15))
-            until = time.monotonic() + self._chance.uniform(0, 0.5)
+            # As often while mail comes in as while it is archived and delivered.
+            until = time.monotonic() + self._chance.uniform(0, self._chance.choice((0.1, 0.6)))
             self._must_be_whole()
             time.sleep(max(0.0, until - time.monotonic()))
         finally:

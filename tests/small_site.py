@@ -189,7 +189,7 @@ def small_site(tmp_path: Path, makings: Makings) -> Iterator[SmallSite]:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))])
 def any_site(request: pytest.FixtureRequest, tmp_path: Path, makings: Makings) -> Iterator[SmallSite]:
     """A small site, on each engine in turn."""
-    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
     with SmallSite(tmp_path, makings, url) as made:
         yield made
 

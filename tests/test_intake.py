@@ -69,7 +69,7 @@ class Pipeline:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))])
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
-    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
     clock = FixedClock(NOW)
     site = open_site(settings_for(tmp_path, database=url), clock)
     with site.database.write() as connection:

@@ -60,7 +60,7 @@ def reply_addresses(text: str) -> list[str]:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The site's default database, and one on PostgreSQL."""
-    return "" if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
 
 
 def test_the_main_job(tmp_path: Path, database_url: str) -> None:
