@@ -223,7 +223,8 @@ post = Table(
     Column("sent_id", Text),  # the id it came with, where that could not be kept
     Column("answers", Text),  # the message id that a reply token named: only the token's own mail says so
     Column("content_hash", LargeBinary(32), nullable=False),
-    # Deferred: the blobs of a batch are written together, after its posts.
+    # Deferred: the blobs of a batch are written together, after its posts. Indexed (below), since each blob that comes
+    # late is checked against the posts that wait for it.
     Column(
         "blob_hash", LargeBinary(32), ForeignKey("blob.hash", deferrable=True, initially="DEFERRED"), nullable=False
     ),
@@ -241,6 +242,7 @@ post = Table(
     Column("attachments", Integer, nullable=False, server_default="0"),
     UniqueConstraint("community_id", "number"),
     UniqueConstraint("community_id", "message_id"),
+    Index("ix_post_blob", "blob_hash"),
     Index("ix_post_content", "community_id", "content_hash"),
     Index("ix_post_thread", "community_id", "thread_id"),
     Index("ix_post_date", "community_id", "date"),

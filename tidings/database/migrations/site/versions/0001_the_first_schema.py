@@ -139,6 +139,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("community_id", "number", name=op.f("uq_post_community_id_number")),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_post_blob", "post", ["blob_hash"], unique=False)
     op.create_index("ix_post_content", "post", ["community_id", "content_hash"], unique=False)
     op.create_index("ix_post_date", "post", ["community_id", "date"], unique=False)
     op.create_index("ix_post_thread", "post", ["community_id", "thread_id"], unique=False)
