@@ -23,7 +23,7 @@ PROGRAMS := chromium postgres
 RUN := $(if $(wildcard $(VENV)/dev.stamp),$(VENV)/dev.stamp,$(VENV)/run.stamp)
 DEV := $(VENV)/dev.stamp
 
-.PHONY: help run test check deps quality bench faults docs lock clean
+.PHONY: help run test fast check deps quality bench faults docs lock clean
 
 help: ## list what make can do here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ run: $(RUN) ## install what is missing and start the demo
 
 test: $(DEV) ## install what is missing and run the tests
 	$(PYTHON) -m pytest -n $(WORKERS) --ignore=tests/faults $(PYTEST)
+
+fast: $(DEV) ## the tests that need neither a browser nor a whole demo: under a minute
+	$(PYTHON) -m pytest -n $(WORKERS) --ignore=tests/faults -m "not slow" $(PYTEST)
 
 check: $(DEV) ## style, types, the order of the house and the docs
 	$(PYTHON) -m ruff check .

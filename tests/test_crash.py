@@ -6,6 +6,8 @@ import pytest
 
 from tests.crashing import CrashingSite
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.acceptance(71)
 def test_a_site_that_is_killed_three_times_loses_nothing_and_stores_nothing_twice(tmp_path: Path) -> None:

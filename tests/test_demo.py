@@ -39,6 +39,8 @@ from tidings.operations.demo.story import Story
 from tidings.serving import Ports, demo_server, make_demo, serve_demo
 from tidings.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 BERLIN = ZoneInfo("Europe/Berlin")
 SAM, AYLIN, ANA, RAJ = "sam@example.org", "aylin@example.org", "ana@example.org", "raj@example.org"
 _PATIENCE = 30.0

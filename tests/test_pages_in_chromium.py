@@ -16,7 +16,7 @@ from tidings.database.migrate import migrate
 from tidings.mailer.spool import Accepted
 from tidings.web.door import COOKIE
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium")]
 
 _PHONE, _DESKTOP = (360, 740), (1200, 900)
 _FOREIGN = "script, iframe, object, embed, img, svg, style, base, meta[http-equiv], link[href^='//']"

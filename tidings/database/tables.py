@@ -243,7 +243,6 @@ post = Table(
     UniqueConstraint("community_id", "number"),
     UniqueConstraint("community_id", "message_id"),
     Index("ix_post_blob", "blob_hash"),
-    Index("ix_post_content", "community_id", "content_hash"),
     Index("ix_post_thread", "community_id", "thread_id"),
     Index("ix_post_date", "community_id", "date"),
     sqlite_autoincrement=True,  # the text index refers to it: an id never comes back

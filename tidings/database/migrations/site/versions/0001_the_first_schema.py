@@ -140,7 +140,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_post_blob", "post", ["blob_hash"], unique=False)
-    op.create_index("ix_post_content", "post", ["community_id", "content_hash"], unique=False)
     op.create_index("ix_post_date", "post", ["community_id", "date"], unique=False)
     op.create_index("ix_post_thread", "post", ["community_id", "thread_id"], unique=False)
     op.create_table(
