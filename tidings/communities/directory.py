@@ -99,7 +99,8 @@ _MEMBERS = (
 )
 
 
-# Built once: it is asked for each message.
+# Built once: they are asked for each page or message.
+_BY_NAME = _COMMUNITIES.where(_community.name == bindparam("wanted"))
 _MEMBER_AT = _MEMBERS.where(
     _membership.community_id == bindparam("community"),
     _membership.person_id
@@ -123,7 +124,7 @@ def communities(connection: Connection) -> list[Community]:
 
 def community(connection: Connection, name: str) -> Community:
     """The community called `name`, in any case. Raises NotFoundError, which says what there is."""
-    row = connection.execute(_COMMUNITIES.where(_community.name == email_key(name))).first()
+    row = connection.execute(_BY_NAME, {"wanted": email_key(name)}).first()
     if row is None:
         raise NotFoundError(f"There is no community {name!r}; {_what_there_is(connection)}")
     return Community(**row._asdict())
@@ -190,7 +191,7 @@ class Directory:
         self._monotonic = monotonic
         # Replaced whole, so that no lock is needed.
         self._kept: tuple[float, dict[str, Community]] | None = None
-        self._members: tuple[float, dict[tuple[int, str], bool]] = (-1.0 - _CACHE_SECONDS, {})
+        self._members: tuple[float, dict[tuple[int, str], bool]] = (-1.0, {})
 
     def find(self, local_name: str) -> Community | None:
         """The community whose address has this local part, in any case; an archived one is found and says so."""
@@ -202,10 +203,10 @@ class Directory:
         return self._load(mark).get(name)
 
     def is_member(self, community_id: int, email: str) -> bool:
-        """Whether the address is that of a member; as fresh as `find`."""
-        mark = self._mark()
+        """Whether the address is that of a member; a yes is as old as what `find` last gave."""
+        mark = self._kept[0] if self._kept else self._mark()
         kept = self._members
-        if not self._is_fresh(kept[0], mark):
+        if kept[0] != mark:
             kept = self._members = (mark, {})
         key = (community_id, email_key(email))
         if not kept[1].get(key):  # a stranger may have joined just now, and the 550 would be final

@@ -5,7 +5,7 @@ It sends no mail and does not ask whether the address belongs to anyone; tokens 
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from tidings.communities.directory import email_key
 from tidings.database import tables
@@ -17,6 +17,12 @@ _LINKS_A_DAY = 5
 _DAY = timedelta(days=1)
 
 _link, _session = tables.sign_in_link.c, tables.session.c
+
+
+# Built once: it is asked for each page.
+_EMAIL = select(_session.email_key).where(
+    _session.token_hash == bindparam("token"), _session.created_at > bindparam("oldest")
+)
 
 
 def new_link(connection: Connection, email: str, now: datetime) -> str | None:
@@ -61,10 +67,8 @@ def session_email(connection: Connection, token: str, now: datetime) -> str | No
     """The address (as a look-up key) whose session this is; None where it is closed, too old or not ours."""
     if not token.isascii():
         return None
-    query = select(_session.email_key).where(
-        _session.token_hash == hashed(token), _session.created_at > now - SESSION_LIFE
-    )
-    return connection.execute(query).scalar_one_or_none()
+    values = {"token": hashed(token), "oldest": now - SESSION_LIFE}
+    return connection.execute(_EMAIL, values).scalar_one_or_none()
 
 
 def close_session(connection: Connection, token: str) -> None:
