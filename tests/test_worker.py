@@ -37,10 +37,11 @@ def test_a_caller_who_stops_early_does_not_shift_the_next_answers(worker: ParseW
 def test_a_worker_that_is_killed_is_started_anew(worker: ParseWorker) -> None:
     worker.parse(raw(1))
     worker._process.kill()
-    outcomes = list(worker.parse_many([raw(2), raw(3)]))
+    # So much that it is still being fed when the worker is found dead.
+    outcomes = list(worker.parse_many([raw(number, "word " * 50_000) for number in range(2, 9)]))
     assert isinstance(outcomes[0], Unreadable)
     assert "status -9" in outcomes[0].reason
-    assert outcomes[1].message.subject == "3"
+    assert [outcome.message.subject for outcome in outcomes[1:]] == [str(number) for number in range(3, 9)]
 
 
 @pytest.mark.acceptance(19)

@@ -53,6 +53,7 @@ class ParseWorker:
     def __init__(self, limits: LimitSettings) -> None:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
+        self._feeder: threading.Thread | None = None
         self._turn = threading.Lock()
 
     def parse(self, raw: bytes) -> ParsedMessage:
@@ -67,8 +68,8 @@ class ParseWorker:
         with self._turn:
             position = 0
             while position < len(raws):
-                feeder = threading.Thread(target=_feed, args=(self._stdin(), raws[position:]), daemon=True)
-                feeder.start()
+                self._feeder = threading.Thread(target=_feed, args=(self._stdin(), raws[position:]), daemon=True)
+                self._feeder.start()
                 try:
                     for _ in raws[position:]:
                         outcome = self._read()
@@ -81,7 +82,7 @@ class ParseWorker:
                 finally:
                     if position < len(raws) and self._process:
                         self._end()  # the caller stopped early: what is still in the pipe must not answer the next call
-                feeder.join()
+                self._feeder.join()
 
     def close(self) -> None:
         """End the process."""
@@ -130,14 +131,16 @@ class ParseWorker:
         process, self._process = self._process, None
         process.kill()
         process.wait()
+        if self._feeder is not None:
+            # Nobody reads any more, so its write fails. A pipe closed under it could be another file by the next write.
+            self._feeder.join()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # what was still to be fed is fed to the next process
-                    pipe.close()
+                pipe.close()
 
 
 def _feed(pipe: BinaryIO, raws: Sequence[bytes]) -> None:
-    with contextlib.suppress(BrokenPipeError, ValueError):  # the worker died: whoever reads its answers sees that
+    with contextlib.suppress(BrokenPipeError):  # the worker died: whoever reads its answers sees that
         for raw in raws:
             left = memoryview(_LENGTH.pack(len(raw)) + raw)
             while left:
