@@ -51,7 +51,8 @@ class _Handler:
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
-        return [*responses[:-1], "250-PIPELINING", "250-ENHANCEDSTATUSCODES", responses[-1]]
+        # ENHANCEDSTATUSCODES is not offered: RFC 2034 wants a code on every reply, and aiosmtpd's own have none.
+        return [*responses[:-1], "250-PIPELINING", responses[-1]]
 
     async def handle_MAIL(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -142,8 +143,11 @@ class _Protocol(SMTP):
         )
 
     async def push(self, status: AnyStr) -> None:
-        """Send a reply; the last one closes the connection."""
-        await super().push(status)
+        """Send a reply, aiosmtpd's own about the size in our words; the last one closes the connection."""
+        if isinstance(status, str) and status.startswith("552 "):
+            await super().push(reply_codes.S552_TOO_BIG)
+        else:
+            await super().push(status)
         if self.last_words and self.transport is not None:
             self.transport.close()
 
