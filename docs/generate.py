@@ -42,8 +42,8 @@ def settings_page() -> str:
 
 
 def _settings_sections() -> Iterator[str]:
-    for name, kind in tables().items():
-        yield f"\n## [{name}]\n\n{kind.__doc__}\n\n| key | default | what it does |\n|---|---|---|\n"
+    for name, table in tables().items():
+        yield f"\n## {table.heading}\n\n{table.kind.__doc__}\n\n| key | default | what it does |\n|---|---|---|\n"
         for key in keys():
             if key.table == name:
                 yield f"| `{key.name}` | `{json.dumps(key.default)}` | {key.doc} |\n"

@@ -37,6 +37,10 @@ class SiteSettings(Part, frozen=True):
     data_dir: Annotated[str, _doc("Folder of the spool, and what relative paths start from.")] = "."
     zone: Annotated[str, _doc("IANA time zone of communities and people who name none.")] = "Europe/Berlin"
     admins: Annotated[list[str], _doc("Addresses of the people who may see and do everything.")] = []
+    separator: Annotated[
+        Literal["+", "-"],
+        _doc("Between a community's name and what follows it in the addresses that are handed out; both are read."),
+    ] = "+"
     demo: Annotated[bool, _doc("A made-up site whose clock may be pushed forward; never for a real one.")] = False
 
 
@@ -52,11 +56,65 @@ class SmtpSettings(Part, frozen=True):
     """The listener for mail that comes in."""
 
     listen: Annotated[str, _doc("HOST:PORT to listen on; port 0 takes a free one.")] = "127.0.0.1:8025"
+    protocol: Annotated[
+        Literal["smtp", "lmtp"],
+        _doc("smtp, or lmtp for a mail server in front (RFC 2033: a reply for each recipient)."),
+    ] = "smtp"
+    tls_cert_file: Annotated[
+        str, _doc("Certificate chain for STARTTLS, PEM, relative to data_dir; empty: not offered.")
+    ] = ""
+    tls_key_file: Annotated[str, _doc("Key of the certificate; empty: it is in tls_cert_file.")] = ""
+    trusted: Annotated[
+        list[str],
+        _doc("Addresses or networks of mail servers in front: no limit per address, and their results are believed."),
+    ] = []
+    authserv_id: Annotated[
+        str,
+        _doc("Name in the Authentication-Results fields of the trusted servers (RFC 8601); empty: we check DKIM."),
+    ] = ""
+    line_ends: Annotated[
+        Literal["refuse", "normalise"],
+        _doc("Bare CR and LF from a trusted server: refused, or made CR LF before the message is stored."),
+    ] = "refuse"
     max_size: Annotated[int, _doc("Largest message, in bytes (SIZE of RFC 1870).", ge=1024)] = 25_000_000
     max_recipients: Annotated[int, _doc("Recipients of one message.", ge=1)] = 100
     max_connections: Annotated[int, _doc("Connections at a time; one more is answered 421.", ge=1)] = 200
+    max_per_address: Annotated[int, _doc("Connections of one address at a time, trusted ones excepted.", ge=1)] = 20
+    max_errors: Annotated[int, _doc("Refused commands before a connection is closed.", ge=1)] = 20
+    max_idle_commands: Annotated[int, _doc("NOOP, VRFY and RSET before a connection is closed.", ge=1)] = 100
+    max_command: Annotated[int, _doc("Longest command line, in octets.", ge=512)] = 2_048
+    max_line: Annotated[int, _doc("Longest line of a message, in octets.", ge=998)] = 65_536
+    big_message: Annotated[int, _doc("From how many bytes on a message is big.", ge=1024)] = 1_000_000
+    max_big: Annotated[int, _doc("Big messages at a time; one more waits for its turn.", ge=1)] = 4
+    max_guesses: Annotated[
+        int, _doc("Wrong tokens an hour from one address or sender before it is sent away.", ge=1)
+    ] = 20
     max_received: Annotated[int, _doc("Received fields before a message is taken for looping.", ge=1)] = 30
     timeout: Annotated[int, _doc("Seconds without a byte before a connection is closed.", ge=1)] = 300
+
+
+class ImapSettings(Part, frozen=True):
+    """A mailbox that mail is fetched from; there may be several, each under a [[imap]] of its own."""
+
+    host: Annotated[str, _doc("Name of the IMAP server.")] = ""
+    port: Annotated[int, _doc("Port of the IMAP server.", ge=1, le=65535)] = 993
+    tls: Annotated[
+        Literal["none", "starttls", "tls"],
+        _doc("tls (from the first byte, certificate checked); starttls (upgraded, certificate checked); none."),
+    ] = "tls"
+    user: Annotated[str, _doc("User name at the IMAP server.")] = ""
+    password_file: Annotated[str, _doc("File whose first line is the password, relative to data_dir.")] = ""
+    folder: Annotated[str, _doc("Folder to read.")] = "INBOX"
+    move_to: Annotated[
+        str, _doc("Folder that messages are moved to once they are on our disk; empty: they stay, marked as seen.")
+    ] = ""
+    community: Annotated[
+        str, _doc("Name of the community that all of its mail is for; empty: the message's addresses say.")
+    ] = ""
+    recipient_headers: Annotated[
+        list[str], _doc("Fields that tell whom a message was delivered to; To and Cc are asked after them.")
+    ] = msgspec.field(default_factory=lambda: ["Delivered-To", "X-Original-To"])
+    poll: Annotated[int, _doc("Seconds between looks where the server has no IDLE.", ge=1)] = 60
 
 
 class DeliverySettings(Part, frozen=True):
@@ -83,6 +141,21 @@ class WebSettings(Part, frozen=True):
     listen: Annotated[str, _doc("HOST:PORT of the web pages; port 0 takes a free one.")] = "127.0.0.1:8080"
 
 
+class BounceSettings(Part, frozen=True):
+    """When mail to an address that keeps coming back is stopped."""
+
+    stop_at: Annotated[
+        int, _doc("Score that stops mail to an address: 4 for a day of permanent failures, 1 for temporary ones.", ge=1)
+    ] = 12
+    days: Annotated[int, _doc("How many days back a day of failures counts.", ge=1)] = 35
+    probes: Annotated[int, _doc("Mails that ask a stopped address whether it works again.", ge=0)] = 3
+    probe_days: Annotated[int, _doc("Days between these mails.", ge=1)] = 7
+    wave_percent: Annotated[
+        int, _doc("Share of a day's recipients that fail at once before the fault is taken for ours.", ge=1, le=100)
+    ] = 20
+    wave_least: Annotated[int, _doc("Least number of addresses that make such a wave.", ge=2)] = 10
+
+
 class LimitSettings(Part, frozen=True):
     """Bounds on what one message may ask of the parser; past them it is kept and held, with the reason."""
 
@@ -93,6 +166,11 @@ class LimitSettings(Part, frozen=True):
     depth: Annotated[int, _doc("MIME nesting.", ge=1)] = 50
     references: Annotated[int, _doc("References that are used, the last ones.", ge=1)] = 100
     text_bytes: Annotated[int, _doc("Text of a post that is shown and indexed, in characters.", ge=1024)] = 1_000_000
+    notices_per_day: Annotated[
+        int, _doc("Notices to one address a day that anybody might have asked for in its name.", ge=1)
+    ] = 5
+    storm_posts: Annotated[int, _doc("Posts in one thread within `storm_minutes` before more are held.", ge=2)] = 40
+    storm_minutes: Annotated[int, _doc("Minutes over which the posts of a thread are counted.", ge=1)] = 10
     parse_seconds: Annotated[int, _doc("CPU seconds to parse one message.", ge=1)] = 10
     parse_megabytes: Annotated[int, _doc("Memory of the parser, in MB.", ge=128)] = 512
 
@@ -103,13 +181,28 @@ class Settings(Part, frozen=True):
     site: SiteSettings = SiteSettings()
     database: DatabaseSettings = DatabaseSettings()
     smtp: SmtpSettings = SmtpSettings()
+    imap: list[ImapSettings] = []
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
+    bounces: BounceSettings = BounceSettings()
     limits: LimitSettings = LimitSettings()
 
     def path(self, name: str) -> Path:
         """A path of the settings, relative to data_dir."""
         return Path(self.site.data_dir) / name
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of the settings file; of one that is `repeated`, a file may hold any number."""
+
+    name: str
+    kind: type[Part]
+    repeated: bool
+
+    @property
+    def heading(self) -> str:
+        """As it stands in the file."""
+        return f"[[{self.name}]]" if self.repeated else f"[{self.name}]"
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,30 +214,37 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     doc: str
 
 
-def tables() -> dict[str, type[Part]]:
+def tables() -> dict[str, Table]:
     """The tables of the settings file, in their order."""
-    return {name: typing.cast("type[Part]", kind) for name, kind in typing.get_type_hints(Settings).items()}
+    found = {}
+    for name, hint in typing.get_type_hints(Settings).items():
+        inner = typing.get_args(hint)  # of list[...]
+        found[name] = Table(name=name, kind=inner[0] if inner else hint, repeated=bool(inner))
+    return found
 
 
 def keys() -> Iterator[Key]:
     """Every key with its default and its line of docs, in the order of the file."""
-    for table, kind in tables().items():
-        hints = typing.get_type_hints(kind, include_extras=True)
-        for name, default in msgspec.structs.asdict(kind()).items():
+    for table in tables().values():
+        hints = typing.get_type_hints(table.kind, include_extras=True)
+        for name, default in msgspec.structs.asdict(table.kind()).items():
             meta = next(item for item in typing.get_args(hints[name]) if isinstance(item, msgspec.Meta))
-            yield Key(table=table, name=name, default=default, doc=meta.description or "")
+            yield Key(table=table.name, name=name, default=default, doc=meta.description or "")
 
 
 def example(site: Mapping[str, Any] | None = None) -> str:
     """The text of `config.example.toml`: every key with its docs and its default, or what `site` has for it."""
     lines = ["# Settings of Tidings. Every key may be left out; what stands here is its default."]
-    table = ""
+    table = mark = ""
     for key in keys():
         if key.table != table:
             table = key.table
-            lines += ["", f"# {tables()[table].__doc__}", f"[{table}]"]
+            found = tables()[table]
+            # A table that may be repeated stands there as a comment: there is none by default.
+            mark = "# " if found.repeated else ""
+            lines += ["", f"# {found.kind.__doc__}", f"{mark}{found.heading}"]
         value = (site or {}).get(key.name, key.default) if table == "site" else key.default
-        lines += [f"# {key.doc}", f"{key.name} = {_toml(value)}"]
+        lines += [f"# {key.doc}", f"{mark}{key.name} = {_toml(value)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -193,9 +293,10 @@ def _explained(message: str) -> str:
     if not unknown:
         return message.replace("`$.", "`") + "."
     key, table = unknown[1], unknown[2] or ""
-    known = list(tables()[table].__struct_fields__ if table else Settings.__struct_fields__)
+    found = tables().get(table.partition("[")[0])
+    known = list(found.kind.__struct_fields__ if found else Settings.__struct_fields__)
     nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-    place = f"[{table}]" if table else "the file"
+    place = found.heading if found else "the file"
     return f"unknown key {key!r} in {place}; did you mean {nearest!r}?"
 
 

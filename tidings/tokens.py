@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 _MAC_BYTES = 10
 _EPOCH = date(2020, 1, 1)
 ITEM_LIFE = timedelta(days=365)
+RETURN_LIFE = timedelta(days=14)
 
 
 class BadTokenError(ValueError):
@@ -31,6 +32,18 @@ class ItemToken:
     def expired(self, now: datetime) -> bool:
         """Whether the year of its life is over."""
         return now.astimezone(UTC).date() - self.day > ITEM_LIFE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnToken:
+    """What the token of a return path says: which delivery came back, if anything did."""
+
+    delivery_id: int
+    day: date
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its two weeks are over: what comes back later than that is no bounce of ours."""
+        return now.astimezone(UTC).date() - self.day > RETURN_LIFE
 
 
 def _encode(data: bytes) -> str:
@@ -77,6 +90,17 @@ class Tokens:
             item_id=int.from_bytes(payload[:5]),
             membership_id=int.from_bytes(payload[5:9]),
             day=_EPOCH + timedelta(days=int.from_bytes(payload[9:])),
+        )
+
+    def return_path(self, delivery_id: int, day: date) -> str:
+        """The `b` token of one delivery that is tried on `day`; 29 characters."""
+        return self._seal("b", delivery_id.to_bytes(6) + (day - _EPOCH).days.to_bytes(2))
+
+    def read_return_path(self, token: str) -> ReturnToken:
+        """What a `b` token says, in any case. Raises BadTokenError; expiry is the caller's to judge."""
+        payload = self._open("b", token, 8)
+        return ReturnToken(
+            delivery_id=int.from_bytes(payload[:6]), day=_EPOCH + timedelta(days=int.from_bytes(payload[6:]))
         )
 
     def leave(self, membership_id: int) -> str:

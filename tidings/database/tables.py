@@ -124,16 +124,31 @@ address = Table(
     _ref("person_id", "person", index=True),
     Column("email", String(320), nullable=False),  # as it was written, domain in lower case
     Column("email_key", String(320), nullable=False, unique=True),  # all in lower case: what look-ups compare
+    Column("stopped_at", Moment),  # no mail goes there since: too much of it came back
+    Column("stopped_why", Text),
+    Column("probes", Integer, nullable=False, server_default="0"),  # mails that asked since whether it works again
+    Column("probe_due_at", Moment),
+    Index(
+        "ix_address_probe",
+        "probe_due_at",
+        sqlite_where=text("probe_due_at IS NOT NULL"),
+        postgresql_where=text("probe_due_at IS NOT NULL"),
+    ),
 )
 community = Table(
     "community",
     metadata,
     _id(),
     Column("name", String(24), nullable=False, unique=True),  # the local part of its address
+    Column("domain", String(255)),  # of its address, where that is a mailbox elsewhere; null: the site's
     Column("title", Text, nullable=False),
     Column("description", Text, nullable=False, server_default=""),
     Column("zone", String(64), nullable=False),
-    Column("posting", String(16), nullable=False, server_default="members"),  # members, open
+    Column("posting", String(16), nullable=False, server_default="members"),  # communities.policy.POSTING
+    Column("newcomer_posts", Integer, nullable=False, server_default="0"),  # how many posts of a new member are held
+    Column("max_size", BigInteger),  # bytes of a message; null: the site's limit
+    Column("max_attachments", BigInteger),  # bytes of all attachments; 0: none are taken; null: no limit of its own
+    Column("signed_only", Boolean, nullable=False, server_default=text("false")),  # hold what no aligned DKIM proves
     Column("cut_off_weekday", Integer, nullable=False, server_default="6"),
     Column("cut_off_time", String(5), nullable=False, server_default="18:00"),
     Column("meeting_weekday", Integer),
@@ -154,10 +169,71 @@ membership = Table(
     Column("role", String(16), nullable=False),  # member, moderator, leader, owner
     Column("delivery", String(8), nullable=False),  # each, daily, weekly, none
     Column("cursor", BigInteger, nullable=False),  # told up to this archive number
+    Column("held_posts", Integer, nullable=False, server_default="0"),  # how many more of its posts are held
+    Column("paused_until", Moment),  # no mail before that
     Column("joined_at", Moment, nullable=False),
     Column("left_at", Moment),
     UniqueConstraint("community_id", "person_id"),
     Index("ix_membership_community_delivery", "community_id", "delivery"),
+)
+# Which threads a member wants less or more of. The thread is named by a post in it: threads merge and are rebuilt.
+thread_choice = Table(
+    "thread_choice",
+    metadata,
+    _ref("membership_id", "membership"),
+    Column("message_id", Text, nullable=False),
+    Column("choice", String(8), nullable=False),  # mute, follow
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("membership_id", "message_id"),
+    Index("ix_thread_choice_message", "message_id"),
+)
+# What a moderator said of an address, member or not, once and for all.
+sender_rule = Table(
+    "sender_rule",
+    metadata,
+    _ref("community_id", "community"),
+    Column("email_key", String(320), nullable=False),
+    Column("rule", String(8), nullable=False),  # allow, ban
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("community_id", "email_key"),
+)
+# What was asked for by mail and waits for a yes from the address that it was sent to: one use, 72 hours, stored hashed.
+confirmation = Table(
+    "confirmation",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("purpose", String(16), nullable=False),  # communities.confirmations.Purpose
+    _ref("community_id", "community", nullable=True),
+    Column("email", String(320), nullable=False),  # where the token was sent
+    Column("request", Text, nullable=False),  # JSON: what is done on a yes
+    Column("created_at", Moment, nullable=False),
+    Column("used_at", Moment),
+    Index("ix_confirmation_created_at", "created_at"),
+)
+# One row for an address and a day on which mail to it came back: a day counts once.
+bounce = Table(
+    "bounce",
+    metadata,
+    _id(),
+    _ref("address_id", "address"),
+    _ref("community_id", "community", nullable=True),
+    Column("day", String(10), nullable=False),  # ISO date in UTC
+    Column("permanent", Boolean, nullable=False),
+    Column("counted", Boolean, nullable=False),  # false: in a wave, or about the message and not the address
+    Column("status", String(16), nullable=False),  # RFC 3463
+    Column("reason", Text, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    UniqueConstraint("address_id", "day"),
+    Index("ix_bounce_day", "day"),
+)
+# So much came back at once that the fault is ours: while a wave lasts, no bounce counts.
+bounce_wave = Table(
+    "bounce_wave",
+    metadata,
+    _id(),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("reason", Text, nullable=False),
 )
 sign_in_link = Table(  # one use, 72 hours; stored hashed
     "sign_in_link",
@@ -295,6 +371,15 @@ delivery = Table(
     ),
 )
 
+# How many notices an address was sent on a day that anybody might have asked for in its name.
+notice_count = Table(
+    "notice_count",
+    metadata,
+    Column("email_key", String(320), primary_key=True),
+    Column("day", String(10), primary_key=True),  # ISO date in UTC
+    Column("many", Integer, nullable=False),
+)
+
 # --- digests --------------------------------------------------------------------------------------------
 
 period = Table(
@@ -391,9 +476,39 @@ spool = Table(
     Column("traceback", Text),  # why it is shunted
     Column("message_id", Text),
     Column("subject", Text),
+    Column("author", String(320)),  # the From address of what is held, as it was written
+    Column("community", String(24)),  # for which it is held
+    Column("claimed_by", String(320)),  # a moderator is looking at it
+    Column("claimed_until", Moment),
     Column("raw", LargeBinary, nullable=False),
     Index("ix_spool_state", "state", "id"),
     sqlite_autoincrement=True,
+)
+# How far an IMAP folder was read. It is written in the transaction that spools its messages.
+mailbox = Table(
+    "mailbox",
+    spool_metadata,
+    Column("name", String(255), primary_key=True),  # USER@HOST/FOLDER
+    Column("uid_validity", BigInteger, nullable=False),  # RFC 9051 2.3.1.1
+    Column("last_uid", BigInteger, nullable=False),
+)
+# Every message that came from a folder, so that a folder whose UIDs began anew gives none twice.
+mailbox_message = Table(
+    "mailbox_message",
+    spool_metadata,
+    Column("mailbox", String(255), primary_key=True),
+    Column("hash", LargeBinary(32), primary_key=True),  # SHA-256 of the message with CR LF line ends
+    Column("fetched_at", Moment, nullable=False),
+)
+# A message that could not be fetched or kept: tried three times, then left where it is for a person.
+mailbox_trouble = Table(
+    "mailbox_trouble",
+    spool_metadata,
+    Column("mailbox", String(255), primary_key=True),
+    Column("uid_validity", BigInteger, primary_key=True),
+    Column("uid", BigInteger, primary_key=True),
+    Column("tries", Integer, nullable=False),
+    Column("error", Text, nullable=False),
 )
 
 # --- the text index, each engine's own ------------------------------------------------------------------
