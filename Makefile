@@ -17,7 +17,7 @@ CORPUS ?=
 UPGRADE ?=
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header $(UPGRADE)
 # Programs that some tests need; tests/programs.py says where they are looked for.
-PROGRAMS := chromium postgres
+PROGRAMS := chromium postgres dovecot postfix
 
 # The packages of the developers contain those of the program, so whoever has them needs no other set.
 RUN := $(if $(wildcard $(VENV)/dev.stamp),$(VENV)/dev.stamp,$(VENV)/run.stamp)
@@ -46,7 +46,7 @@ check: $(DEV) ## style, types, the order of the house and the docs
 deps: ## install the Debian programs that some tests need
 	@missing=$$($(PYTHON3) -c 'import sys; from tests.programs import missing_programs; print(*missing_programs(*sys.argv[1:]))' $(PROGRAMS)); \
 	if [ -z "$$missing" ]; then echo "Nothing to install: $(PROGRAMS) are there."; exit 0; fi; \
-	packages=$$(echo "$$missing" | sed 's/postgres/postgresql/'); \
+	packages=$$(echo "$$missing" | sed 's/postgres/postgresql/; s/dovecot/dovecot-imapd dovecot-lmtpd/'); \
 	if ! command -v apt-get > /dev/null; then echo "There is no apt-get here. Please install: $$packages" >&2; exit 1; fi; \
 	if [ "$$(id -u)" = 0 ]; then as_root=; elif command -v sudo > /dev/null; then as_root=sudo; \
 	else echo "Please run as root: apt-get install $$packages" >&2; exit 1; fi; \

@@ -6,15 +6,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from benchmarks.load import Load, Mail
+from benchmarks.mail import Made
 from benchmarks.sink import Sink
 from tidings.database.engine import Database
 
 _SECONDS = 2.0
+# As many bytes as the header lines of a list take.
+_OWN = (
+    b"List-Unsubscribe: <http://127.0.0.1:8080/u/%024d>,\r\n <mailto:bench+unsubscribe@lists.example.org>\r\n"
+    b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+)
+_LIST = b"X-List: " + b"x" * 350 + b"\r\n"
 
 
 def commits(folder: Path) -> float:
@@ -50,6 +58,14 @@ def sending(mails: Sequence[Mail], connections: int, folder: Path) -> float:
         result = Load(sink.port, connections, mails, folder).result()
         taken = sink.ask()
     return float(taken["recipients"] / (taken["last"] - result["began"]))
+
+
+def personal(messages: Sequence[Made], members: int) -> list[Mail]:
+    """The copies of some posts as a list would send them, with made-up tokens: what `sending` is to compare with."""
+    return [
+        (f"bench+b.{number:029}@lists.example.org", [f"reader{member}@example.org"], _OWN % member + _LIST + made.raw)
+        for number, (made, member) in enumerate(product(messages, range(members)))
+    ]
 
 
 def accepting(mails: Sequence[Mail], connections: int, folder: Path) -> float:

@@ -51,11 +51,12 @@ class Archive:
 class Served:
     """A site in a folder; `with` serves it."""
 
-    def __init__(self, folder: Path, sink_port: int = 0, *, posting: str = "members") -> None:
+    def __init__(self, folder: Path, sink_port: int = 0, *, posting: str = "members", connections: int = 2) -> None:
         self.folder = folder
         self.config = folder / "tidings.toml"
         folder.mkdir(parents=True, exist_ok=True)
-        delivery = f'[delivery]\nhost = "127.0.0.1"\nport = {sink_port}\n' if sink_port else ""
+        host = f'[delivery]\nhost = "127.0.0.1"\nport = {sink_port}\nconnections = {connections}\n'
+        delivery = host if sink_port else ""
         self.config.write_text(
             f'[site]\nadmins = ["{ADMIN}"]\n[smtp]\nlisten = "127.0.0.1:0"\n[web]\nlisten = "127.0.0.1:0"\n{delivery}'
         )

@@ -16,6 +16,8 @@ from typing import Any, Self
 
 _ID = re.compile(rb"(?im)^message-id:\s*<([^<>]+)>")
 _ADDRESS = re.compile(rb"<([^>]*)>")
+_LEAVE = re.compile(rb"(?i)^list-unsubscribe:[^\r]*/u/(\w+)>", re.MULTILINE)
+_TOP = 400  # bytes of a message that are kept: the lines of one copy alone stand there
 _HELLO = b"250-sink.example.org\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 100000000\r\n"
 
 
@@ -24,22 +26,26 @@ class Taken:
 
     def __init__(self) -> None:
         self.copies: list[tuple[bytes, list[bytes]]] = []
+        self.tops: list[tuple[bytes, bytes]] = []  # return path and first lines of each
         self.recipients = 0
         self.last = 0.0
 
-    def add(self, head: bytes, recipients: list[bytes]) -> None:
+    def add(self, mail_from: bytes, head: bytes, recipients: list[bytes]) -> None:
         found = _ID.search(head)
         self.copies.append((found[1] if found else b"", recipients))
+        self.tops.append((mail_from, head[:_TOP]))
         self.recipients += len(recipients)
         self.last = time.monotonic()
 
     def answer(self, ask: str) -> dict[str, Any]:
-        """Counts; asked for `all`, also how many copies were different, and how many came twice."""
+        """Counts; asked for `all`, also of what was different: copies, return paths, links to leave by."""
         counts = {"recipients": self.recipients, "transactions": len(self.copies), "last": self.last}
         if ask == "all":
             each = Counter((message_id, one) for message_id, recipients in self.copies for one in recipients)
             counts |= {"different": len(each), "twice": sum(count > 1 for count in each.values())}
             counts |= {"messages": len({message_id for message_id, _ in each})}
+            links = {found[1] for _, top in self.tops if (found := _LEAVE.search(top))}
+            counts |= {"paths": len({mail_from for mail_from, _ in self.tops}), "links": len(links)}
         return {**counts, "cpu": time.process_time()}
 
 
@@ -47,6 +53,7 @@ class _Talk(asyncio.Protocol):
     def __init__(self, taken: Taken) -> None:
         self._taken = taken
         self._buffer = bytearray()
+        self._mail_from = b""
         self._recipients: list[bytes] = []
         self._in_text = False
         self._searched = 0
@@ -86,7 +93,7 @@ class _Talk(asyncio.Protocol):
             answers.clear()
             self._transport.close()
         else:
-            self._recipients = []
+            self._mail_from, self._recipients = line, []
             answers.append(b"250 2.0.0 fine\r\n")
         return True
 
@@ -95,7 +102,7 @@ class _Talk(asyncio.Protocol):
         if end < 0:
             self._searched = max(0, len(self._buffer) - 4)
             return False
-        self._taken.add(bytes(self._buffer[: min(end + 2, 16_384)]), self._recipients)
+        self._taken.add(self._mail_from, bytes(self._buffer[: min(end + 2, 16_384)]), self._recipients)
         del self._buffer[: end + 5]
         self._in_text, self._recipients = False, []
         answers.append(b"250 2.0.0 taken\r\n")

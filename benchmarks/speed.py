@@ -85,17 +85,28 @@ def end_to_end(
     return measured, memory
 
 
-def fan_out(messages: Sequence[Made], members: int, folder: Path) -> Measured:
-    """Posts to many members: from the first MAIL to the last copy taken."""
-    with Sink() as sink, _site(folder, sink, each=members) as served:
+def fan_out(messages: Sequence[Made], members: int, folder: Path, connections: int) -> tuple[Measured, Memory]:
+    """Posts to many members, each copy with a return path and a link of its own: from the first MAIL to the last copy.
+
+    Also what the server has in memory at its end.
+    """
+    with Sink() as sink, _site(folder, sink, each=members, connections=connections) as served:
         before, sink_before = served.cpu(), sink.ask()["cpu"]
         result = Load(served.smtp, 1, _mails(messages), folder).result()
         _until(lambda: sink.ask()["recipients"] >= members * len(messages), "every copy", pause=0.2)
         taken = sink.ask()
         cpu = {"serve": served.cpu() - before, "client": result["cpu"], "sink": taken["cpu"] - sink_before}
+        memory = served.memory()
         wrong = _refused(result, len(messages)) + _copies(sink, len(messages), members)
         wrong += _archive_is_whole(served.archive, len(messages), copies=members * len(messages))
-    return Measured(count=members * len(messages), seconds=taken["last"] - result["began"], cpu=cpu, wrong=tuple(wrong))
+        apart = sink.ask("all")
+        for what, found, wanted in (
+            ("return paths", apart["paths"], members * len(messages)),
+            ("links to leave by", apart["links"], members),
+        ):
+            wrong += [] if found == wanted else [f"{found} different {what}, not {wanted}"]
+    seconds = taken["last"] - result["began"]
+    return Measured(count=members * len(messages), seconds=seconds, cpu=cpu, wrong=tuple(wrong)), memory
 
 
 def importing(mbox: Path, count: int, folder: Path) -> Measured:
@@ -173,8 +184,8 @@ def _post(made: Made) -> str:
     return f"/c/bench/m/{quote(made.message_id, safe='@')}/"
 
 
-def _site(folder: Path, sink: Sink, posting: str = "members", each: int = EACH) -> Served:
-    served = Served(folder, sink.port, posting=posting)
+def _site(folder: Path, sink: Sink, posting: str = "members", each: int = EACH, connections: int = 2) -> Served:
+    served = Served(folder, sink.port, posting=posting, connections=connections)
     served.add_members(authors(), "none")
     served.add_members([f"reader{number}@example.org" for number in range(each)], "each")
     return served

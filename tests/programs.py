@@ -5,6 +5,8 @@ from pathlib import Path
 
 _PLACES = {
     "chromium": ("chromium",),
+    "dovecot": ("dovecot", "/usr/sbin/dovecot"),
+    "postfix": ("postfix", "/usr/sbin/postfix"),
     "postgres": ("postgres", *sorted(str(p) for p in Path("/usr/lib/postgresql").glob("*/bin/postgres"))),
 }
 

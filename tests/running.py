@@ -16,6 +16,7 @@ from tests.smtp_sink import SmtpSink
 from tidings.app import Site, open_site
 from tidings.clock import FixedClock
 from tidings.communities import sessions
+from tidings.mailer.resolver import Dns
 from tidings.serving import Ports, Server
 from tidings.settings import Settings, parse
 from tidings.web.door import COOKIE
@@ -37,9 +38,15 @@ def settings_for(folder: Path, sink: SmtpSink | None = None, more: str = "", dat
 class RunningSite:
     """A site whose parts run in a thread of their own until the block ends."""
 
-    def __init__(self, settings: Settings, at: datetime, parts: Collection[str] = ("smtp", "web", "worker")) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        at: datetime,
+        parts: Collection[str] = ("smtp", "web", "worker"),
+        dns: Dns | None = None,
+    ) -> None:
         self.clock = FixedClock(at)
-        self.site: Site = open_site(settings, self.clock)
+        self.site: Site = open_site(settings, self.clock, dns)
         self.ports: Ports
         self._parts = parts
         self._started = threading.Event()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 CUT = "cut"
-"""A rule's reply: close the connection without a word."""
+"""A rule's reply: close the connection without a word; what was answered before goes out."""
 STALL = "stall"
 """A rule's reply: say nothing until the other side gives up."""
 
@@ -56,8 +56,8 @@ class _Rule:
     times: int | None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def fires(self, line: bytes, accepted: int) -> bool:
-        if accepted < self.after or (self.match is not None and self.match not in line):
+    def fires(self, line: bytes, taken: int) -> bool:
+        if taken < self.after or (self.match is not None and self.match not in line):
             return False
         with self.lock:
             if self.times is None:
@@ -95,8 +95,8 @@ class SmtpSink:
     def on(self, step: str, reply: str, *, match: str | None = None, after: int = 0, times: int | None = None) -> None:
         """Answer `reply` at a step: BANNER, EHLO, MAIL, RCPT, DATA, END (the final dot) or any other verb.
 
-        Only lines that hold `match`, only once `after` recipients of the transaction were taken, and only `times`
-        times. A reply of 421 closes the connection; CUT and STALL say nothing. The first rule that fires counts.
+        Only lines that hold `match`, only once `after` messages of the connection were taken, and only `times` times. A
+        reply of 421 closes the connection; CUT and STALL say nothing. The first rule that fires counts.
         """
         rule = _Rule(reply, None if match is None else match.encode(), after, times)
         self._rules.setdefault(step, []).append(rule)
@@ -153,9 +153,9 @@ class SmtpSink:
         self._open.discard(link)
         link.close()
 
-    def _reply(self, step: str, line: bytes, accepted: int, usual: bytes) -> bytes:
+    def _reply(self, step: str, line: bytes, taken: int, usual: bytes) -> bytes:
         for rule in self._rules.get(step, ()):
-            if rule.fires(line, accepted):
+            if rule.fires(line, taken):
                 return rule.reply.encode()
         return usual
 
@@ -178,6 +178,7 @@ class _Conversation:
         self._out: list[bytes] = []
         self._mail_from: bytes | None = None
         self._recipients: list[str] = []
+        self._messages = 0  # that were taken
 
     def run(self) -> None:
         try:
@@ -202,10 +203,13 @@ class _Conversation:
                     self._text()
                     break
 
-    def _receive(self) -> None:
+    def _flush(self) -> None:
         if self._out:
             self._link.sendall(b"\r\n".join(self._out) + b"\r\n")
             self._out.clear()
+
+    def _receive(self) -> None:
+        self._flush()
         data = self._link.recv(1 << 18)
         if not data:
             raise _GoneError
@@ -213,14 +217,15 @@ class _Conversation:
 
     def _say(self, step: str, line: bytes, usual: bytes) -> bool:
         """Answer; whether the answer is a good one."""
-        reply = self._sink._reply(step, line, len(self._recipients), usual) if self._sink._rules else usual
-        if reply == STALL.encode():
-            self._sink._closing.wait(60)
+        reply = self._sink._reply(step, line, self._messages, usual) if self._sink._rules else usual
         if reply in (CUT.encode(), STALL.encode()):
+            self._flush()
+            if reply == STALL.encode():
+                self._sink._closing.wait(60)
             raise _GoneError
         self._out.append(reply)
         if reply.startswith(b"421"):
-            self._link.sendall(b"\r\n".join(self._out) + b"\r\n")
+            self._flush()
             raise _GoneError
         return reply[:1] in (b"2", b"3")
 
@@ -256,6 +261,7 @@ class _Conversation:
             self._receive()
         text, self._buffer = self._buffer[: end + 2], self._buffer[end + 5 :]
         if self._say("END", b".", b"250 2.0.0 taken") and self._recipients:
+            self._messages += 1
             data = text.replace(b"\r\n.", b"\r\n")[2:]
             self._sink._take(Received((self._mail_from or b"").decode(), tuple(self._recipients), data))
         self._reset()

@@ -23,7 +23,7 @@ from tests.small_site import Makings, Program, makings, run
 from tests.test_import_export import GOOD, TOO_COMPLEX, as_mbox
 from tidings import cli
 from tidings.app import Site, open_site
-from tidings.communities import sessions
+from tidings.communities import sessions, standing
 from tidings.database import tables
 from tidings.digests import editions
 from tidings.mailer.spool import Accepted
@@ -58,6 +58,7 @@ def life(tmp_path_factory: pytest.TempPathFactory, makings: Makings) -> Path:
     tidings("crew", "add", "B", "--rota", "plant", "--pattern", "B", "--start", ROTAS["start"])
     tidings("member", "add", "pump", ANA, "--name", "Ana", "--role", "owner")
     tidings("member", "add", "pump", LI, "--name", "Li", "--crew", "B")
+    tidings("community", "sender", "pump", "guest@example.net", "allow")
     tidings("member", "add", "pump", SAM, "--name", "Sam", "--delivery", "weekly", "--zone", "America/St_Johns")
     (folder / "old.mbox").write_bytes(as_mbox(*OLD, TOO_COMPLEX))
     tidings("import", "pump", folder / "old.mbox")
@@ -110,13 +111,15 @@ def key(tidings: Program, state: str) -> str:
 COMMUNITY = {
     *("id", "name", "title", "description", "zone", "posting", "cut_off_weekday", "cut_off_time", "archived"),
     *("meeting_weekday", "meeting_time", "meeting_place", "last_number", "last_period_at"),
+    *("domain", "newcomer_posts", "max_size", "max_attachments", "signed_only"),
 }
 MEMBER = {
     *("membership_id", "community_id", "person_id", "name", "email", "role", "delivery", "cursor", "zone", "crew_id"),
-    *("digest_weekday", "digest_time"),
+    *("digest_weekday", "digest_time", "held_posts", "paused_until", "stopped_at"),
 }
 WAITING = {
     *("key", "state", "received_at", "mail_from", "recipient", "message_id", "subject", "reason", "traceback"),
+    *("author", "community", "size"),
 }
 ROTA = {"id", "name", "zone", "shifts", "patterns"}
 CREW = {"id", "name", "rota", "pattern", "cycle", "start_date"}
@@ -124,7 +127,7 @@ PERIOD = {
     *("community", "rhythm", "number", "cut_off_at", "up_to", "next_due"),
     *("waiting", "composed", "quiet", "dropped"),
 }
-DONE = {"periods", "editions", "quiet", "failed"}
+DONE = {"periods", "editions", "quiet", "failed", "notices"}
 IMPORTED = {"stored", "duplicate", "held", "refused"}
 BRANCH = {"message_id", "parent", "thread", "subject", "date", "author", "why"}
 HIT = {"message_id", "thread", "subject", "date", "author", "snippet"}
@@ -138,6 +141,8 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "community show": (("pump",), "object", COMMUNITY | {"members"}),
     "community set": (("pump", "cut-off=Fri 12:00"), "object", COMMUNITY),
     "community archive": (("pump",), "object", COMMUNITY),
+    "community sender": (("pump", "guest@example.net", "ban"), "object", {"email", "rule"}),
+    "community senders": (("pump",), "lines", {"email", "rule", "created_at"}),
     "member add": (("pump", "raj@example.org"), "object", MEMBER),
     "member list": (("pump",), "lines", MEMBER),
     "member set": (("pump", LI, "delivery=none"), "object", MEMBER),
@@ -159,6 +164,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "digest list": (("pump",), "lines", PERIOD),
     "hold list": ((), "lines", WAITING),
     "hold accept": (("{held}",), "object", WAITING),
+    "hold reject": (("{held}", "--reason", "Too long"), "object", WAITING),
     "hold discard": (("{held}",), "object", WAITING),
     "shunt list": ((), "lines", WAITING),
     "shunt show": (("{shunted}",), "object", WAITING),
@@ -170,11 +176,20 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "rebuild": ((), "object", {"posts"}),
 }
 SILENT = {
-    *("community set", "community archive", "member set", "member remove"),
-    *("hold accept", "hold discard", "shunt retry", "shunt discard"),
+    *("community set", "community archive", "community sender", "member set", "member remove"),
+    *("hold accept", "hold reject", "hold discard", "shunt retry", "shunt discard"),
 }
-TESTED_BELOW = {"init", "serve", "check", "config example"}
-TESTED_ELSEWHERE = {"demo"}
+TESTED_BELOW = {
+    "init",
+    "serve",
+    "check",
+    "config example",
+    "stopped list",
+    "stopped back",
+    "stopped end-wave",
+    "mailbox troubles",
+}
+TESTED_ELSEWHERE = {"demo", "bounce", "config postfix"}
 
 
 def commands() -> set[str]:
@@ -389,8 +404,14 @@ def test_a_digest_is_previewed_without_a_trace_and_then_sent(tidings: Program, t
 
 
 def test_run_due_does_what_is_due_once(tidings: Program) -> None:
-    assert tidings("run-due", "--at", LATER, "--json").json == {"periods": 1, "editions": 1, "quiet": 0, "failed": 0}
-    assert tidings("run-due", "--at", LATER).text == "periods: 0\neditions: 0\nquiet: 0\nfailed: 0\n"
+    assert tidings("run-due", "--at", LATER, "--json").json == {
+        "periods": 1,
+        "editions": 1,
+        "quiet": 0,
+        "failed": 0,
+        "notices": 1,  # to the moderator: something is held
+    }
+    assert tidings("run-due", "--at", LATER).text == "periods: 0\neditions: 0\nquiet: 0\nfailed: 0\nnotices: 0\n"
 
 
 def test_held_and_shunted_mail_is_accepted_taken_in_again_or_thrown_away(tidings: Program) -> None:
@@ -404,9 +425,61 @@ def test_held_and_shunted_mail_is_accepted_taken_in_again_or_thrown_away(tidings
     assert tidings("shunt", "list").text == "Nothing is shunted.\n"
 
 
+def test_a_stopped_address_is_listed_and_brought_back(tidings: Program) -> None:
+    assert tidings("stopped", "list").text == "No address is stopped.\n"
+    assert "is not stopped" in tidings("stopped", "back", LI, status=1).err
+    assert "no wave" in tidings("stopped", "end-wave", status=1).err
+    site = open_site(load(tidings.config))
+    failure = standing.Failure(permanent=True, status="5.1.1", reason="No such user", about_message=False)
+    with site.database.write() as connection:
+        found = standing.address_at(connection, LI)
+        assert found is not None
+        for day in range(3):
+            moment = datetime.now(UTC) - timedelta(days=day)
+            standing.came_back(connection, found.id, failure, now=moment, settings=site.settings.bounces)
+    site.close()
+    (stopped,) = tidings("stopped", "list", "--json").lines
+    assert (stopped["email"], stopped["probes"]) == (LI, 0)
+    assert LI in tidings("stopped", "list").text
+    assert tidings("stopped", "back", LI, "--json").json["stopped_at"] is None
+    assert tidings("stopped", "list", "--json").lines == []
+
+
+def test_what_could_not_be_fetched_is_listed(tidings: Program) -> None:
+    assert tidings("mailbox", "troubles").text == "All that came was fetched.\n"
+    site = open_site(load(tidings.config))
+    with site.spool_database.write() as connection:
+        row = {"mailbox": "pump@mail.example/INBOX", "uid_validity": 1, "uid": 7, "tries": 3, "error": "too large"}
+        connection.execute(tables.mailbox_trouble.insert().values(row))
+    site.close()
+    (found,) = tidings("mailbox", "troubles", "--json").lines
+    assert (found["uid"], found["error"], found["given_up"]) == (7, "too large", True)
+
+
+@pytest.mark.acceptance(36)
+def test_no_address_of_a_community_becomes_a_member(tidings: Program) -> None:
+    assert "round in circles" in tidings("member", "add", "pump", "pump-request@lists.example.org", status=2).err
+    rows = tidings.config.parent / "rows.csv"
+    rows.write_text("email\npump+owner@lists.example.org\nraj@example.org\n")
+    verdicts = tidings("member", "import", "pump", rows, "--json").lines
+    assert [one["verdict"] for one in verdicts] == ["refused", "added"]
+
+
+def test_a_wave_of_bounces_is_ended(tidings: Program) -> None:
+    site = open_site(load(tidings.config))
+    now = datetime.now(UTC)
+    with site.database.write() as connection:
+        wave = {"started_at": now, "ended_at": now + timedelta(days=1), "reason": "Ten came back at once."}
+        connection.execute(tables.bounce_wave.insert().values(wave))
+    site.close()
+    assert "Ten came back at once." in tidings("stopped", "list").text
+    assert set(tidings("stopped", "end-wave", "--json").json) == {"ended_at"}
+    assert "wave" not in tidings("stopped", "list").text
+
+
 def test_the_queue_counts_and_makes_all_that_waits_due(tidings: Program) -> None:
     counted = tidings("queue", "--json").lines
-    assert counted == [{"state": "queued", "domain": "example.org", "count": 5}]
+    assert counted == [{"state": "queued", "domain": "example.org", "count": 6}]
     assert tidings("queue", "--retry", "--json").lines == counted
     site = open_site(load(tidings.config))
     with site.database.read() as connection:
@@ -494,7 +567,7 @@ WRONG_USE: list[tuple[str, str]] = [
     ("fold {here}/none.eml", "Cannot read"),
     ("search pump seal --limit 0", "Invalid value for '--limit'"),
     ("rebuild thread", "say threads, index or all"),
-    ("serve --only imap", "There is no part 'imap'; there are smtp, web, worker, scheduler."),
+    ("serve --only pop", "There is no part 'pop'; there are smtp, imap, web, worker, scheduler."),
     ("tree", "Missing argument 'community'"),
     ("tree pump --jsno", "No such option: --jsno"),
     ("forest pump", "No such command 'forest'"),

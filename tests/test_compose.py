@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.mailer.compose import CopyFacts, alternative, crlf, header_field, list_copy, notice, splice
+from tidings.mailer import compose
+from tidings.mailer.addresses import ListAddress
+from tidings.mailer.compose import Copies, CopyFacts, alternative, crlf, header_field, list_copies, notice, splice
+from tidings.tokens import Tokens
 
 RAW = (
     b"Received: from there by here;\r\n\tMon, 2 Mar 2026 08:00:00 +0000\r\n"
@@ -23,9 +26,8 @@ RAW = (
     b"It leaks.\r\n"
 )
 FACTS: dict[str, Any] = {
-    "community": "pump",
+    "address": ListAddress(name="pump", domain="lists.example.org"),
     "title": "Pump people",
-    "domain": "lists.example.org",
     "base_url": "https://tidings.example.org",
     "message_id": "one@example.org",
 }
@@ -44,8 +46,13 @@ def no_bare_line_ends(data: bytes) -> bool:
     return not re.search(rb"\r(?!\n)|(?<!\r)\n", data)
 
 
+def copies(raw: bytes = RAW, **facts: Any) -> Copies:
+    return list_copies(raw, CopyFacts(**FACTS | facts))
+
+
 def copy(raw: bytes = RAW, **facts: Any) -> bytes:
-    return list_copy(raw, CopyFacts(**FACTS | facts))
+    """What all copies have."""
+    return copies(raw, **facts).data
 
 
 def test_fields_are_cut_out_with_their_folded_lines_and_all_else_stays_byte_for_byte() -> None:
@@ -106,7 +113,6 @@ def test_whatever_came_in_no_bare_line_end_goes_out_and_our_fields_are_the_only_
     assert [name for name in names if name.startswith("list-")] == [
         "list-id",
         "list-post",
-        "list-unsubscribe",
         "list-archive",
     ]
     assert names.count("x-tidings-loop") == 1
@@ -192,15 +198,89 @@ def test_a_list_copy_carries_the_fields_of_the_list() -> None:
     got = copy()
     message = parsed(got)
     assert got.endswith(RAW)
-    assert {name: message[name] for name in message.keys()[:7]} == {
+    assert {name: message[name] for name in message.keys()[:6]} == {
         "List-Id": '"Pump people" <pump.lists.example.org>',
         "List-Post": "<mailto:pump@lists.example.org>",
-        "List-Unsubscribe": "<mailto:pump+unsubscribe@lists.example.org>",
         "List-Archive": "<https://tidings.example.org/c/pump/>",
         "Archived-At": "<https://tidings.example.org/c/pump/m/one@example.org/>",
         "Precedence": "list",
         "X-Tidings-Loop": "pump@lists.example.org",
     }
+
+
+def test_each_copy_says_how_its_own_reader_leaves_by_one_click_or_by_mail() -> None:
+    made = copies()
+    token = Tokens(b"k" * 32).leave(7)
+    message = parsed(made.head(token) + made.data)
+    link = f"<https://tidings.example.org/u/{token}>"
+    assert message["List-Unsubscribe"] == f"{link}, <mailto:pump+unsubscribe@lists.example.org>"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert Tokens(b"k" * 32).read_leave(token) == 7
+    dashed = copies(address=ListAddress(name="pump", domain="mail.example.org", separator="-"))
+    assert b"<mailto:pump-unsubscribe@mail.example.org>" in dashed.head(token)
+
+
+HOSTILE = [
+    "A seal\r\nBcc: x@example.org",
+    "=?utf-8?q?A_seal=0D=0ABcc:_x@example.org?=",
+    "=?utf-8?b?QSBzZWFsDQpCY2M6IHhAZXhhbXBsZS5vcmc=?=",
+    "A seal\rBcc: x@example.org",
+    "A\0seal\x0bBcc: x@example.org\u2028Bcc: x@example.org\x85Bcc: x@example.org",
+    "<https://x.example.org>, <mailto:x@example.org>",
+    'x" <x@example.org>, "y',
+    "{token}",
+    "日本語 " * 100,
+]
+
+
+@pytest.mark.acceptance(61)
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_whatever_subject_name_or_title_says_every_copy_has_the_fields_of_the_template_and_two_of_its_own(
+    hostile: str,
+) -> None:
+    value = re.sub(r"\r\n?", "\r\n ", hostile).encode()  # what the listener lets in has no bare CR
+    raw = RAW.replace(b"A seal", value).replace(b"Maria", value)
+    made = copies(raw, title=hostile)
+    template = email.message_from_bytes(made.data)
+    assert "Bcc" not in template and len(template.get_all("List-Id", [])) == 1
+    for member in range(20):
+        got = made.head(Tokens(b"k" * 32).leave(member)) + made.data
+        message = email.message_from_bytes(got)
+        assert message.keys() == ["List-Unsubscribe", "List-Unsubscribe-Post", *template.keys()]
+        assert message.values()[2:] == template.values()
+        assert message.get_payload() == template.get_payload()
+        assert no_bare_line_ends(got)
+
+
+@pytest.mark.acceptance(61)
+@given(st.binary(max_size=200), st.text(max_size=60))
+def test_every_copy_of_anything_has_the_fields_of_its_template(junk: bytes, title: str) -> None:
+    made = copies(junk + b"\r\n" + RAW, title=title)
+    template = email.message_from_bytes(made.data)
+    message = email.message_from_bytes(made.head("abc234") + made.data)
+    assert message.items()[2:] == template.items() and message.get_payload() == template.get_payload()
+
+
+@pytest.mark.acceptance(61)
+@pytest.mark.parametrize("token", ["", "a\r\nBcc: x@example.org", "a>", "A", "a1", "a b", "a\n", "ä"])
+def test_what_is_no_token_never_stands_in_a_copy(token: str) -> None:
+    with pytest.raises(ValueError, match="base32"):
+        copies().head(token)
+
+
+@pytest.mark.acceptance(61)
+@pytest.mark.parametrize("slipped_in", [b"\r\nBcc: x@example.org\r\n", b"\r\n\r\nbody", b"\r\nno field\r\n"])
+def test_a_header_block_that_came_out_otherwise_than_intended_is_not_sent(
+    slipped_in: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = compose.header_field
+    monkeypatch.setattr(compose, "header_field", lambda name, value: whole(name, value)[:-2] + slipped_in)
+    with pytest.raises(ValueError, match="other fields than intended"):
+        copy()
+    with pytest.raises(ValueError, match="other fields than intended"):
+        notice(**NOTICE)
+    with pytest.raises(ValueError, match="other fields than intended"):
+        alternative(EDITION, text="a", html="b")
 
 
 def test_what_another_list_or_the_last_hop_said_is_not_passed_on() -> None:

@@ -147,7 +147,7 @@ def test_no_two_items_share_an_address_and_each_address_is_that_of_its_item(sqli
     addresses = [whole, *(address for _, address in items)]
     assert len(set(addresses)) == len(addresses) == 12
     for number, address in [(0, whole), *items]:
-        recipient = read_recipient(address, SITE.domain)
+        recipient = read_recipient(address)
         assert recipient is not None
         with sqlite_database.read() as connection:
             item = tables.item.c.id == TOKENS.read_item(recipient.token).item_id

@@ -15,6 +15,7 @@ from tidings.database import tables
 from tidings.database.engine import Database
 from tidings.digests import replies
 from tidings.digests.replies import Routed, UnroutableError
+from tidings.settings import SiteSettings
 from tidings.tokens import Tokens
 
 SHIFT = CUT_OFF + timedelta(days=1, hours=1)
@@ -46,7 +47,9 @@ def token(database: Database, number: int, **changes: int) -> str:
 
 def route(database: Database, token: str, text: str = "Yes, it held.", days: int = 1) -> Routed:
     with database.read() as connection:
-        return replies.route(connection, token, TOKENS, now=SHIFT + timedelta(days=days), text=text)
+        return replies.route(
+            connection, token, TOKENS, site=SiteSettings(), now=SHIFT + timedelta(days=days), text=text
+        )
 
 
 def refusal(database: Database, token: str, text: str = "Yes, it held.") -> UnroutableError:

@@ -4,13 +4,13 @@ import logging
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from tests import digest_site, seed
 from tests.digest_site import CUT_OFF, SITE, START, WEEK
@@ -461,3 +461,68 @@ def test_the_listing_counts_sections_by_state_and_names_the_next_due_time(databa
     assert (period.community, period.rhythm, period.number, period.up_to) == ("pump", "weekly", 1, 2)
     assert (period.waiting, period.composed, period.quiet, period.dropped) == (1, 1, 0, 0)
     assert (period.cut_off_at, period.next_due) == (CUT_OFF, MONDAY + timedelta(days=1))
+
+
+# --- what the reader wants -------------------------------------------------------------------------------------------
+
+
+def choose(connection: Connection, membership_id: int, message_id: str, choice: str) -> None:
+    row = {"membership_id": membership_id, "message_id": message_id, "choice": choice, "created_at": CUT_OFF}
+    connection.execute(insert(tables.thread_choice).values(row))
+
+
+def test_a_muted_thread_is_counted_and_not_told(database: Database) -> None:
+    with database.write() as connection:
+        pump = digest_site.community(connection)
+        sam = digest_site.member(connection, "sam@example.org")
+        first = digest_site.post(connection, pump.id, subject="Noise")
+        digest_site.post(connection, pump.id, subject="Re: Noise", parent=first)
+        other = digest_site.post(connection, pump.id, subject="Seal")
+        choose(connection, sam.membership_id, first.message_id, "mute")
+    run(database, MONDAY)
+    [(_, numbers, _)] = told(database)
+    assert numbers == [other.number]
+    with database.read() as connection:
+        edition = render.load(connection, connection.execute(select(tables.edition.c.id)).scalar_one())
+        text = render.page(edition, "txt", site=SITE, tokens=digest_site.TOKENS, token=lambda *_: "x")
+        html = render.page(edition, "html", site=SITE, tokens=digest_site.TOKENS, token=lambda *_: "x")
+    assert "2 more posts are in threads that you muted." in text
+    assert "2 more posts are in threads that you muted." in html
+
+
+def test_where_all_that_is_new_is_muted_nothing_is_sent(database: Database) -> None:
+    with database.write() as connection:
+        pump = digest_site.community(connection)
+        sam = digest_site.member(connection, "sam@example.org")
+        choose(connection, sam.membership_id, digest_site.post(connection, pump.id).message_id, "mute")
+    assert run(database, MONDAY).quiet == 1
+
+
+def test_a_followed_thread_comes_first(database: Database) -> None:
+    with database.write() as connection:
+        pump = digest_site.community(connection)
+        sam = digest_site.member(connection, "sam@example.org")
+        old = digest_site.post(connection, pump.id, subject="Old")
+        new = digest_site.post(connection, pump.id, subject="New")
+        choose(connection, sam.membership_id, old.message_id, "follow")
+    run(database, MONDAY)
+    assert [numbers for _, numbers, _ in told(database)] == [[old.number, new.number]]
+
+
+@pytest.mark.parametrize("why", ["paused", "stopped"])
+def test_who_gets_no_mail_now_is_told_later_of_all_since(database: Database, pump: int, why: str) -> None:
+    membership, address = tables.membership, tables.address
+
+    def mail_again(connection: Connection, moment: datetime | None) -> None:
+        column = membership.c.paused_until if why == "paused" else address.c.stopped_at
+        connection.execute(update(column.table).values({column: moment}))
+
+    with database.write() as connection:
+        mail_again(connection, MONDAY + timedelta(days=1))
+    assert run(database, MONDAY).editions == 0
+    assert sections(database) == [("sam@example.org", "dropped")]
+    with database.write() as connection:
+        mail_again(connection, None)
+        later = digest_site.post(connection, pump, date=MONDAY + timedelta(hours=2))
+    run(database, MONDAY + digest_site.WEEK)
+    assert [sorted(numbers) for _, numbers, _ in told(database)] == [[1, later.number]]

@@ -28,8 +28,13 @@ FLOORS = (
 HEIGHT = {room: -number for number, floor in enumerate(FLOORS) for room in floor}
 
 # The two ways of mail through the mailer. What is in neither is shared, and may not lean on both.
-WAY_IN = frozenset({"smtp_in", "imap_in", "door", "spool", "parse", "worker", "verify", "commands", "bounces"})
-WAY_OUT = frozenset({"outbox", "deliver", "compose", "sign", "smtp_client"})
+WAY_IN = frozenset(
+    {
+        *("smtp_in", "strict", "guests", "door", "imap_in", "imap_folder", "imap_session", "mailboxes", "envelope"),
+        *("spool", "parse", "automatic", "worker", "verify", "commands", "bounces", "bounce_reasons", "bounce_texts"),
+    }
+)
+WAY_OUT = frozenset({"outbox", "deliver", "courier", "maildir", "compose", "sign", "dmarc", "smtp_client"})
 
 WRITERS = {
     "site_value": {"app"},
@@ -55,14 +60,24 @@ WRITERS = {
     "edition": {"digests.editions"},
     "edition_section": {"digests.editions"},
     "item": {"digests.editions"},
-    "decision": {"intake"},
+    "decision": {"intake.decisions"},
     "spool": {"mailer.spool"},
+    "mailbox": {"mailer.mailboxes"},
+    "mailbox_message": {"mailer.mailboxes"},
+    "mailbox_trouble": {"mailer.mailboxes"},
+    "confirmation": {"communities.confirmations"},
+    "thread_choice": {"communities.choices"},
+    "sender_rule": {"communities.senders"},
+    "bounce": {"communities.standing"},
+    "bounce_wave": {"communities.standing"},
+    "notice_count": {"mailer.notices"},
 }
 # By design a counter moves in the transaction of what it counts; the rest of the row stays its writer's.
 ALSO_UPDATES = {
     ("archive.store", "community"): {"last_number"},
     ("digests.editions", "community"): {"last_period_at"},
     ("digests.editions", "membership"): {"cursor"},
+    ("communities.standing", "address"): {"stopped_at", "stopped_why", "probes", "probe_due_at"},
 }
 
 

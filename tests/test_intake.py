@@ -16,7 +16,7 @@ from tidings.communities import joining
 from tidings.database import engine, tables
 from tidings.database.engine import Database
 from tidings.errors import NotFoundError
-from tidings.intake import Intake
+from tidings.intake.pipeline import Intake
 from tidings.mailer import outbox
 from tidings.mailer.spool import Accepted
 from tidings.operations import explain

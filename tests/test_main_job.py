@@ -85,13 +85,17 @@ def test_the_main_job(tmp_path: Path, database_url: str) -> None:
         for one in (answer, leak, stock):
             running.post(one)
 
-        # Each copy goes to who wants each post, in one transaction, with its body untouched and its list fields.
-        copies = {}
-        for received in sink.wait_for(3):
-            parsed = email.message_from_bytes(received.data)
-            copies[parsed["Message-ID"]] = received, parsed
-        received, parsed = copies["<leak@example.org>"]
-        assert sorted(received.recipients) == [ANA, LI]
+        # Who wants each post has a copy of their own, with its body untouched and its list fields.
+        copies: dict[str, list[Received]] = {}
+        for received in sink.wait_for(6):
+            copies.setdefault(email.message_from_bytes(received.data)["Message-ID"], []).append(received)
+        assert {len(each) for each in copies.values()} == {2}
+        leak_copies = copies["<leak@example.org>"]
+        assert sorted(received.recipients for received in leak_copies) == [(ANA,), (LI,)]
+        assert all(re.fullmatch(r"pump\+b\.[a-z2-7]{29}@lists\.example\.org", one.mail_from) for one in leak_copies)
+        assert len({one.mail_from for one in leak_copies}) == 2
+        received = leak_copies[0]
+        parsed = email.message_from_bytes(received.data)
         assert received.data.partition(b"\r\n\r\n")[2] == b"Which seal is on line 3?\r\n"
         assert parsed["List-Id"] == '"Pump team" <pump.lists.example.org>'
         assert parsed["List-Post"] == f"<mailto:{PUMP}>"
@@ -109,7 +113,7 @@ def test_the_main_job(tmp_path: Path, database_url: str) -> None:
         assert running.server.run_due().editions == 1
 
         # The digest: the same items and addresses in both parts, the meeting in the reader's night.
-        edition, text, html = parts(sink.wait_for(4)[3])
+        edition, text, html = parts(sink.wait_for(7)[6])
         assert edition["To"] == SAM or SAM in edition["To"]
         assert re.findall(r"^#(\d)", text, re.MULTILINE) == ["1", "2", "3"]
         addresses = reply_addresses(text)
@@ -135,12 +139,12 @@ def test_the_main_job(tmp_path: Path, database_url: str) -> None:
             References=str(edition["Message-ID"]),
         )
         running.post(reply)
-        copy = email.message_from_bytes(sink.wait_for(5)[4].data)
+        copy = email.message_from_bytes(sink.wait_for(9)[7].data)
         assert copy["In-Reply-To"] == f"<{parent}>"
         assert copy["Subject"].startswith("Re: ") and "weekly" not in copy["Subject"]
         assert copy["To"] == PUMP
         assert copy.get_payload(decode=True).decode().strip() == "Yes, I fitted it on Friday."
-        assert b"+r." not in sink.messages[4].data
+        assert b"+r." not in sink.messages[7].data
 
         # It stands in that thread, in the tree and on the page that members and admins see, and nobody else.
         with running.web(ADMIN) as admin, running.web() as stranger:
@@ -156,7 +160,7 @@ def test_the_main_job(tmp_path: Path, database_url: str) -> None:
         # What was done is not done again.
         assert running.server.run_due().editions == 0
         wait_until(running.settled, "an empty spool")
-        assert len(sink.messages) == 5
+        assert len(sink.messages) == 9
 
 
 def _why(running: RunningSite, message_id: str) -> list[str]:
@@ -198,10 +202,10 @@ def test_a_stranger_who_answers_a_forwarded_digest_is_held(tmp_path: Path) -> No
     with SmtpSink() as sink, RunningSite(settings_for(tmp_path, sink), WEDNESDAY) as running:
         make_community(running)
         running.post(message(ANA, PUMP, "Seal", "Which seal?\n", "seal@example.org"))
-        sink.wait_for(1)
+        sink.wait_for(2)
         running.clock.set(datetime(2026, 10, 19, 19, 0, tzinfo=BERLIN))
         running.server.run_due()
-        _, text, _ = parts(sink.wait_for(2)[1])
+        _, text, _ = parts(sink.wait_for(3)[2])
         running.post(message(LI, reply_addresses(text)[1], "Re: digest", "Me too.\n", "li@example.org"))
         wait_until(lambda: running.site.spool.counts()["held"] == 1, "a held message")
         (held,) = running.site.spool.listing("held")
@@ -209,7 +213,7 @@ def test_a_stranger_who_answers_a_forwarded_digest_is_held(tmp_path: Path) -> No
 
         # A person who has read it lets it through, and it goes where the token says.
         running.site.desk().release(held.key)
-        copy = email.message_from_bytes(sink.wait_for(3)[2].data)
+        copy = email.message_from_bytes(sink.wait_for(4)[3].data)
         assert copy["In-Reply-To"] == "<seal@example.org>"
 
 
@@ -221,12 +225,10 @@ def test_the_same_message_again_is_one_post_and_goes_out_once(tmp_path: Path) ->
         running.post(one)
         last = message(ANA, PUMP, "Last", "Last.\n", "last@example.org")
         running.post(last)
-        sink.wait_for(2)
+        sink.wait_for(4)
         wait_until(running.settled, "an empty spool")
-        assert [email.message_from_bytes(got.data)["Message-ID"] for got in sink.messages] == [
-            "<seal@example.org>",
-            "<last@example.org>",
-        ]
+        ids = [email.message_from_bytes(got.data)["Message-ID"] for got in sink.messages]
+        assert sorted(ids) == ["<last@example.org>"] * 2 + ["<seal@example.org>"] * 2
         assert "It is in the archive already." in _why(running, "seal@example.org")
 
 
@@ -236,10 +238,10 @@ def test_another_message_with_a_used_id_is_kept_under_an_id_of_ours(tmp_path: Pa
         make_community(running)
         running.post(message(ANA, PUMP, "Seal", "Which seal?\n", "seal@example.org"))
         running.post(message(LI, PUMP, "Seal", "Quite another thing.\n", "seal@example.org"))
-        ids = [email.message_from_bytes(got.data)["Message-ID"] for got in sink.wait_for(2)]
-        assert ids[0] == "<seal@example.org>"
-        assert re.fullmatch(r"<[0-9a-f]{32}@lists\.example\.org>", ids[1])
-        assert any("could not be kept" in step for step in _why(running, ids[1].strip("<>")))
+        ids = {email.message_from_bytes(got.data)["Message-ID"] for got in sink.wait_for(4)}
+        (ours,) = ids - {"<seal@example.org>"}
+        assert re.fullmatch(r"<[0-9a-f]{32}@lists\.example\.org>", ours)
+        assert any("could not be kept" in step for step in _why(running, ours.strip("<>")))
 
 
 def test_a_member_who_writes_to_the_leave_address_gets_a_link_and_nobody_else_does(tmp_path: Path) -> None:
@@ -287,6 +289,6 @@ def test_with_no_smart_host_mail_is_written_to_a_maildir(tmp_path: Path) -> None
         make_community(running)
         running.post(message(ANA, PUMP, "Seal", "Which seal?\n", "seal@example.org"))
         new = tmp_path / "outbox" / "new"
-        wait_until(lambda: new.is_dir() and len(list(new.iterdir())) == 1, "a file in the Maildir")
-        (written,) = new.iterdir()
-        assert b"\nMessage-ID: <seal@example.org>" in written.read_bytes().replace(b"\r\n", b"\n")
+        wait_until(lambda: new.is_dir() and len(list(new.iterdir())) == 2, "a file for each copy in the Maildir")
+        for written in new.iterdir():
+            assert b"\nMessage-ID: <seal@example.org>" in written.read_bytes().replace(b"\r\n", b"\n")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from tests import seed
 from tidings.communities import joining
@@ -16,7 +16,7 @@ from tidings.mailer.outbox import Claimed, Count, Outcome
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LEASE = timedelta(minutes=15)
-OWNER = "pump+owner@lists.example.org"
+PUMP = "pump@lists.example.org"
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def a_post(connection: Connection, members: int = 3, **values: Any) -> tuple[int
 
 
 def add(connection: Connection, community_id: int, post_id: int, now: datetime = NOW, **values: Any) -> int:
-    return outbox.add_post(connection, community_id=community_id, post_id=post_id, mail_from=OWNER, now=now, **values)
+    return outbox.add_post(connection, community_id=community_id, post_id=post_id, mail_from=PUMP, now=now, **values)
 
 
 def claim(connection: Connection, now: datetime = NOW, limit: int = 100) -> list[Claimed]:
@@ -55,6 +55,11 @@ def states(connection: Connection) -> dict[str, str]:
     return {row.recipient: row.state for row in rows}
 
 
+def choose(connection: Connection, membership_id: int, message_id: str, choice: str) -> None:
+    row = {"membership_id": membership_id, "message_id": message_id, "choice": choice, "created_at": NOW}
+    connection.execute(insert(tables.thread_choice).values(row))
+
+
 def test_a_post_goes_to_each_member_who_wants_every_post_and_to_nobody_else(connection: Connection) -> None:
     community_id, post_id = a_post(connection)
     seed.member(connection, community_id, "weekly@example.org", delivery="weekly")
@@ -65,13 +70,70 @@ def test_a_post_goes_to_each_member_who_wants_every_post_and_to_nobody_else(conn
     assert sorted(states(connection)) == ["member0@example.org", "member1@example.org", "member2@example.org"]
 
 
+def test_who_paused_is_left_out_until_the_pause_is_over(connection: Connection) -> None:
+    community_id, post_id = a_post(connection, 1)
+    seed.member(connection, community_id, "paused@example.org", paused_until=NOW + timedelta(microseconds=1))
+    seed.member(connection, community_id, "back@example.org", paused_until=NOW)
+    assert add(connection, community_id, post_id) == 2
+    assert sorted(states(connection)) == ["back@example.org", "member0@example.org"]
+
+
+def test_whose_address_was_stopped_is_left_out(connection: Connection) -> None:
+    community_id, post_id = a_post(connection, 2)
+    stopped = tables.address.c.email == "member1@example.org"
+    connection.execute(update(tables.address).where(stopped).values(stopped_at=NOW))
+    assert add(connection, community_id, post_id) == 1
+
+
+def test_who_muted_the_thread_is_left_out_of_it_and_of_no_other(connection: Connection) -> None:
+    community_id = seed.community(connection)
+    muter, follower, mute_elsewhere = (
+        seed.member(connection, community_id, f"{name}@example.org") for name in ("muter", "follower", "elsewhere")
+    )
+    first = seed.post(connection, community_id, message_id="first@example.org")
+    reply = seed.post(connection, community_id, parent=first)
+    ghost = seed.ghost(connection, community_id, "unseen@example.org", reply)
+    below_ghost = seed.post(connection, community_id, parent=ghost)
+    other = seed.post(connection, community_id, message_id="other@example.org")
+    choose(connection, muter, reply.message_id, "mute")
+    choose(connection, follower, reply.message_id, "follow")
+    choose(connection, mute_elsewhere, other.message_id, "mute")
+
+    def told(post: seed.Seeded) -> list[str]:
+        assert post.id is not None
+        outbox_id = select(func.max(tables.outbox.c.id)).scalar_subquery()
+        add(connection, community_id, post.id)
+        recipient = select(tables.delivery.c.recipient).where(tables.delivery.c.outbox_id == outbox_id)
+        return sorted(email.partition("@")[0] for email in connection.execute(recipient).scalars())
+
+    assert told(first) == told(reply) == told(below_ghost) == ["elsewhere", "follower"]
+    assert told(other) == ["follower", "muter"]
+    choose(connection, follower, ghost.message_id, "mute")
+    assert told(below_ghost) == ["elsewhere"]
+
+
+def test_a_thread_that_is_muted_in_one_community_is_heard_in_another(connection: Connection) -> None:
+    here, there = seed.community(connection, "pump"), seed.community(connection, "valve")
+    for community_id in (here, there):
+        choose(
+            connection, seed.member(connection, community_id, f"{community_id}@example.org"), "x@example.org", "mute"
+        )
+    post_id = seed.post(connection, here, message_id="x@example.org").id
+    assert post_id is not None
+    assert add(connection, here, post_id) == 0
+    listener = seed.member(connection, here, "listener@example.org")
+    choose(connection, listener, "y@example.org", "mute")
+    seed.post(connection, there, message_id="y@example.org")
+    assert add(connection, here, post_id) == 1
+
+
 def test_what_is_claimed_says_all_that_is_needed_to_send_it(connection: Connection) -> None:
     community_id, post_id = a_post(connection, 1, fields={"Subject": "Re: x", "To": None}, body="New words")
     (one,) = claim(connection)
     assert (one.kind, one.community_id, one.post_id, one.edition_id) == ("post", community_id, post_id, None)
-    assert (one.recipient, one.mail_from, one.body) == ("member0@example.org", OWNER, "New words")
+    assert (one.recipient, one.mail_from, one.body) == ("member0@example.org", PUMP, "New words")
     assert one.fields == {"Subject": "Re: x", "To": None}
-    assert (one.attempts, one.created_at, one.raw) == (0, NOW, None)
+    assert (one.attempts, one.created_at) == (0, NOW)
     assert one.membership_id is not None
 
 
@@ -84,7 +146,7 @@ def test_an_edition_goes_to_its_reader(connection: Connection) -> None:
         recipient="sam@example.org",
         membership_id=membership_id,
         community_id=community_id,
-        mail_from=OWNER,
+        mail_from=PUMP,
         now=NOW,
     )
     (one,) = claim(connection)
@@ -97,7 +159,14 @@ def test_a_notice_is_written_once_per_key_and_has_the_null_return_path(connectio
     assert outbox.add_notice(connection, **values) is True
     assert outbox.add_notice(connection, **values | {"raw": b"Again"}) is False
     (one,) = claim(connection)
-    assert (one.kind, one.raw, one.mail_from, one.recipient) == ("notice", b"Hello", "", "sam@example.org")
+    assert (one.kind, one.mail_from, one.recipient) == ("notice", "", "sam@example.org")
+    assert outbox.raw(connection, one.outbox_id) == b"Hello"
+
+
+def test_a_mail_that_tries_an_address_has_a_return_path(connection: Connection) -> None:
+    outbox.add_notice(connection, key="probe-1", recipient="sam@example.org", raw=b"Hello", now=NOW, mail_from=PUMP)
+    (one,) = claim(connection)
+    assert (one.kind, one.mail_from) == ("notice", PUMP)
 
 
 def test_the_oldest_come_first_and_those_of_one_mail_stay_together(connection: Connection) -> None:
@@ -179,18 +248,41 @@ def test_a_retry_of_too_old_a_mail_has_failed(connection: Connection) -> None:
 
 
 @pytest.mark.acceptance(74)
-def test_mail_for_a_member_who_was_removed_or_paused_meanwhile_is_dropped(connection: Connection) -> None:
-    a_post(connection, 3)
+def test_mail_for_a_member_who_wants_none_any_more_is_dropped_with_the_reason(connection: Connection) -> None:
+    _, post_id = a_post(connection, 6)
     ids = list(connection.execute(select(tables.membership.c.id).order_by(tables.membership.c.id)).scalars())
     joining.remove_member(connection, membership_id=ids[0], now=NOW)
-    pause = update(tables.membership).where(tables.membership.c.id == ids[1]).values(delivery="none")
-    connection.execute(pause)
-    assert [one.recipient for one in claim(connection)] == ["member2@example.org"]
-    assert states(connection) == {
-        "member0@example.org": "dropped",
-        "member1@example.org": "dropped",
-        "member2@example.org": "queued",
-    }
+    for membership_id, values in (
+        (ids[1], {"delivery": "none"}),
+        (ids[2], {"paused_until": NOW + timedelta(days=1)}),
+        (ids[3], {"paused_until": NOW}),
+    ):
+        connection.execute(update(tables.membership).where(tables.membership.c.id == membership_id).values(values))
+    stopped = tables.address.c.email == "member4@example.org"
+    connection.execute(update(tables.address).where(stopped).values(stopped_at=NOW))
+    assert outbox.gone(connection, [*ids, None], NOW) == outbox.gone(connection, ids[:5], NOW)
+    assert [one.recipient for one in claim(connection)] == ["member3@example.org", "member5@example.org"]
+    assert [(step.state, step.reply) for step in outbox.history(connection, post_id=post_id)] == [
+        ("dropped", "the member left before it was sent"),
+        ("dropped", "the member turned mail off before it was sent"),
+        ("dropped", "the member paused before it was sent"),
+        ("queued", None),
+        ("dropped", "mail to the address was stopped before it was sent: too much of it came back"),
+        ("queued", None),
+    ]
+
+
+def test_a_delivery_tells_whom_it_was_for_whatever_became_of_it(connection: Connection) -> None:
+    community_id, _ = a_post(connection, 1)
+    outbox.add_notice(connection, key="x", recipient="sam@example.org", raw=b"", now=NOW, community_id=community_id)
+    post, notice = claim(connection)
+    record(connection, [post], "sent")
+    connection.execute(update(tables.membership).values(left_at=NOW))
+    wanted = outbox.Addressee(post.membership_id, "member0@example.org", community_id, "post")
+    assert outbox.delivery_by_id(connection, post.delivery_id) == wanted
+    wanted = outbox.Addressee(None, "sam@example.org", community_id, "notice")
+    assert outbox.delivery_by_id(connection, notice.delivery_id) == wanted
+    assert outbox.delivery_by_id(connection, notice.delivery_id + 1) is None
 
 
 def test_a_batch_that_is_dropped_whole_does_not_hide_the_next(connection: Connection) -> None:

@@ -1,7 +1,7 @@
 """The settings: every key typed, with a default and docs; what cannot be is refused with the key and what to write."""
 
-import smtplib
 import re
+import smtplib
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from tidings.app import open_site, push_clock
 from tidings.clock import FixedClock
 from tidings.communities import joining
 from tidings.errors import MessageTooComplexError, SettingsError
-from tidings.intake import arrival_of
+from tidings.intake.posting import arrival_of
 from tidings.mailer import outbox
 from tidings.mailer import parse as mail
 from tidings.settings import LimitSettings, Settings, example, host_port, keys, load, parse, tables

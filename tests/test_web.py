@@ -4,6 +4,7 @@ import mailbox
 import re
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
@@ -13,7 +14,7 @@ from starlette.routing import Route
 
 from tests import seed
 from tests.web_site import ADMIN, BASE_URL, Browser, WebSite
-from tidings.communities import directory
+from tidings.communities import directory, standing
 from tidings.database.engine import Database
 from tidings.mailer.spool import Accepted
 from tidings.web import markup
@@ -51,7 +52,15 @@ class House:
                 text=text,
                 folds=folds,
             )
+            address = standing.address_at(connection, MEMBER)
+            assert address is not None
+            self.back = standing.ask_back(connection, address.id, email=MEMBER, now=seed.START + timedelta(days=9))
         self.site = WebSite(database)
+
+    def path(self, address: str) -> str:
+        """An address of `_ROUTES` with tokens that are good."""
+        leave = self.site.tokens.leave(self.membership)
+        return address.replace("LEAVE", leave).replace("BACK", self.back)
 
 
 @pytest.fixture
@@ -77,7 +86,8 @@ _ROUTES = {
     ("GET", "/"): ("/", _EVERYBODY),
     ("GET", "/sign-in"): ("/sign-in", _EVERYBODY),
     ("GET", "/sign-in/{token}"): ("/sign-in/anything", _EVERYBODY),
-    ("GET", "/u/{token}"): ("/u/TOKEN", _EVERYBODY),
+    ("GET", "/u/{token}"): ("/u/LEAVE", _EVERYBODY),
+    ("GET", "/back/{token}"): ("/back/BACK", _EVERYBODY),
     ("GET", "/me/"): ("/me/", _SIGNED_IN),
     ("GET", "/admin/"): ("/admin/", _ADMINS),
     ("GET", "/c/{name}/"): ("/c/pump/", _MEMBERS),
@@ -91,7 +101,7 @@ _ROUTES = {
         _MEMBERS,
     ),
 }
-_POSTS = {"/sign-in", "/sign-in/{token}", "/sign-out", "/u/{token}", "/admin/spool/{key}/{action}"}
+_POSTS = {"/sign-in", "/sign-in/{token}", "/sign-out", "/u/{token}", "/back/{token}", "/admin/spool/{key}/{action}"}
 
 
 @pytest.mark.acceptance(107)
@@ -103,9 +113,8 @@ def test_every_route_is_open_to_those_named_and_to_others_as_if_it_were_not_ther
     assert {route.path for route in routes if "POST" in (route.methods or ())} == _POSTS
     assert len(routes) == len(house.site.app.routes)
     clients = [house.site.client(email) for email in (None, OTHER, MEMBER, ADMIN)]
-    leave = house.site.tokens.leave(house.membership)
     for (_, path), (address, allowed) in _ROUTES.items():
-        answers = [client.get(address.replace("TOKEN", leave)).status_code for client in clients]
+        answers = [client.get(house.path(address)).status_code for client in clients]
         assert answers == [200 if cell == "1" else 404 for cell in allowed], path
 
 
@@ -279,13 +288,12 @@ def test_sign_in_forms_of_other_sites_are_refused(house: House, path: str) -> No
 @pytest.mark.acceptance(56)
 def test_no_get_and_no_head_changes_anything(house: House) -> None:
     house.site.spool.append([_accepted()], state="held", reason="From a stranger")
-    leave = house.site.tokens.leave(house.membership)
     client = house.site.client(ADMIN)
     with house.site.database.read() as connection:
         before = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
         for address, _ in _ROUTES.values():
-            client.get(address.replace("TOKEN", leave))
-            client.head(address.replace("TOKEN", leave))
+            client.get(house.path(address))
+            client.head(house.path(address))
         connection.rollback()
         assert connection.exec_driver_sql("PRAGMA data_version").scalar_one() == before
 

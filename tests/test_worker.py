@@ -63,6 +63,36 @@ def test_a_message_that_needs_too_much_memory_is_given_up_and_the_next_goes_on()
     assert "200 MB" in outcomes[0].reason
 
 
+def bounce(number: int) -> bytes:
+    return (
+        f"From: MAILER-DAEMON@mx.example.org\r\nSubject: {number}\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nNot delivered.\r\n\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.org\r\n\r\n"
+        f"Final-Recipient: rfc822; {number}@example.org\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
+    ).encode()
+
+
+def test_only_what_may_be_a_bounce_is_read_as_one(worker: ParseWorker) -> None:
+    outcomes = list(worker.parse_many([bounce(0), bounce(1), raw(2), raw(3)], bounces={1, 3}))
+    assert [outcome.message.subject for outcome in outcomes] == ["0", "1", "2", "3"]
+    readings = [outcome.message.returned for outcome in outcomes]
+    assert readings[0] is None
+    assert readings[2] is None
+    assert readings[1] is not None
+    assert readings[3] is not None
+    assert [(one.address, one.status) for one in readings[1].returned] == [("1@example.org", "5.1.1")]
+    assert (readings[3].kind, readings[3].returned) == ("none", ())
+
+
+def test_what_may_be_a_bounce_is_still_known_after_a_worker_died(worker: ParseWorker) -> None:
+    worker.parse(raw(1))
+    worker._process.kill()
+    outcomes = list(worker.parse_many([bounce(number) for number in range(4)], bounces={2}))
+    assert isinstance(outcomes[0], Unreadable)
+    assert [outcome.message.returned is not None for outcome in outcomes[1:]] == [False, True, False]
+
+
 def nested(depth: int) -> bytes:
     head = "".join(f"Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n" for level in range(depth))
     return head.encode() + b"\r\nHello\r\n"

@@ -12,8 +12,12 @@ from starlette.applications import Starlette
 from tests import seed
 from tidings.clock import FixedClock
 from tidings.communities import sessions
+from tidings.communities.directory import Directory
 from tidings.database.engine import Database
-from tidings.intake import Desk
+from tidings.intake.case import Parts
+from tidings.intake.desk import Desk
+from tidings.mailer.notices import Notices
+from tidings.mailer.resolver import SystemDns
 from tidings.mailer.spool import Spool
 from tidings.settings import Settings, SiteSettings
 from tidings.tokens import Tokens
@@ -79,13 +83,21 @@ class WebSite:
         self.spool = Spool(database)
         self.base_url = base_url
         settings = Settings(site=SiteSettings(name="Night post", base_url=base_url, admins=list(admins)))
+        parts = Parts(
+            communities=Directory(database),
+            notices=Notices(settings),
+            tokens=self.tokens,
+            clock=self.clock,
+            settings=settings,
+            dns=SystemDns(),
+        )
         self.app = site.build(
             database=database,
             settings=settings,
             clock=self.clock,
             tokens=self.tokens,
             send_notice=self._keep,
-            spool=Desk(database=database, spool=self.spool, clock=self.clock),
+            spool=Desk(database=database, spool=self.spool, parts=parts),
         )
 
     def _keep(self, _connection: Connection, key: str, recipient: str, subject: str, text: str) -> bool:

@@ -4,9 +4,10 @@ It does nothing itself that a part could do.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -21,12 +22,20 @@ from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
 from tidings.digests import render
-from tidings.intake import Desk, Intake
+from tidings.intake import asking, moderation, returned
+from tidings.intake.case import Parts
+from tidings.intake.desk import Desk
+from tidings.intake.pipeline import Intake
 from tidings.mailer import compose
+from tidings.mailer.addresses import Addresses, ListAddress, read_recipient
+from tidings.mailer.courier import Mail
 from tidings.mailer.deliver import Deliverer, open_transport
-from tidings.mailer.door import Door
+from tidings.mailer.door import Admitted, Door
+from tidings.mailer.imap_in import Fetcher
 from tidings.mailer.notices import Notices
 from tidings.mailer.outbox import Claimed
+from tidings.mailer.resolver import Dns, SystemDns
+from tidings.mailer.smtp_client import Answer
 from tidings.mailer.spool import Spool
 from tidings.mailer.worker import ParseWorker
 from tidings.settings import Settings
@@ -49,6 +58,7 @@ class Site:
     tokens: Tokens
     communities: Directory
     notices: Notices
+    dns: Dns
 
     def worker(self) -> ParseWorker:
         """A parser process, started when it is first needed."""
@@ -60,16 +70,23 @@ class Site:
             database=self.database,
             spool=self.spool,
             worker=worker,
+            parts=self.parts(),
+        )
+
+    def parts(self) -> Parts:
+        """What the handlers of mail use."""
+        return Parts(
             communities=self.communities,
             notices=self.notices,
             tokens=self.tokens,
             clock=self.clock,
             settings=self.settings,
+            dns=self.dns,
         )
 
     def desk(self) -> Desk:
         """What a person does with mail that waits."""
-        return Desk(database=self.database, spool=self.spool, clock=self.clock)
+        return Desk(database=self.database, spool=self.spool, parts=self.parts())
 
     def door(self) -> Door:
         """Who and what the SMTP listener lets in."""
@@ -82,8 +99,40 @@ class Site:
             settings=self.settings.delivery,
             clock=self.clock,
             open_transport=lambda: open_transport(self.settings),
-            assemblers={"post": self._post_copy, "edition": self._edition},
+            assemblers={"post": self._post_copies, "edition": self._edition},
+            return_path=self._return_path,
+            on_refused=self._refused,
         )
+
+    def is_list_address(self, email: str) -> bool:
+        """Whether that is an address of one of the communities: it would loop as a member's."""
+        return asking.is_list_address(email, self.communities, Addresses(self.settings.site))
+
+    def fetchers(self, on_commit: Callable[[], None]) -> list[Fetcher]:
+        """What fetches the mail of the mailboxes in the settings, one each. Raises SettingsError."""
+        door, addresses = self.door(), Addresses(self.settings.site)
+
+        def knows(address: str) -> bool:
+            # Nobody asks here whom it would help to be sent away; each address stands for itself.
+            return isinstance(door.recipient(address, now=self.clock.now(), asker=address), Admitted)
+
+        def post_address(name: str) -> str | None:
+            community = self.communities.find(name)
+            return addresses.of(community).post if community else None
+
+        return [
+            Fetcher(
+                mailbox,
+                password=self.settings.secret("imap.password_file", mailbox.password_file),
+                spool_database=self.spool_database,
+                knows=knows,
+                post_address=post_address,
+                clock=self.clock,
+                max_size=self.settings.smtp.max_size,
+                on_commit=on_commit,
+            )
+            for mailbox in self.settings.imap
+        ]
 
     def web(self, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
         """The pages."""
@@ -104,25 +153,43 @@ class Site:
 
     def run_due(self) -> jobs.Done:
         """Do all that is due by the site's clock, once."""
-        return jobs.run_due(self.database, self.clock.now(), site=self.settings.site)
+        parts = self.parts()
+        chores = {
+            "notices to moderators": lambda now: moderation.tell_due(self.database, self.spool, parts, now),
+            "questions to addresses that were stopped": lambda now: returned.probe_due(self.database, parts, now),
+        }
+        return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, chores=chores)
 
-    def _edition(self, connection: Connection, claimed: Claimed) -> bytes:
+    def _refused(self, connection: Connection, claimed: Claimed, answer: Answer) -> None:
+        refused = returned.Returned(self.parts()).refused
+        refused(connection, claimed.recipient, str(answer), self.clock.now(), claimed.community_id)
+
+    def _return_path(self, claimed: Claimed, today: date) -> str:
+        token = self.tokens.return_path(claimed.delivery_id, today)
+        return _address(claimed.mail_from, self.settings.site.separator).token("b", token)
+
+    def _edition(self, connection: Connection, claimed: Claimed) -> Mail:
         assert claimed.edition_id is not None
-        return render.assemble(connection, claimed.edition_id, site=self.settings.site, tokens=self.tokens)
+        return Mail(data=render.assemble(connection, claimed.edition_id, site=self.settings.site, tokens=self.tokens))
 
-    def _post_copy(self, connection: Connection, claimed: Claimed) -> bytes:
+    def _post_copies(self, connection: Connection, claimed: Claimed) -> Mail:
         assert claimed.post_id is not None
         source = read.copy_source(connection, claimed.post_id)
         facts = compose.CopyFacts(
-            community=source.community,
+            address=_address(claimed.mail_from, self.settings.site.separator),
             title=source.title,
-            domain=self.settings.site.domain,
             base_url=self.settings.site.base_url,
             message_id=source.message_id,
             fields=claimed.fields or {},
             body=claimed.body,
         )
-        return compose.list_copy(source.raw, facts)
+        copies = compose.list_copies(source.raw, facts)
+
+        def head(one: Claimed) -> bytes:
+            assert one.membership_id is not None
+            return copies.head(self.tokens.leave(one.membership_id))
+
+        return Mail(data=copies.data, head=head)
 
     def close(self) -> None:
         """Close the databases."""
@@ -131,8 +198,8 @@ class Site:
             self.spool_database.close()
 
 
-def open_site(settings: Settings, clock: Clock | None = None) -> Site:
-    """Open a site, checked and migrated.
+def open_site(settings: Settings, clock: Clock | None = None, dns: Dns | None = None) -> Site:
+    """Open a site, checked and migrated; `dns` replaces this machine's resolvers.
 
     Raises SettingsError, and StorageError where a database cannot be used safely.
     """
@@ -161,7 +228,16 @@ def open_site(settings: Settings, clock: Clock | None = None) -> Site:
         tokens=Tokens(key),
         communities=Directory(database),
         notices=Notices(settings),
+        dns=dns or SystemDns(),
     )
+
+
+@lru_cache(maxsize=1000)
+def _address(mail_from: str, separator: str) -> ListAddress:
+    """The addresses of the community that a mail in the outbox comes from."""
+    found = read_recipient(mail_from)  # before 0.2 it was written with +owner
+    assert found is not None
+    return ListAddress(name=found.community, domain=found.domain, separator=separator)
 
 
 def clock_offset(database: Database) -> timedelta:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tidings.app import Site
     from tidings.clock import Clock
     from tidings.communities.directory import Community
+    from tidings.intake.desk import Choice
 
 app = typer.Typer(
     name="tidings",
@@ -47,6 +48,8 @@ _GROUPS = {
     "digest": "Editions: preview, send now, list.",
     "hold": "Mail that waits for a person's decision.",
     "shunt": "Mail that Tidings failed on.",
+    "mailbox": "Mailboxes that mail is fetched from.",
+    "stopped": "Addresses that mail is not sent to any more, since too much came back.",
     "config": "The settings.",
 }
 _groups = {
@@ -260,7 +263,7 @@ def init(
 
 @app.command()
 def serve(
-    only: Annotated[str, typer.Option(help="Parts to run: smtp, web, worker, scheduler; all by default.")] = "",
+    only: Annotated[str, typer.Option(help="Parts to run: smtp, imap, web, worker, scheduler; all by default.")] = "",
 ) -> None:
     """Run the site; prints `ready` when all parts answer, and ends within 10 s of SIGTERM."""
     from tidings.serving import PARTS, Server
@@ -293,7 +296,8 @@ def community_add(
     name: Annotated[str, typer.Option("--name", help="What it is called.")],
     description: str = "",
     zone: Annotated[str, typer.Option(help="IANA time zone; the site's by default.")] = "",
-    posting: Annotated[str, typer.Option(help="Who may post: members or open.")] = "members",
+    posting: Annotated[str, typer.Option(help="members, open, screened, moderated or announce.")] = "members",
+    mailbox: Annotated[bool, typer.Option("--mailbox", help="Its address is a mailbox elsewhere.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make a community."""
@@ -301,12 +305,17 @@ def community_add(
 
     with _open() as site:
         local, _, domain = address.partition("@")
-        if domain and domain.lower() != site.settings.site.domain:
-            raise UsageError(f"The communities of this site are at {site.settings.site.domain}, not {domain}.")
+        elsewhere = domain.lower() not in ("", site.settings.site.domain)
+        if elsewhere and not mailbox:
+            raise UsageError(
+                f"The communities of this site are at {site.settings.site.domain}, not {domain}; where {address} is a "
+                "mailbox that Tidings reads, add --mailbox."
+            )
         with site.database.write() as connection:
             made = joining.add_community(
                 connection,
                 name=local.lower(),
+                domain=domain if elsewhere else None,
                 title=name,
                 description=description,
                 zone=zone or site.settings.site.zone,
@@ -341,7 +350,7 @@ def community_show(name: str, as_json: Json = False) -> None:
 def community_set(
     name: str, changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")], as_json: Json = False
 ) -> None:
-    """Change a community: title, description, zone, posting, cut-off, meeting, meeting-place."""
+    """Change a community: its title, rhythm or rules of posting; docs/commands.md has the keys."""
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:
@@ -355,6 +364,41 @@ def community_archive(name: str, as_json: Json = False) -> None:
 
     with _open() as site, site.database.write() as connection:
         _print_changed(joining.archive_community(connection, name, site.clock.now()), as_json)
+
+
+@_groups["community"].command("senders")
+def community_senders(name: str, as_json: Json = False) -> None:
+    """Addresses whose mail is always let pass, or always refused."""
+    from tidings.communities import senders
+
+    with _open() as site:
+        found = _community(site, name)
+        with site.database.read() as connection:
+            rows = senders.rules(connection, found.id)
+        _print_rows(rows, ("email", "rule", "created_at"), "Nothing was said of anybody.", as_json)
+
+
+@_groups["community"].command("sender")
+def community_sender(
+    name: str,
+    email: str,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="allow, ban or none.")],
+    as_json: Json = False,
+) -> None:
+    """Let pass or refuse whatever an address sends, or neither."""
+    from tidings.communities import senders
+    from tidings.communities.entries import choice, parse_email
+
+    address = parse_email(email)
+    choice(rule, (*senders.RULES, "none"), "rule")
+    with _open() as site:
+        found = _community(site, name)
+        with site.database.write() as connection:
+            senders.forget_rule(connection, found.id, address)
+            for one in senders.RULES:
+                if one == rule:
+                    senders.set_rule(connection, found.id, address, one, site.clock.now())
+        _print_changed({"email": address, "rule": rule}, as_json)
 
 
 _MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_weekday", "digest_time", "zone")
@@ -375,6 +419,8 @@ def member_add(
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:
+        if site.is_list_address(email):
+            raise UsageError(f"{email} is an address of a community here; mail to it would go round in circles.")
         made = joining.add_member(
             connection,
             community=community,
@@ -446,7 +492,9 @@ def member_import(
         raise UsageError(f"Cannot read {file}: {error}") from error
     with _open() as site:
         with site.database.write() as connection:
-            verdicts = joining.import_members(connection, community=community, rows=rows, now=site.clock.now())
+            verdicts = joining.import_members(
+                connection, community=community, rows=rows, now=site.clock.now(), is_ours=site.is_list_address
+            )
         _print_rows(verdicts, ("row", "email", "verdict", "reason"), "The file has no rows.", as_json)
 
 
@@ -721,6 +769,34 @@ def fold(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None, 
 
 
 @app.command()
+def bounce(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None, as_json: Json = False) -> None:
+    """Whom a message did not reach, by the bounce that came back for it."""
+    from tidings.mailer.bounces import read_bounce
+
+    try:
+        data = file.read_bytes() if file else sys.stdin.buffer.read()
+    except OSError as error:
+        raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
+    reading = read_bounce(data)
+    if as_json:
+        names = ("address", "permanent", "status", "reason")
+        _print_json([{name: getattr(one, name) for name in names} for one in reading.returned])
+        return
+    rows = [
+        {
+            "address": one.address,
+            "failure": "permanent" if one.permanent else "of the message" if one.about_message else "temporary",
+            "status": one.status,
+            "reason": one.reason,
+        }
+        for one in reading.returned
+    ]
+    _print_table(rows, ("address", "failure", "status", "reason"), "This is no bounce, or one that names nobody.")
+    if reading.kind == "delayed":
+        typer.echo("The mail system goes on trying.")
+
+
+@app.command()
 def search(
     community: str,
     query: Annotated[list[str], typer.Argument(help='Words, from: to: subject: after: before: "a phrase" -not')],
@@ -819,22 +895,73 @@ def hold_list(as_json: Json = False) -> None:
     _spool_list("held", as_json)
 
 
-@_groups["hold"].command("accept")
-def hold_accept(key: Key, as_json: Json = False) -> None:
-    """Accept a held message; `serve` takes it in."""
+Keys = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY]...", help="The keys, or their beginnings, as `list` shows them.")
+]
+AllOf = Annotated[str, typer.Option("--all-of", metavar="COMMUNITY", help="All that is held for this community.")]
+
+
+def _decide(keys: Sequence[str] | None, all_of: str, choice: Choice, as_json: bool) -> None:
+    """Decide about what is held, and print it; for people only what they did not say themselves."""
+    if bool(keys) == bool(all_of):
+        raise UsageError("Say which: keys as `tidings hold list` shows them, or --all-of COMMUNITY.")
     with _open() as site:
-        entry = site.spool.entry(key, "held")
-        site.spool.release(entry.key)
-        _print_changed(entry, as_json)
+        if all_of:
+            held = site.spool.listing("held", _community(site, all_of).name)
+        else:
+            held = [site.spool.entry(key, "held") for key in keys or ()]
+        done = site.desk().decide([entry.key for entry in held], choice)
+    if as_json:
+        _print_lines(one.entry for one in done)
+    elif choice.rule:
+        typer.echo("\n".join(one.said for one in done))
+    elif all_of:
+        typer.echo(f"{len(done)} held messages.")
+
+
+_BY = "an admin"
+
+
+@_groups["hold"].command("accept")
+def hold_accept(
+    keys: Keys = None,
+    all_of: AllOf = "",
+    allow: Annotated[bool, typer.Option("--allow", help="Let pass what these senders write from now on.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Accept held messages; `serve` takes them in."""
+    from tidings.intake.desk import Choice
+
+    _decide(keys, all_of, Choice(verdict="accept", by=_BY, rule="allow" if allow else None), as_json)
+
+
+@_groups["hold"].command("reject")
+def hold_reject(
+    keys: Keys = None,
+    all_of: AllOf = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="What the senders are told.")] = "",
+    ban: Annotated[bool, typer.Option("--ban", help="Refuse what these senders write from now on.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Do not accept held messages, and tell their senders."""
+    from tidings.communities.entries import line
+    from tidings.intake.desk import Choice
+
+    said = line(reason, "reason", 500) if reason else ""
+    _decide(keys, all_of, Choice(verdict="reject", by=_BY, reason=said, rule="ban" if ban else None), as_json)
 
 
 @_groups["hold"].command("discard")
-def hold_discard(key: Key, as_json: Json = False) -> None:
-    """Throw a held message away."""
-    with _open() as site:
-        entry = site.spool.entry(key, "held")
-        site.desk().discard(entry.key)
-        _print_changed(entry, as_json)
+def hold_discard(
+    keys: Keys = None,
+    all_of: AllOf = "",
+    ban: Annotated[bool, typer.Option("--ban", help="Refuse what these senders write from now on.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Throw held messages away, and tell nobody."""
+    from tidings.intake.desk import Choice
+
+    _decide(keys, all_of, Choice(verdict="discard", by=_BY, rule="ban" if ban else None), as_json)
 
 
 @_groups["shunt"].command("list")
@@ -870,6 +997,52 @@ def shunt_discard(key: Key, as_json: Json = False) -> None:
         entry = site.spool.entry(key, "shunted")
         site.desk().discard(entry.key)
         _print_changed(entry, as_json)
+
+
+@_groups["mailbox"].command("troubles")
+def mailbox_troubles(as_json: Json = False) -> None:
+    """The messages that could not be fetched, where they lie and why."""
+    from tidings.mailer import mailboxes
+
+    with _open() as site, site.spool_database.read() as connection:
+        found = [{**asdict(one), "given_up": one.given_up} for one in mailboxes.troubles(connection)]
+        _print_rows(found, ("mailbox", "uid", "tries", "given_up", "error"), "All that came was fetched.", as_json)
+
+
+@_groups["stopped"].command("list")
+def stopped_list(as_json: Json = False) -> None:
+    """The stopped addresses, since when and why."""
+    from tidings.communities import standing
+
+    with _open() as site, site.database.read() as connection:
+        wave = standing.wave(connection, site.clock.now())
+        rows = standing.stopped(connection)
+        _print_rows(rows, ("email", "stopped_at", "stopped_why", "probes"), "No address is stopped.", as_json)
+        if wave and not as_json:
+            typer.echo(f"A wave of bounces since {wave.started_at:%Y-%m-%d %H:%M} UTC, so none counts. {wave.reason}")
+
+
+@_groups["stopped"].command("back")
+def stopped_back(email: str, as_json: Json = False) -> None:
+    """Send mail to an address again; what came back before counts no more."""
+    from tidings.communities import standing
+
+    with _open() as site, site.database.write() as connection:
+        found = standing.address_at(connection, email)
+        if found is None or not standing.bring_back(connection, found.id):
+            raise NotFoundError(f"Mail to {email!r} is not stopped; see `tidings stopped list`.")
+        _print_object(standing.address_at(connection, email), as_json)
+
+
+@_groups["stopped"].command("end-wave")
+def stopped_end_wave(as_json: Json = False) -> None:
+    """Let bounces count again, before a wave of them ends by itself."""
+    from tidings.communities import standing
+
+    with _open() as site, site.database.write() as connection:
+        if not standing.end_wave(connection, site.clock.now()):
+            raise NotFoundError("There is no wave of bounces now.")
+        _print_object({"ended_at": site.clock.now()}, as_json)
 
 
 @app.command()
@@ -948,6 +1121,19 @@ def rebuild(what: Annotated[str, typer.Argument(metavar="[threads|index|all]")] 
 def config_example() -> None:
     """Print config.example.toml."""
     typer.echo(settings_module.example(), nl=False)
+
+
+@_groups["config"].command("postfix")
+def config_postfix(
+    shared: Annotated[bool, typer.Option("--shared", help="The domain has other mailboxes too.")] = False,
+) -> None:
+    """Print what a Postfix in front needs in its main.cf and master.cf."""
+    from tidings.communities import directory
+    from tidings.operations import neighbours
+
+    with _open() as site, site.database.read() as connection:
+        names = [one.name for one in directory.communities(connection) if one.domain is None]
+        typer.echo(neighbours.postfix(site.settings, names, shared=shared), nl=False)
 
 
 if __name__ == "__main__":

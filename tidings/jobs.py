@@ -4,6 +4,7 @@ It keeps no state and knows no timer: who wakes it passes the time in, and any n
 """
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,16 +19,26 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What one run did: periods made, people who were sent an edition, people for whom nothing was new, failures."""
+    """What one run did: periods made, people who were sent an edition, people for whom nothing was new, failures.
+
+    `notices` counts the mails that chores wrote.
+    """
 
     periods: int
     editions: int
     quiet: int
     failed: int
+    notices: int = 0
 
 
-def run_due(database: Database, now: datetime, *, site: SiteSettings) -> Done:
-    """Do all that is due at `now`, once.
+Chore = Callable[[datetime], int]
+"""Does what is due at a moment and says how many mails it wrote; done twice, it writes none the second time."""
+
+
+def run_due(
+    database: Database, now: datetime, *, site: SiteSettings, chores: Mapping[str, Chore] | None = None
+) -> Done:
+    """Do all that is due at `now`, once; `chores` are done by their names, after the editions.
 
     What fails is logged, stops nothing else and is tried again at the next run.
     """
@@ -40,12 +51,26 @@ def run_due(database: Database, now: datetime, *, site: SiteSettings) -> Done:
             results.append(result)
             if result in ("failed", "none"):
                 left.add(person_id)
+    notices, broken = _do(chores or {}, now)
     return Done(
         periods=periods,
         editions=results.count("composed"),
         quiet=results.count("quiet"),
-        failed=failed + results.count("failed"),
+        failed=failed + results.count("failed") + len(broken),
+        notices=notices,
     )
+
+
+def _do(chores: Mapping[str, Chore], now: datetime) -> tuple[int, list[str]]:
+    """How many mails the chores wrote, and which of them failed."""
+    notices, broken = 0, []
+    for name, chore in chores.items():
+        try:
+            notices += chore(now)
+        except Exception:
+            _log.exception("The %s could not be written; it is tried again.", name)
+            broken.append(name)
+    return notices, broken
 
 
 def _make_periods(database: Database, now: datetime, site: SiteSettings) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from starlette.applications import Starlette
 from tidings.app import Site, open_site, push_clock
 from tidings.clock import FixedClock, zone
 from tidings.errors import TidingsError
-from tidings.intake import Intake
+from tidings.intake.pipeline import Intake
 from tidings.mailer.deliver import Deliverer
 from tidings.mailer.smtp_in import Listener
 from tidings.mailer.spool import GroupCommit
@@ -40,7 +40,7 @@ from tidings.web.pages import Pages
 
 log = logging.getLogger(__name__)
 
-PARTS = ("smtp", "web", "worker", "scheduler")
+PARTS = ("smtp", "imap", "web", "worker", "scheduler")
 _TICK = 15  # seconds between looks at what is due
 _IDLE = 1.0  # seconds between looks at the spool: commands and other processes write there too
 _BURST = 5.0  # seconds for which intake lets accepting go first
@@ -129,6 +129,8 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             loop = self._start_worker(stack) if "worker" in self._parts else None
             smtp = await self._start_smtp(stack, loop) if "smtp" in self._parts else 0
+            if "imap" in self._parts:
+                self._start_imap(stack, loop)
             web = await self._start_web(stack) if "web" in self._parts else 0
             if "scheduler" in self._parts:
                 self._start_scheduler(stack)
@@ -163,6 +165,11 @@ class Server:
         await self.listener.start(*host_port(site.settings.smtp.listen))
         stack.push_async_callback(self.listener.stop)
         return self.listener.port
+
+    def _start_imap(self, stack: contextlib.AsyncExitStack, loop: IntakeLoop | None) -> None:
+        for fetcher in self.site.fetchers(loop.accepted if loop else lambda: None):
+            fetcher.start()
+            stack.push_async_callback(asyncio.to_thread, fetcher.stop)
 
     async def _start_web(self, stack: contextlib.AsyncExitStack) -> int:
         host, port = host_port(self.site.settings.web.listen)

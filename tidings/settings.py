@@ -191,6 +191,15 @@ class Settings(Part, frozen=True):
         """A path of the settings, relative to data_dir."""
         return Path(self.site.data_dir) / name
 
+    def secret(self, key: str, name: str) -> str:
+        """The first line of the file that the setting `key` names. Raises SettingsError."""
+        path = self.path(name)
+        try:
+            return path.read_text(encoding="utf-8").partition("\n")[0].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise SettingsError(f"Cannot read {key} {path}: {why}.") from error
+
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of the settings file; of one that is `repeated`, a file may hold any number."""

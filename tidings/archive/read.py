@@ -86,11 +86,12 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True)
 class CopySource:
-    """A message as it was received, with the name (local part) and title of its community."""
+    """A message as it was received, with the name (local part), mail domain and title of its community."""
 
     message_id: str
     raw: bytes
     community: str
+    domain: str | None  # of the community's address, where that is not the site's
     title: str
 
 
@@ -143,7 +144,9 @@ _RAW = (
     .where(_POST.id == bindparam("post"))
 )
 _COPY_SOURCE = (
-    select(_POST.message_id, blob_table.c.data, community_table.c.name, community_table.c.title)
+    select(
+        _POST.message_id, blob_table.c.data, community_table.c.name, community_table.c.domain, community_table.c.title
+    )
     .join(blob_table, _POST.blob_hash == blob_table.c.hash)
     .join(community_table, community_table.c.id == _POST.community_id)
     .where(_POST.id == bindparam("post"))
@@ -273,7 +276,13 @@ def copy_source(connection: Connection, post_id: int) -> CopySource:
     row = connection.execute(_COPY_SOURCE, {"post": post_id}).first()
     if row is None:
         raise NotFoundError(f"There is no post {post_id} in the archive.")
-    return CopySource(message_id=row.message_id, raw=decompress(row.data), community=row.name, title=row.title)
+    return CopySource(
+        message_id=row.message_id,
+        raw=decompress(row.data),
+        community=row.name,
+        domain=row.domain,
+        title=row.title,
+    )
 
 
 def raw_posts(connection: Connection, community_id: int, *, after: int = 0, limit: int = 100) -> list[RawPost]:

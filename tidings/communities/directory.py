@@ -5,10 +5,11 @@ It changes nothing (joining does), and it knows neither a mail domain nor what a
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, ScalarSelect, bindparam, select
+from sqlalchemy import Connection, ScalarSelect, bindparam, func, literal, or_, select, true
 
 from tidings.database import tables
 from tidings.database.engine import Database
@@ -24,10 +25,15 @@ class Community:
 
     id: int
     name: str
+    domain: str | None  # of its address, where that is not the site's
     title: str
     description: str
     zone: str
     posting: str
+    newcomer_posts: int  # how many posts of a new member are held
+    max_size: int | None  # bytes of a message; None: the site's limit
+    max_attachments: int | None  # bytes of all attachments; None: no limit of its own
+    signed_only: bool
     cut_off_weekday: int
     cut_off_time: str
     meeting_weekday: int | None
@@ -50,24 +56,44 @@ class Member:
     role: str
     delivery: str
     cursor: int
+    held_posts: int  # how many more of its posts are held
+    paused_until: datetime | None
+    stopped_at: datetime | None  # no mail goes to the address since
     zone: str | None
     crew_id: int | None
     digest_weekday: int | None
     digest_time: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """Whoever writes to a community from some address: a member or not, and what a moderator said of them."""
+
+    membership_id: int | None = None
+    role: str = ""  # of a member; empty: no member
+    held_posts: int = 0
+    rule: str = ""  # allow, ban; empty: nobody said anything
+
+
 _community = tables.community.c
 _membership = tables.membership.c
 _address = tables.address.c
+_other_address = tables.address.alias("other_address")
 _person = tables.person.c
+_sender_rule = tables.sender_rule.c
 
 _COMMUNITIES = select(
     _community.id,
     _community.name,
+    _community.domain,
     _community.title,
     _community.description,
     _community.zone,
     _community.posting,
+    _community.newcomer_posts,
+    _community.max_size,
+    _community.max_attachments,
+    _community.signed_only,
     _community.cut_off_weekday,
     _community.cut_off_time,
     _community.meeting_weekday,
@@ -88,6 +114,9 @@ _MEMBERS = (
         _membership.role,
         _membership.delivery,
         _membership.cursor,
+        _membership.held_posts,
+        _membership.paused_until,
+        _address.stopped_at,
         _person.zone,
         _person.crew_id,
         _person.digest_weekday,
@@ -101,11 +130,39 @@ _MEMBERS = (
 
 # Built once: they are asked for each page or message.
 _BY_NAME = _COMMUNITIES.where(_community.name == bindparam("wanted"))
-_MEMBER_AT = _MEMBERS.where(
-    _membership.community_id == bindparam("community"),
-    _membership.person_id
-    == select(_address.person_id).where(_address.email_key == bindparam("email")).scalar_subquery(),
+_PERSON_AT = select(_address.person_id).where(_address.email_key == bindparam("email")).scalar_subquery()
+_MEMBER_AT = _MEMBERS.where(_membership.community_id == bindparam("community"), _membership.person_id == _PERSON_AT)
+# What was said of one address of a person holds for all of them.
+_ADDRESSES_OF_SENDER = (
+    select(_other_address.c.email_key)
+    .join_from(tables.address, _other_address, _other_address.c.person_id == _address.person_id)
+    .where(_address.email_key == bindparam("email"))
 )
+_RULE = (
+    select(_sender_rule.rule)
+    .where(
+        _sender_rule.community_id == bindparam("community"),
+        or_(_sender_rule.email_key == bindparam("email"), _sender_rule.email_key.in_(_ADDRESSES_OF_SENDER)),
+    )
+    .order_by(_sender_rule.rule.desc())  # a ban before an allowance
+    .limit(1)
+)
+_ANYBODY = select(literal("").label("anybody")).subquery()  # a row also for who is no member
+_MEMBERSHIP = (
+    select(_membership.id, _membership.role, _membership.held_posts)
+    .where(
+        _membership.community_id == bindparam("community"),
+        _membership.left_at.is_(None),
+        _membership.person_id == _PERSON_AT,
+    )
+    .subquery()
+)
+_SENDER = select(
+    _MEMBERSHIP.c.id.label("membership_id"),
+    func.coalesce(_MEMBERSHIP.c.role, "").label("role"),
+    func.coalesce(_MEMBERSHIP.c.held_posts, 0).label("held_posts"),
+    func.coalesce(_RULE.scalar_subquery(), "").label("rule"),
+).select_from(_ANYBODY.outerjoin(_MEMBERSHIP, true()))
 
 
 def email_key(email: str) -> str:
@@ -170,6 +227,12 @@ def member_by_address(connection: Connection, community_id: int, email: str) -> 
     return None if row is None else Member(**row._asdict())
 
 
+def sender(connection: Connection, community_id: int, email: str) -> Sender:
+    """Who writes to the community from this address."""
+    row = connection.execute(_SENDER, {"community": community_id, "email": email_key(email)}).one()
+    return Sender(**row._asdict())
+
+
 def communities_of(connection: Connection, email: str) -> list[Community]:
     """The communities that the person with this address is in now, by name, archived ones too."""
     joined = select(_membership.community_id).where(
@@ -191,28 +254,42 @@ class Directory:
         self._monotonic = monotonic
         # Replaced whole, so that no lock is needed.
         self._kept: tuple[float, dict[str, Community]] | None = None
-        self._members: tuple[float, dict[tuple[int, str], bool]] = (-1.0, {})
+        self._senders: tuple[float, dict[tuple[int, str], Sender]] = (-1.0, {})
 
-    def find(self, local_name: str) -> Community | None:
-        """The community whose address has this local part, in any case; an archived one is found and says so."""
+    def find(self, local_name: str, *, fresh: bool = False) -> Community | None:
+        """The community whose address has this local part, in any case; an archived one is found and says so.
+
+        `fresh` asks the database: for a refusal that would be final.
+        """
         name = email_key(local_name)
         mark = self._mark()  # taken before loading: what is committed in between is loaded the next time
         kept = self._kept
-        if kept is not None and name in kept[1] and self._is_fresh(kept[0], mark):
+        if kept is not None and name in kept[1] and self._is_fresh(kept[0], mark) and not fresh:
             return kept[1][name]
         return self._load(mark).get(name)
 
-    def is_member(self, community_id: int, email: str) -> bool:
-        """Whether the address is that of a member; a yes is as old as what `find` last gave."""
+    def has_domain(self, domain: str) -> bool:
+        """Whether a community has this mail domain of its own; as fresh as what `find` last gave."""
+        found = self._kept[1] if self._kept else self._load(self._mark())
+        return any(one.domain == domain for one in found.values())
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A reader of the database that these are in."""
+        return self._database.read()
+
+    def sender(self, community_id: int, email: str) -> Sender:
+        """Who writes from the address; that a member may write is as old as what `find` last gave."""
         mark = self._kept[0] if self._kept else self._mark()
-        kept = self._members
+        kept = self._senders
         if kept[0] != mark:
-            kept = self._members = (mark, {})
+            kept = self._senders = (mark, {})
         key = (community_id, email_key(email))
-        if not kept[1].get(key):  # a stranger may have joined just now, and the 550 would be final
+        found = kept[1].get(key)
+        # A stranger may have joined just now, or a ban have been lifted, and the 550 would be final.
+        if found is None or not found.role or found.rule == "ban":
             with self._database.read() as connection:
-                kept[1][key] = member_by_address(connection, community_id, email) is not None
-        return kept[1][key]
+                found = kept[1][key] = sender(connection, community_id, email)
+        return found
 
     def _mark(self) -> float:
         return self._database.version() if self._database.dialect == "sqlite" else self._monotonic()

@@ -16,6 +16,8 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 _EMAIL = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
 _NOT_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of characters, line and paragraph ends
+_SIZE = re.compile(r"([0-9]{1,9})(?:\.([0-9]))? ?(B|kB|MB|)", re.IGNORECASE)
+_UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000}
 _LOCAL_OCTETS, _EMAIL_OCTETS = 64, 254  # RFC 5321 4.5.3.1.1 and .3, less the angle brackets
 
 
@@ -36,6 +38,22 @@ def parse_weekday_time(text: str) -> tuple[int, str]:
     raise UsageError(
         f"{text!r} is no weekday and time; write them like 'Sun 18:00' (Mon, Tue, Wed, Thu, Fri, Sat, Sun)."
     )
+
+
+def parse_size(text: str) -> int:
+    """A size in bytes, from `500 kB`, `2.5 MB` or `0`. Raises UsageError."""
+    parts = _SIZE.fullmatch(text.strip())
+    if not parts:
+        raise UsageError(f"{text!r} is no size; write one like 500 kB or 5 MB.")
+    return (int(parts[1]) * 10 + int(parts[2] or "0")) * _UNITS[parts[3].lower()] // 10
+
+
+def show_size(size: int) -> str:
+    """Bytes as people write them, and as `parse_size` reads them: 300 B, 500 kB, 2.5 MB."""
+    if size < 1_000:
+        return f"{size} B"
+    number, unit = (size / 1_000, "kB") if size < 999_950 else (size / 1_000_000, "MB")
+    return f"{number:.1f}".removesuffix(".0") + f" {unit}"
 
 
 def choice(text: str, known: Iterable[str], what: str) -> str:

@@ -4,29 +4,35 @@ It decides nothing about who may ask for a change (policy does), knows no mail d
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from tidings.clock import zone as zone_named
 from tidings.communities.directory import Community, Member, community, email_key, member_by_address
-from tidings.communities.entries import choice, line, parse_email, parse_weekday_time
+from tidings.communities.entries import choice, line, parse_email, parse_size, parse_weekday_time
+from tidings.communities.policy import POSTING
 from tidings.communities.rota import crew_by_name
 from tidings.database import tables
 from tidings.errors import NotFoundError, UsageError
 
-POSTING = ("members", "open")
 ROLES = ("member", "moderator", "leader", "owner")
 DELIVERIES = ("each", "daily", "weekly", "none")
 COLUMNS = ("email", "name", "role", "delivery", "crew", "zone")
 """Of a file of members to import."""
 
+UNTIL_RESUMED = datetime(9999, 1, 1, tzinfo=UTC)
+"""The end of a pause that has none."""
+
 _TOLD_BY_DIGEST = ("daily", "weekly")
 _NAME_OCTETS = 24  # so that NAME+b.TOKEN stays within the 64 octets of a local part (RFC 5321 4.5.3.1.1)
 _TITLE_LENGTH, _TEXT_LENGTH = 200, 2000
+_LEAST_SIZE = 10_000  # bytes that a community has to take: a header alone has some thousand
+_PLAIN_SETTINGS = ("title", "description", "zone", "cut-off", "meeting", "meeting-place")
+_POSTING_SETTINGS = ("posting", "newcomers", "max-size", "max-attachments", "signed-only")
 _NOBODYS_NAMES = {
     "every mail domain must keep it for whoever runs the mail (RFC 5321 4.5.1, RFC 2142)": (
         "postmaster",
@@ -65,13 +71,17 @@ def add_community(
     now: datetime,
     description: str = "",
     posting: str = "members",
+    domain: str | None = None,
 ) -> Community:
     """A new community; `name` is the local part of its address, `zone` an IANA name.
+
+    `domain` is that of its address where that is a mailbox elsewhere, and not at the site's domain.
 
     Raises UsageError where a value cannot be or the name is taken, which an archived community's is too.
     """
     values = {
         "name": _community_name(name),
+        "domain": _domain(domain) if domain else None,
         "title": line(title, "title", _TITLE_LENGTH),
         "zone": zone_named(zone).key,
         "description": _optional_line(description, "description") or "",
@@ -99,15 +109,20 @@ def _community_name(name: str) -> str:
     return name
 
 
+def _domain(text: str) -> str:
+    parse_email(f"x@{text}")  # the same rules as for that of a member's address
+    return text.lower()
+
+
 def _optional_line(text: str, what: str) -> str | None:
     return line(text, what, _TEXT_LENGTH) if text.strip() else None
 
 
 def set_community(connection: Connection, name: str, changes: Mapping[str, str], now: datetime) -> Community:
-    """The community after changes of title, description, zone, posting, cut-off, meeting, meeting-place.
+    """The community after changes; docs/commands.md says of what, and how each is written.
 
-    Times are written like `Sun 18:00`; an empty meeting means that there is none. Raises NotFoundError and UsageError;
-    an archived community cannot be changed.
+    An empty meeting means that there is none, an empty size that the site's limit holds. Raises NotFoundError and
+    UsageError; an archived community cannot be changed.
     """
     found = _open_community(connection, name)
     values: dict[str, Any] = {}
@@ -119,23 +134,47 @@ def set_community(connection: Connection, name: str, changes: Mapping[str, str],
 
 
 def _community_change(key: str, text: str) -> dict[str, Any]:
-    match choice(key, ("title", "description", "zone", "posting", "cut-off", "meeting", "meeting-place"), "setting"):
+    match choice(key, (*_PLAIN_SETTINGS, *_POSTING_SETTINGS), "setting"):
         case "title":
             return {"title": line(text, "title", _TITLE_LENGTH)}
         case "description":
             return {"description": _optional_line(text, "description") or ""}
         case "zone":
             return {"zone": zone_named(text).key}
-        case "posting":
-            return {"posting": choice(text, POSTING, "posting")}
         case "cut-off":
             weekday, time = parse_weekday_time(text)
             return {"cut_off_weekday": weekday, "cut_off_time": time}
         case "meeting":
             when = parse_weekday_time(text) if text.strip() else (None, None)
             return {"meeting_weekday": when[0], "meeting_time": when[1]}
-        case _:
+        case "meeting-place":
             return {"meeting_place": _optional_line(text, "meeting place")}
+        case _:
+            return _posting_change(key, text)
+
+
+def _posting_change(key: str, text: str) -> dict[str, Any]:
+    """A setting of what may be posted."""
+    match key:
+        case "posting":
+            return {"posting": choice(text, POSTING, "posting")}
+        case "newcomers":
+            if not re.fullmatch(r"[0-9]{1,2}", text.strip()):
+                raise UsageError(f"{text!r} is no number of posts; write one from 0 to 99.")
+            return {"newcomer_posts": int(text)}
+        case "max-size":
+            return {"max_size": _message_size(text) if text.strip() else None}
+        case "max-attachments":
+            return {"max_attachments": parse_size(text) if text.strip() else None}
+        case _:
+            return {"signed_only": choice(text, ("yes", "no"), "answer") == "yes"}
+
+
+def _message_size(text: str) -> int:
+    size = parse_size(text)
+    if size < _LEAST_SIZE:
+        raise UsageError(f"No mail is as small as {text!r}; write a size like 500 kB or 5 MB.")
+    return size
 
 
 def archive_community(connection: Connection, name: str, now: datetime) -> Community:
@@ -189,7 +228,8 @@ def add_member(
         return present
     person_id, address_id = _person_at(connection, address, person, now)
     membership = {"address_id": address_id, "role": role, "delivery": delivery, "joined_at": now, "left_at": None}
-    _join(connection, joined.id, person_id, membership | {"cursor": _last_number(connection, joined.id)})
+    begins = {"cursor": _last_number(connection, joined.id), "held_posts": joined.newcomer_posts}
+    _join(connection, joined.id, person_id, membership | begins)
     return _present(connection, joined, address)
 
 
@@ -275,6 +315,33 @@ def _person_change(connection: Connection, key: str, text: str) -> dict[str, Any
             return {"digest_weekday": weekday, "digest_time": time}
 
 
+def pause(connection: Connection, *, membership_id: int, until: datetime) -> None:
+    """Let the member have no mail before `until`; UNTIL_RESUMED ends only when it is resumed."""
+    _change_pause(connection, membership_id, until)
+
+
+def resume(connection: Connection, *, membership_id: int) -> None:
+    """Let the member have mail again."""
+    _change_pause(connection, membership_id, None)
+
+
+def _change_pause(connection: Connection, membership_id: int, until: datetime | None) -> None:
+    table = tables.membership
+    connection.execute(update(table).where(table.c.id == membership_id).values(paused_until=until))
+
+
+_PASSED = (
+    update(tables.membership)
+    .where(tables.membership.c.id == bindparam("membership"), tables.membership.c.held_posts > 0)
+    .values(held_posts=tables.membership.c.held_posts - 1)
+)
+
+
+def passed(connection: Connection, membership_id: int) -> None:
+    """Note that a post of the member was accepted: of a new one, one fewer is held from now on."""
+    connection.execute(_PASSED, {"membership": membership_id})
+
+
 def remove_member(connection: Connection, *, membership_id: int, now: datetime) -> bool:
     """Whether the membership, now ended, was going on until now; ending it twice changes nothing."""
     table = tables.membership
@@ -282,29 +349,130 @@ def remove_member(connection: Connection, *, membership_id: int, now: datetime) 
     return connection.execute(left).rowcount == 1
 
 
+# --- addresses of a person -------------------------------------------------------------------------------------------
+
+
+def addresses(connection: Connection, person_id: int) -> list[str]:
+    """Every address of the person, as it was written, in their order."""
+    table = tables.address.c
+    query = select(table.email).where(table.person_id == person_id).order_by(table.email_key)
+    return list(connection.execute(query).scalars())
+
+
+def add_address(connection: Connection, *, person_id: int, email: str) -> str:
+    """The address, from now on one of the person's; the caller knows that it is.
+
+    One that somebody else had who is in no community any more changes hands. Raises UsageError where it is a member's.
+    """
+    wanted = parse_email(email)
+    table = tables.address
+    known = connection.execute(select(table.c.person_id).where(table.c.email_key == email_key(wanted))).scalar()
+    if known is None:
+        row = {"person_id": person_id, "email": wanted, "email_key": email_key(wanted)}
+        connection.execute(insert(table).values(row))
+    elif known != person_id:
+        if _is_in_any(connection, known):
+            raise UsageError(f"The address {wanted} is that of another member.")
+        _give_address(connection, wanted, person_id)
+    return wanted
+
+
+def _is_in_any(connection: Connection, person_id: int) -> bool:
+    member = tables.membership.c
+    found = select(member.id).where(member.person_id == person_id, member.left_at.is_(None)).limit(1)
+    return connection.execute(found).first() is not None
+
+
+def _give_address(connection: Connection, email: str, person_id: int) -> None:
+    table = tables.address
+    connection.execute(update(table).where(table.c.email_key == email_key(email)).values(person_id=person_id))
+
+
+def move_mail(connection: Connection, *, membership_id: int, email: str) -> list[str]:
+    """Send the membership's mail to `email`, one of the person's addresses; returns the titles of its communities.
+
+    Those are more than one where other mail of the person went to the same address. Raises NotFoundError.
+    """
+    table = tables.membership
+    row = connection.execute(select(table.c.person_id, table.c.address_id).where(table.c.id == membership_id)).first()
+    key = email_key(email)
+    query = select(tables.address.c.id, tables.address.c.person_id).where(tables.address.c.email_key == key)
+    to = connection.execute(query).first()
+    if row is None or to is None or to.person_id != row.person_id:
+        raise NotFoundError(f"{email!r} is no address of that member.")
+    moved = update(table).where(table.c.person_id == row.person_id, table.c.address_id == row.address_id)
+    connection.execute(moved.values(address_id=to.id))
+    return _titles_at(connection, to.id)
+
+
+def _titles_at(connection: Connection, address_id: int) -> list[str]:
+    """The titles of the communities whose mail goes to the address."""
+    member, title = tables.membership, tables.community.c.title
+    query = (
+        select(title)
+        .join_from(member, tables.community, tables.community.c.id == member.c.community_id)
+        .where(member.c.address_id == address_id, member.c.left_at.is_(None))
+        .order_by(title)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def forget_address(connection: Connection, *, person_id: int, email: str, now: datetime) -> None:
+    """Take an address from the person.
+
+    What came back from it is still told of it, so it goes to a person without a name and not out of the database.
+    Raises NotFoundError where it is not theirs, and UsageError where mail of a community goes there.
+    """
+    table = tables.address
+    query = select(table.c.id).where(table.c.email_key == email_key(email), table.c.person_id == person_id)
+    found = connection.execute(query).scalar()
+    if found is None:
+        raise NotFoundError(f"{email!r} is no address of that member.")
+    if titles := _titles_at(connection, found):
+        raise UsageError(f"The mail of {', '.join(titles)} goes to {email}.")
+    made = insert(tables.person).values(name="", created_at=now).returning(tables.person.c.id)
+    _give_address(connection, email, connection.execute(made).scalar_one())
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
 def import_members(
-    connection: Connection, *, community: str, rows: Iterable[Mapping[str, Any]], now: datetime
+    connection: Connection,
+    *,
+    community: str,
+    rows: Iterable[Mapping[str, Any]],
+    now: datetime,
+    is_ours: Callable[[str], bool] = lambda email: False,
 ) -> list[ImportVerdict]:
     """A verdict for each row of email, name, role, delivery, crew, zone; only the email is needed.
 
-    A row that is refused stops no other. Raises NotFoundError and UsageError (a column that is not known).
+    `is_ours` says which addresses are a community's, and so nobody's. A row that is refused stops no other. Raises
+    NotFoundError and UsageError (a column that is not known).
     """
     joined = _open_community(connection, community)
     read = list(rows)
     for column in {column: None for row in read for column in row if column is not None}:
         choice(column, COLUMNS, "column")
-    return [_import_row(connection, joined, number, row, now) for number, row in enumerate(read, start=1)]
+    return [_import_row(connection, joined, number, row, now, is_ours) for number, row in enumerate(read, start=1)]
 
 
 def _import_row(
-    connection: Connection, joined: Community, number: int, row: Mapping[Any, Any], now: datetime
+    connection: Connection,
+    joined: Community,
+    number: int,
+    row: Mapping[Any, Any],
+    now: datetime,
+    is_ours: Callable[[str], bool],
 ) -> ImportVerdict:
     given = {column: text.strip() for column, text in row.items() if column is not None and text and text.strip()}
     email = given.pop("email", "")
     try:
         if None in row:  # where csv.DictReader puts what stands beyond the last column
             raise UsageError("The row has more cells than there are columns; put a name with a comma in quotes.")
-        if member_by_address(connection, joined.id, parse_email(email)):
+        if is_ours(parse_email(email)):
+            raise UsageError(f"{email} is an address of a community here; mail to it would go round in circles.")
+        if member_by_address(connection, joined.id, email):
             return ImportVerdict(row=number, email=email, verdict="already a member")
         add_member(connection, community=joined.name, email=email, now=now, **given)
     except (UsageError, NotFoundError) as error:

@@ -75,6 +75,7 @@ def tell(
         quiet=quiet,
         more_threads=chosen.more_threads,
         more_posts=chosen.more_posts,
+        muted_posts=chosen.muted_posts,
     )
     return Part(
         member=member,
@@ -211,6 +212,7 @@ def _numbered(parts: Sequence[Part], whole: Entry) -> Iterable[Section]:
         entries = [replace(entry, number=place) for place, entry in enumerate(part.entries, number)]
         yield Section(
             community=part.community.name,
+            domain=part.community.domain,
             membership_id=part.member.membership_id,
             heading=part.heading,
             entries=tuple(entries if number > 1 or part is not parts[0] else [whole, *entries]),

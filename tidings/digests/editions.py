@@ -18,7 +18,7 @@ from tidings.communities import directory, rota
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import schedule
+from tidings.digests import render, schedule
 from tidings.digests.drafts import Draft, Part, draft, tell
 from tidings.digests.render import Entry
 from tidings.mailer import outbox
@@ -286,7 +286,7 @@ def _part(
     *older, newest = rows
     _close(connection, [row.id for row in older], "dropped")
     member = directory.member(connection, newest.membership_id)
-    if member is None or member.delivery not in ("weekly", "daily") or newest.up_to < member.cursor:
+    if member is None or not _wants(member, now) or newest.up_to < member.cursor:
         _close(connection, [newest.id], "dropped")
         return "dropped", newest.id
     community = directory.community_by_id(connection, newest.community_id)
@@ -295,6 +295,12 @@ def _part(
     if told is None:
         _close(connection, [newest.id], "quiet")
     return told or "quiet", newest.id
+
+
+def _wants(member: Member, now: datetime) -> bool:
+    """Whether the member is to be told now; who paused, or whose mail comes back, is told later of all since."""
+    paused = member.paused_until is not None and member.paused_until > now
+    return member.delivery in ("weekly", "daily") and not paused and member.stopped_at is None
 
 
 def _move_cursor(connection: Connection, member: Member, up_to: int) -> None:
@@ -331,7 +337,7 @@ def _write_edition(
         # An edition of several communities still goes out when its reader leaves one of them.
         membership_id=member.membership_id if len(ids) == 1 else None,
         community_id=member.community_id,
-        mail_from=f"{printed.sections[0].community}+owner@{site.domain}",
+        mail_from=render.address_of(printed.sections[0], site).post,
         now=now,
     )
 

@@ -27,6 +27,18 @@ _OF_THREADS = (
 )
 
 
+_CHOICE, _NODE = tables.thread_choice.c, tables.node.c
+_CHOICES = (
+    query(_NODE.thread_id, _CHOICE.choice)
+    .join_from(tables.thread_choice, tables.membership, tables.membership.c.id == _CHOICE.membership_id)
+    .join(
+        tables.node,
+        (_NODE.community_id == tables.membership.c.community_id) & (_NODE.message_id == _CHOICE.message_id),
+    )
+    .where(_CHOICE.membership_id == bindparam("membership"))
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reader:
     """A member with what tells their own posts apart, and their roster."""
@@ -34,6 +46,8 @@ class Reader:
     member: Member
     addresses: frozenset[str]  # as email_key gives them
     roster: Roster | None
+    muted: frozenset[int]  # thread ids
+    followed: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +64,14 @@ def reader(connection: Connection, member: Member) -> Reader:
     """The member as the reader of an edition."""
     mine = query(tables.address.c.email_key).where(tables.address.c.person_id == member.person_id)
     roster = rota.roster(connection, member.crew_id) if member.crew_id is not None else None
-    return Reader(member=member, addresses=frozenset(connection.execute(mine).scalars()), roster=roster)
+    wanted = connection.execute(_CHOICES, {"membership": member.membership_id}).all()
+    return Reader(
+        member=member,
+        addresses=frozenset(connection.execute(mine).scalars()),
+        roster=roster,
+        muted=frozenset(thread for thread, choice in wanted if choice == "mute"),
+        followed=frozenset(thread for thread, choice in wanted if choice == "follow"),
+    )
 
 
 def chosen(
@@ -60,9 +81,12 @@ def chosen(
     posts = read.told_between(connection, community.id, after, up_to)
     if not posts:
         return None
-    ranked = select.rank(list(_threads(connection, community, reader, posts, up_to)))
+    told = [post for post in posts if post.thread_id not in reader.muted]
+    if not told:
+        return None
+    ranked = select.rank(list(_threads(connection, community, reader, told, up_to)))
     shown = [_filled(connection, thread, reader) for thread in ranked[: select.CONVERSATIONS]]
-    return select.choose([*shown, *ranked[select.CONVERSATIONS :]])
+    return select.choose([*shown, *ranked[select.CONVERSATIONS :]], muted=len(posts) - len(told))
 
 
 def _threads(
@@ -79,6 +103,7 @@ def _threads(
             posts=known.posts,
             first=known.first,
             own=not known.authors.isdisjoint(reader.addresses),
+            followed=thread_id in reader.followed,
             # As they were written: a reply may have come in before what it answers.
             fresh=tuple(sorted(fresh, key=lambda post: (post.date, post.id))),
         )

@@ -26,6 +26,7 @@ from tidings.database import tables
 from tidings.digests.select import BLOCKS, Attached, Conversation, Cover, Fragment, Heading, Meeting, Title
 from tidings.errors import NotFoundError
 from tidings.mailer import compose
+from tidings.mailer.addresses import Addresses, ListAddress
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens
 
@@ -56,7 +57,8 @@ class Entry:
 class Section:
     """The entries of one community."""
 
-    community: str
+    community: str  # its name
+    domain: str | None  # of its address, where that is not the site's
     membership_id: int
     heading: Heading
     entries: tuple[Entry, ...]
@@ -102,7 +104,7 @@ def load(connection: Connection, edition_id: int) -> Printed:
     entries = _entries(connection, edition_id)
     cover = entries[0][1].fragment
     assert isinstance(cover, Cover)
-    by_section: dict[tuple[int, str, int], list[Entry]] = {}
+    by_section: dict[tuple[int, str, str | None, int], list[Entry]] = {}
     for section, entry in entries:
         by_section.setdefault(section, []).append(entry)
     return Printed(
@@ -113,17 +115,18 @@ def load(connection: Connection, edition_id: int) -> Printed:
         composed_at=row.composed_at,
         cover=cover,
         sections=tuple(
-            Section(community=community, membership_id=membership_id, heading=heading, entries=tuple(found))
-            for heading, ((_, community, membership_id), found) in zip(cover.headings, by_section.items(), strict=True)
+            Section(community=name, domain=domain, membership_id=member, heading=heading, entries=tuple(found))
+            for heading, ((_, name, domain, member), found) in zip(cover.headings, by_section.items(), strict=True)
         ),
     )
 
 
-def _entries(connection: Connection, edition_id: int) -> list[tuple[tuple[int, str, int], Entry]]:
-    """The items of an edition by number, each with (position, community, membership) of its section."""
-    item, section = tables.item, tables.edition_section
+def _entries(connection: Connection, edition_id: int) -> list[tuple[tuple[int, str, str | None, int], Entry]]:
+    """The items of an edition by number, each with (position, community, its domain, membership) of its section."""
+    item, section, community = tables.item, tables.edition_section, tables.community.c
+    columns = (section.c.position, section.c.membership_id, community.name, community.domain, tables.post.c.message_id)
     rows = connection.execute(
-        query(item, section.c.position, section.c.membership_id, tables.community.c.name, tables.post.c.message_id)
+        query(item, *columns)
         .join_from(item, section, section.c.id == item.c.section_id)
         .join(tables.community, tables.community.c.id == section.c.community_id)
         .outerjoin(tables.post, tables.post.c.id == item.c.post_id)
@@ -141,8 +144,13 @@ def _entries(connection: Connection, edition_id: int) -> list[tuple[tuple[int, s
             post_id=row[item.c.post_id],
             item_id=row[item.c.id],
         )
-        found.append(((row["position"], row["name"], row["membership_id"]), entry))
+        found.append(((row["position"], row["name"], row["domain"], row["membership_id"]), entry))
     return found
+
+
+def address_of(section: Section, site: SiteSettings) -> ListAddress:
+    """The addresses of the section's community."""
+    return Addresses(site).named(section.community, section.domain)
 
 
 # --- the message -----------------------------------------------------------------------------------------------------
@@ -151,10 +159,10 @@ def _entries(connection: Connection, edition_id: int) -> list[tuple[tuple[int, s
 def message(edition: Printed, *, site: SiteSettings, tokens: Tokens, token: Local, preview: bool = False) -> bytes:
     """The message that carries an edition, multipart/alternative (RFC 2046 5.1.4), one-click leaving by RFC 8058."""
     first = edition.sections[0]
-    name, domain = first.community, site.domain
+    address = address_of(first, site)
     whole = Entry(number=0, block="edition", fragment=edition.cover, subject=edition.subject)
     whole = next((entry for entry in first.entries if entry.number == 0), whole)
-    sender = formataddr((f"{first.heading.title} {first.heading.rhythm}", f"{name}+r.{token(first, whole)}@{domain}"))
+    sender = formataddr((f"{first.heading.title} {first.heading.rhythm}", address.token("r", token(first, whole))))
     fields = {
         "From": sender,
         "To": formataddr((edition.cover.reader, edition.recipient)),
@@ -162,13 +170,13 @@ def message(edition: Printed, *, site: SiteSettings, tokens: Tokens, token: Loca
         "Subject": edition.subject,
         "Date": mail_date(edition.composed_at),
         "Message-ID": f"<{edition.message_id}>",
-        "List-Id": f"<{name}.{domain}>",
+        "List-Id": f"<{address.name}.{address.domain}>",
         "List-Unsubscribe": f"<{_leave(first, site, tokens)}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         "List-Archive": f"<{_archive(first, site)}>",
         "Precedence": "list",
         "Auto-Submitted": "auto-generated",
-        compose.LOOP_FIELD: f"{name}@{domain}",
+        compose.LOOP_FIELD: address.post,
     }
     parts = {
         kind: page(edition, kind, site=site, tokens=tokens, token=token, preview=preview) for kind in ("txt", "html")
@@ -190,7 +198,7 @@ def page(
     """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements)."""
 
     def address(section: Section, entry: Entry) -> str:
-        return f"{section.community}+r.{token(section, entry)}@{site.domain}"
+        return address_of(section, site).token("r", token(section, entry))
 
     printed = _template(f"edition.{kind}").render(
         edition=edition,

@@ -15,6 +15,7 @@ from tidings.database import tables
 from tidings.digests import render
 from tidings.digests.render import Entry, Printed, Section
 from tidings.errors import TidingsError
+from tidings.settings import SiteSettings
 from tidings.threading import nodes
 from tidings.tokens import BadTokenError, Tokens
 
@@ -51,7 +52,9 @@ class Routed:
     expired: bool
 
 
-def route(connection: Connection, token: str, tokens: Tokens, *, now: datetime, text: str) -> Routed:
+def route(
+    connection: Connection, token: str, tokens: Tokens, *, site: SiteSettings, now: datetime, text: str
+) -> Routed:
     """The item that the token of a reply address stands for, `text` being what the sender wrote, without quotes.
 
     The token of an edition as a whole needs a number at the start of the text. Raises UnroutableError for a token that
@@ -67,7 +70,7 @@ def route(connection: Connection, token: str, tokens: Tokens, *, now: datetime, 
     if item is None or item.membership_id != said.membership_id:
         raise UnroutableError("The item of this reply address is gone.")
     if item.number == 0:
-        item = _numbered(connection, item, text, tokens)
+        item = _numbered(connection, item, text, tokens, site)
     references = _chain(connection, item)
     if not references:
         raise UnroutableError("The post that this reply answers is gone.")
@@ -91,14 +94,13 @@ def number_in(text: str) -> int | None:
     return int(found[1] or found[2]) if found else None
 
 
-def which_one(edition: Printed, tokens: Tokens, reason: str) -> str:
+def which_one(edition: Printed, tokens: Tokens, reason: str, site: SiteSettings) -> str:
     """The text of a notice that asks which item was meant, with the address of each."""
-    domain = edition.message_id.partition("@")[2]
     token = render.item_tokens(edition, tokens)
     lines = [reason, "", "Nothing was posted. Please send it again, to the address of the item that you mean:"]
     for section, entry in _entries(edition):
         lines += ["", f"#{entry.number} {entry.subject.removeprefix('Re: ')}"]
-        lines.append(f"   {section.community}+r.{token(section, entry)}@{domain}")
+        lines.append("   " + render.address_of(section, site).token("r", token(section, entry)))
     return "\n".join(lines) + "\n"
 
 
@@ -154,7 +156,7 @@ def _find(connection: Connection, item_id: int | None) -> _Item | None:
     return None if row is None else _Item(**row)
 
 
-def _numbered(connection: Connection, whole: _Item, text: str, tokens: Tokens) -> _Item:
+def _numbered(connection: Connection, whole: _Item, text: str, tokens: Tokens, site: SiteSettings) -> _Item:
     """The item that a reply to an edition as a whole names at its start. Raises UnroutableError, which asks."""
     edition = render.load(connection, whole.edition_id)
     number = number_in(text)
@@ -169,7 +171,7 @@ def _numbered(connection: Connection, whole: _Item, text: str, tokens: Tokens) -
     elif known[number][0].membership_id != whole.membership_id:
         reason = f"Item #{number} belongs to another community than the address that you wrote to."
     if number is None or reason:
-        raise UnroutableError(reason, ask=which_one(edition, tokens, reason))
+        raise UnroutableError(reason, ask=which_one(edition, tokens, reason, site))
     found = _find(connection, known[number][1].item_id)
     assert found is not None  # it was loaded just now
     return found

@@ -69,13 +69,17 @@ class Opening:
 
 @dataclass(frozen=True, kw_only=True)
 class Thread:
-    """A thread with what is new in it, by archive number; `own` says that the reader wrote in it before."""
+    """A thread with what is new in it, by archive number; `own` says that the reader wrote in it.
+
+    `followed` says that the reader asked to be told of it.
+    """
 
     title: str
     posts: int
     first: int  # id of its first post
     own: bool
     fresh: tuple[Fresh, ...]
+    followed: bool = False
     opening: Opening | None = None
     attached: tuple[Attached, ...] = ()
 
@@ -137,7 +141,8 @@ class Meeting:
 class Chosen:
     """What is told of a community: threads that are counted only are `more_threads` with `more_posts`.
 
-    `answers` has, for each conversation and then each title, the id of its last new post.
+    `muted_posts` are in threads that the reader wants to hear nothing of. `answers` has, for each conversation and then
+    each title, the id of its last new post.
     """
 
     conversations: tuple[Conversation, ...]
@@ -145,6 +150,7 @@ class Chosen:
     answers: tuple[int, ...]
     more_threads: int
     more_posts: int
+    muted_posts: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +164,7 @@ class Heading:
     quiet: datetime | None
     more_threads: int
     more_posts: int
+    muted_posts: int = 0  # of what was frozen before there were any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,20 +190,20 @@ BLOCKS: dict[str, type[Fragment]] = {
 
 
 def rank(threads: Sequence[Thread]) -> list[Thread]:
-    """The threads as they are told: the reader's own, then those in which many people wrote, then the newest.
+    """The threads as they are told: followed ones, the reader's own, those in which many wrote, then the newest.
 
     Where all that is new is the reader's own words, a thread comes last.
     """
     return sorted(threads, key=_weight, reverse=True)
 
 
-def _weight(thread: Thread) -> tuple[bool, bool, int, int]:
+def _weight(thread: Thread) -> tuple[bool, bool, bool, int, int]:
     others = {post.author for post in thread.fresh if not post.own}
-    return bool(others), thread.own, len(others), thread.fresh[-1].number
+    return bool(others), thread.followed, thread.own, len(others), thread.fresh[-1].number
 
 
-def choose(ranked: Sequence[Thread]) -> Chosen:
-    """What is told of the threads, which stand in their order."""
+def choose(ranked: Sequence[Thread], muted: int = 0) -> Chosen:
+    """What is told of the threads, which stand in their order, beside `muted` posts that are only counted."""
     end = CONVERSATIONS + TITLES
     told, titled, counted = ranked[:CONVERSATIONS], ranked[CONVERSATIONS:end], ranked[end:]
     return Chosen(
@@ -205,6 +212,7 @@ def choose(ranked: Sequence[Thread]) -> Chosen:
         answers=tuple(thread.fresh[-1].id for thread in (*told, *titled)),
         more_threads=len(counted),
         more_posts=sum(len(thread.fresh) for thread in counted),
+        muted_posts=muted,
     )
 
 

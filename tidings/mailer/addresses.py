@@ -1,51 +1,121 @@
-"""The addresses of a community: NAME, NAME+detail and the older NAME-owner, and what is ours among Message-IDs.
+"""The addresses of a community, written and read: NAME, NAME+detail, the older NAME-detail, and what is ours of ids.
 
 It looks nothing up: whether a community exists, or a token is good, is for others to say.
 """
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-Purpose = Literal["post", "owner", "unsubscribe", "reply"]
+from tidings.settings import SiteSettings
+
+Purpose = Literal["post", "owner", "subscribe", "unsubscribe", "help", "command", "confirm", "reply", "bounce"]
 
 EDITION_PREFIX = "edition."
 # Names and tokens have no other characters; a look-alike that lower() turns into ASCII is no address of ours.
 _PLAIN_LOCAL = re.compile(r"[a-z0-9_.+-]+")
-_PLAIN: dict[str, Purpose] = {"": "post", "owner": "owner", "unsubscribe": "unsubscribe"}
-_OLDER: dict[str, Purpose] = {"-owner": "owner", "-unsubscribe": "unsubscribe"}
+# The second spelling of some is that of older lists, where it stands behind a hyphen (pump-request).
+_DETAILS: dict[str, Purpose] = {
+    "": "post",
+    "owner": "owner",
+    "subscribe": "subscribe",
+    "join": "subscribe",
+    "unsubscribe": "unsubscribe",
+    "leave": "unsubscribe",
+    "help": "help",
+    "command": "command",
+    "request": "command",
+}
+_WITH_TOKEN: dict[str, Purpose] = {"confirm": "confirm", "r": "reply", "b": "bounce"}
+
+
+class Named(Protocol):
+    """Whatever has a community's name, and its own mail domain where it has one."""
+
+    @property
+    def name(self) -> str:
+        """The local part of its address."""
+        ...
+
+    @property
+    def domain(self) -> str | None:
+        """Its own mail domain; None: the site's."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """An address of a community, taken apart; `token` is that of a reply address."""
+    """An address of a community, taken apart; `token` is that of a reply, confirm or bounce address."""
 
     community: str
+    domain: str
     purpose: Purpose
     token: str = ""
 
 
-def read_recipient(address: str, domain: str) -> Recipient | None:
-    """What `address` (of RCPT, any case) means at this site's `domain`, or None where it is none of its forms.
+@dataclass(frozen=True, kw_only=True)
+class ListAddress:
+    """Where one community is written to; `separator` stands before what follows its name."""
 
-    The community's name stops at the first `+`; a name never holds `-`, which older lists put before a detail. Quoted
-    local parts, source routes (RFC 5321 appendix C) and the percent hack mean nothing here.
+    name: str
+    domain: str
+    separator: str = "+"
+
+    @property
+    def post(self) -> str:
+        """The address that posts: `pump@lists.example.org`."""
+        return f"{self.name}@{self.domain}"
+
+    @property
+    def list_id(self) -> str:
+        """What the List-Id field (RFC 2919) says in its brackets: `pump.lists.example.org`."""
+        return f"{self.name}.{self.domain}"
+
+    def detail(self, detail: str) -> str:
+        """An address for something else: `pump+owner@lists.example.org`."""
+        return f"{self.name}{self.separator}{detail}@{self.domain}"
+
+    def token(self, kind: Literal["confirm", "r", "b"], token: str) -> str:
+        """An address with a token: `pump+r.k3dq7x@lists.example.org`."""
+        return self.detail(f"{kind}.{token}")
+
+
+class Addresses:
+    """Writes the addresses of the communities of one site."""
+
+    def __init__(self, site: SiteSettings) -> None:
+        self._site = site
+
+    def of(self, community: Named) -> ListAddress:
+        """The addresses of a community."""
+        return self.named(community.name, community.domain)
+
+    def named(self, name: str, domain: str | None) -> ListAddress:
+        """The addresses of the community with that name, and that mail domain of its own or None."""
+        return ListAddress(name=name, domain=domain or self._site.domain, separator=self._site.separator)
+
+
+def read_recipient(address: str) -> Recipient | None:
+    """What `address` (any case) would mean at its domain, or None where it has none of our forms.
+
+    The community's name stops at the first `+` or `-`, which no name holds; what a site hands out has one of them, and
+    both are read. Quoted local parts, source routes (RFC 5321 appendix C) and the percent hack mean nothing here.
     """
     local, at, host = address.strip().lower().rpartition("@")
-    if not at or host.rstrip(".") != domain or not _PLAIN_LOCAL.fullmatch(local) or not address.isascii():
+    if not at or not host or not address.isascii() or not _PLAIN_LOCAL.fullmatch(local):
         return None
-    name, _, detail = local.partition("+")
-    if detail.startswith("r."):
-        return Recipient(community=name, purpose="reply", token=detail.removeprefix("r."))
-    for ending, purpose in _OLDER.items():
-        if not detail and name.endswith(ending):
-            return Recipient(community=name.removesuffix(ending), purpose=purpose)
-    return Recipient(community=name, purpose=_PLAIN[detail]) if detail in _PLAIN else None
+    name, *rest = re.split("[+-]", local, maxsplit=1)
+    detail = rest[0] if rest else ""
+    kind, dot, token = detail.partition(".")
+    purpose = _WITH_TOKEN.get(kind) if dot else _DETAILS.get(detail)
+    if purpose is None or (rest and not detail):
+        return None
+    return Recipient(community=name, domain=host.rstrip("."), purpose=purpose, token=token)
 
 
-def is_here(address: str, domain: str) -> bool:
-    """Whether the address is in this site's domain."""
-    return address.rpartition("@")[2].strip().lower().rstrip(".") == domain
+def host_of(address: str) -> str:
+    """The domain of an address, in lower case and without a final dot."""
+    return address.rpartition("@")[2].strip().lower().rstrip(".")
 
 
 def is_edition_id(message_id: str, domain: str) -> bool:

@@ -2,7 +2,8 @@
 
 It sends nothing and reads no database. A post's bytes are never parsed and written anew: header fields are cut out of
 them and put in front of them, so that signatures over the body hold. The standard library's header generator is not
-used: it writes the line ends that hide in a decoded encoded word (CVE-2024-6923).
+used: it writes the line ends that hide in a decoded encoded word (CVE-2024-6923). Whatever header block is made here is
+read once more, and refused where its fields are not the intended ones.
 """
 
 import binascii
@@ -15,6 +16,7 @@ from email.header import Header
 from email.utils import format_datetime, formataddr, getaddresses
 from urllib.parse import quote
 
+from tidings.mailer.addresses import ListAddress
 from tidings.tokens import random_token
 
 LOOP_FIELD = "X-Tidings-Loop"
@@ -28,6 +30,8 @@ _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\r]*+(?:\r\n)?+(?:[ \t][^\r]*+(?:\r
 _STRAY = re.compile(rb"(?:From |[ \t])[^\r]*+(?:\r\n)?+")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 _CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
+_TOKEN = re.compile(r"[a-z2-7]+")
+_HERE = "{token}"  # where the token of a copy stands in the lines of all: braces are in no address
 _UNSTRUCTURED = frozenset({"subject", "comments", "content-description"})
 _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc"})
 _PLAIN_BYTES = bytes(byte for byte in range(128) if byte != ord("="))
@@ -47,15 +51,35 @@ _NOT_PASSED_ON = (
 
 @dataclass(frozen=True, kw_only=True)
 class CopyFacts:
-    """What a list copy says beside the post's own bytes."""
+    """What the copies of a post say beside its own bytes."""
 
-    community: str  # its name: the local part of its address
+    address: ListAddress  # of the community
     title: str
-    domain: str
     base_url: str
     message_id: str  # of the post in the archive, without <>
     fields: Mapping[str, str | None] = field(default_factory=dict)  # replace the post's own; None: left out
     body: str | None = None  # the text that replaces the post's own
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copies:
+    """The copies of one post: `data` is what all of them have, and `head` makes the lines of one, which stand above it.
+
+    A signature of our own (RFC 6376) would be one more of these lines: its body hash is that of `data`, made once.
+    """
+
+    data: bytes
+    before: bytes  # what stands before the token of a copy
+    behind: bytes
+
+    def head(self, token: str) -> bytes:
+        """The header lines of the copy whose reader leaves by `token` (RFC 8058): joined, not parsed.
+
+        Raises ValueError where that is no token.
+        """
+        if not _TOKEN.fullmatch(token):
+            raise ValueError("a token has lower-case base32 letters only")
+        return self.before + token.encode() + self.behind
 
 
 def crlf(data: bytes) -> bytes:
@@ -92,11 +116,16 @@ def splice(raw: bytes, *, remove: Collection[str], add: Sequence[tuple[str, str]
     return _joined(fields, remove, add, own_body if body is None else crlf(body))
 
 
-def list_copy(raw: bytes, facts: CopyFacts) -> bytes:
-    """The copy of the post `raw` that members get: one for all, so that they share a transaction.
+def list_copies(raw: bytes, facts: CopyFacts) -> Copies:
+    """The copies of the post `raw` that members get.
 
     List fields as RFC 2919, 2369 and 5064 have them; the post's own Message-ID unless the archive had to give another.
+    Raises ValueError as `header_field` does.
     """
+    return Copies(data=_common(raw, facts), **_own_lines(facts))
+
+
+def _common(raw: bytes, facts: CopyFacts) -> bytes:
     fields, body = _split(crlf(raw))
     remove = [*_NOT_PASSED_ON, *facts.fields]
     add = _list_fields(facts)
@@ -162,17 +191,26 @@ def alternative(fields: Mapping[str, str], *, text: str, html: str) -> bytes:
 
 
 def _list_fields(facts: CopyFacts) -> list[tuple[str, str]]:
-    name, domain = facts.community, facts.domain
-    archive = f"{facts.base_url.rstrip('/')}/c/{name}/"
+    address = facts.address
     return [
-        ("List-Id", f"{_phrase(facts.title)} <{name}.{domain}>"),
-        ("List-Post", f"<mailto:{name}@{domain}>"),
-        ("List-Unsubscribe", f"<mailto:{name}+unsubscribe@{domain}>"),
-        ("List-Archive", f"<{archive}>"),
-        ("Archived-At", f"<{archive}m/{quote(facts.message_id, safe='@')}/>"),
+        ("List-Id", f"{_phrase(facts.title)} <{address.name}.{address.domain}>"),
+        ("List-Post", f"<mailto:{address.post}>"),
+        ("List-Archive", f"<{_pages(facts)}>"),
+        ("Archived-At", f"<{_pages(facts)}m/{quote(facts.message_id, safe='@')}/>"),
         ("Precedence", "list"),
-        (LOOP_FIELD, f"{name}@{domain}"),
+        (LOOP_FIELD, address.post),
     ]
+
+
+def _own_lines(facts: CopyFacts) -> dict[str, bytes]:
+    page = f"<{facts.base_url.rstrip('/')}/u/{_HERE}>"
+    leave = header_field("List-Unsubscribe", f"{page}, <mailto:{facts.address.detail('unsubscribe')}>")
+    before, _, behind = leave.partition(_HERE.encode())
+    return {"before": before, "behind": behind + header_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")}
+
+
+def _pages(facts: CopyFacts) -> str:
+    return f"{facts.base_url.rstrip('/')}/c/{facts.address.name}/"
 
 
 def _split(wire: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
@@ -193,11 +231,19 @@ def _joined(
 ) -> bytes:
     names = {name.lower() for name in remove if not name.endswith("*")}
     prefixes = tuple(name[:-1].lower() for name in remove if name.endswith("*"))
-    kept = [part for name, part in fields if name not in names and not name.startswith(prefixes)]
-    head = b"".join([*(header_field(name, value) for name, value in add), *kept])
+    kept = [(name, part) for name, part in fields if name not in names and not name.startswith(prefixes)]
+    head = b"".join([*(header_field(name, value) for name, value in add), *(part for _, part in kept)])
     if not head.endswith(b"\r\n"):  # a last field without a line end
         head += b"\r\n"
+    _check(head, [*(name.lower() for name, _ in add), *(name for name, _ in kept)])
     return head + b"\r\n" + body
+
+
+def _check(head: bytes, intended: Sequence[str]) -> None:
+    found = [name for name, _ in _split(head)[0]]
+    if found != intended:
+        odd = next((name for name, wanted in zip(found, intended, strict=False) if name != wanted), "the last")
+        raise ValueError(f"the header block that was made has other fields than intended, from {odd} on")
 
 
 def _ascii(name: str, text: str) -> str:

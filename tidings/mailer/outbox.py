@@ -9,21 +9,26 @@ import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from itertools import chain
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 from sqlalchemy import (
+    BigInteger,
     Connection,
+    Integer,
     bindparam,
     func,
     insert,
     literal_column,
     or_,
     select,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tidings.database.tables import address, delivery, membership, outbox
+from tidings.database.tables import Moment, address, delivery, membership, node, outbox, post, thread_choice
 from tidings.tokens import random_token
 
 Kind = Literal["post", "edition", "notice"]
@@ -32,14 +37,14 @@ Result = Literal["sent", "retry", "failed", "dropped"]
 FIRST_RETRY = timedelta(minutes=5)
 LAST_RETRY = timedelta(hours=4)
 GIVE_UP_AFTER = timedelta(days=5)
-GONE = "the member left or paused before it was sent"
 
 # A literal, not a bound value: only so do both engines see that the partial index of queued deliveries serves.
 _QUEUED = delivery.c.state == literal_column("'queued'")
+_NOW = bindparam("now", type_=Moment)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claimed:
+# Made for each copy: a dataclass of as many fields takes five times as long.
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """One delivery that the caller now holds, with what is to be sent."""
 
     delivery_id: int
@@ -49,8 +54,7 @@ class Claimed:
     community_id: int | None
     post_id: int | None
     edition_id: int | None
-    raw: bytes | None  # a notice's bytes
-    mail_from: str
+    mail_from: str  # whose return path it gets: a community's own address, or empty for the null return path
     fields: Mapping[str, str | None] | None
     body: str | None
     recipient: str
@@ -59,13 +63,21 @@ class Claimed:
     created_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one delivery: `sent`, `retry` (`failed` if it is too old), `failed`, or `dropped` as unwanted."""
 
     claimed: Claimed
     result: Result
     reply: str  # what the smart host said, or why it was not asked
+
+
+class Addressee(NamedTuple):
+    """Whom one delivery was for."""
+
+    membership_id: int | None
+    recipient: str
+    community_id: int | None
+    kind: Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +106,15 @@ class Step:
 _ADD_MESSAGE = insert(outbox).returning(outbox.c.id)
 _ADD_DELIVERY = insert(delivery)
 _NEW_COLUMNS = ("outbox_id", "state", "attempts", "due_at", "changed_at")
+_OF_POST = node.alias("of_post")
+# A muted thread is named by the id of any message in it.
+_MUTERS = (
+    select(thread_choice.c.membership_id)
+    .join(node, node.c.message_id == thread_choice.c.message_id)
+    .join(_OF_POST, (_OF_POST.c.community_id == node.c.community_id) & (_OF_POST.c.thread_id == node.c.thread_id))
+    .join(post, (post.c.community_id == _OF_POST.c.community_id) & (post.c.message_id == _OF_POST.c.message_id))
+    .where(post.c.id == bindparam("of_post"), thread_choice.c.choice == "mute")
+)
 _TO_EACH = (
     insert(delivery)
     .from_select(
@@ -108,13 +129,76 @@ _TO_EACH = (
             membership.c.community_id == bindparam("in_community"),
             membership.c.delivery == "each",
             membership.c.left_at.is_(None),
+            or_(membership.c.paused_until.is_(None), membership.c.paused_until <= _NOW),
+            address.c.stopped_at.is_(None),
+            membership.c.id.not_in(_MUTERS),
         ),
     )
     .execution_options(preserve_rowcount=True)
 )
-_GONE = select(membership.c.id).where(
-    membership.c.id.in_(bindparam("ids", expanding=True)),
-    or_(membership.c.left_at.is_not(None), membership.c.delivery == "none"),
+# Why a member is sent nothing any more; the first that is true counts.
+_NO_MORE = {
+    "the member left before it was sent": membership.c.left_at.is_not(None),
+    "the member turned mail off before it was sent": membership.c.delivery == "none",
+    "the member paused before it was sent": membership.c.paused_until > _NOW,
+    "mail to the address was stopped before it was sent: too much of it came back": address.c.stopped_at.is_not(None),
+}
+_GONE = (
+    select(membership.c.id, *_NO_MORE.values())
+    .join(address, address.c.id == membership.c.address_id)
+    .where(membership.c.id.in_(bindparam("ids", expanding=True)), or_(*_NO_MORE.values()))
+)
+_FREE = (
+    _QUEUED,
+    delivery.c.due_at <= _NOW,
+    or_(delivery.c.claimed_until.is_(None), delivery.c.claimed_until <= _NOW),
+)
+_WAITING = select(delivery.c.id).where(*_FREE).limit(1)
+# Rows of one mail have one due time and neighbouring ids, so this order keeps them together, and the index gives it.
+_DUE = (
+    select(delivery.c.id)
+    .where(*_FREE)
+    .order_by(delivery.c.due_at, delivery.c.id)
+    .limit(bindparam("many", type_=Integer))
+    .with_for_update(skip_locked=True)  # SQLite has no such clause: there the writer is alone
+    .cte("due")
+)
+_TAKE = (
+    update(delivery)
+    .where(delivery.c.id.in_(select(_DUE.c.id)))
+    .values(claim=bindparam("fence"), claimed_until=bindparam("until"))
+    .returning(
+        type_coerce(delivery.c.due_at, BigInteger),  # to sort by, no more
+        *(delivery.c[name] for name in ("id", "outbox_id", "membership_id", "recipient", "attempts", "claim")),
+    )
+)
+_MESSAGE_COLUMNS = ("kind", "community_id", "post_id", "edition_id", "mail_from", "fields", "body", "created_at")
+_MESSAGES = select(outbox.c.id.label("outbox_id"), *(outbox.c[name] for name in _MESSAGE_COLUMNS)).where(
+    outbox.c.id.in_(bindparam("ids", expanding=True))
+)
+_RAW = select(outbox.c.raw).where(outbox.c.id == bindparam("message"))
+_DROP = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("held"))
+    .values(state="dropped", reply=bindparam("why"), claim=None, claimed_until=None, changed_at=_NOW)
+)
+_TRIED = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("held"), delivery.c.claim == bindparam("fence"))
+    .values(
+        reply=bindparam("said"),
+        attempts=delivery.c.attempts + literal_column("1"),
+        changed_at=_NOW,
+        claim=None,
+        claimed_until=None,
+    )
+)
+_DONE = _TRIED.values(state=bindparam("became"))
+_AGAIN = _TRIED.values(due_at=bindparam("due"))
+_BY_ID = (
+    select(delivery.c.membership_id, delivery.c.recipient, outbox.c.community_id, outbox.c.kind)
+    .join(outbox, outbox.c.id == delivery.c.outbox_id)
+    .where(delivery.c.id == bindparam("wanted"))
 )
 
 
@@ -128,7 +212,11 @@ def add_post(
     fields: Mapping[str, str | None] | None = None,
     body: str | None = None,
 ) -> int:
-    """Put a post out to every member who gets each one; returns how many those are."""
+    """Put a post, which has its place in a thread, out to every member who gets each one; returns how many those are.
+
+    Left out are who paused, whose address is stopped, and who muted the thread. `mail_from` is the community's own
+    address: each copy gets a return path of its own there when it is sent.
+    """
     outbox_id = _add_message(
         connection,
         kind="post",
@@ -139,7 +227,8 @@ def add_post(
         body=body,
         created_at=now,
     )
-    return connection.execute(_TO_EACH, {"in_community": community_id, **_new(outbox_id, now)}).rowcount
+    values = {"in_community": community_id, "of_post": post_id, "now": now, **_new(outbox_id, now)}
+    return connection.execute(_TO_EACH, values).rowcount
 
 
 def add_edition(
@@ -165,13 +254,23 @@ def add_edition(
 
 
 def add_notice(
-    connection: Connection, *, key: str, recipient: str, raw: bytes, now: datetime, community_id: int | None = None
+    connection: Connection,
+    *,
+    key: str,
+    recipient: str,
+    raw: bytes,
+    now: datetime,
+    community_id: int | None = None,
+    mail_from: str = "",
 ) -> bool:
-    """Put a notice out, with the null return path (RFC 3834 3.3); False where one with that key was written before."""
+    """Put a notice out; False where one with that key was written before.
+
+    Its return path is the null one (RFC 3834 3.3) unless `mail_from` has the address of a community.
+    """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = (
         dialect.insert(outbox)
-        .values(kind="notice", notice_key=key, community_id=community_id, mail_from="", raw=raw, created_at=now)
+        .values(kind="notice", notice_key=key, community_id=community_id, mail_from=mail_from, raw=raw, created_at=now)
         .on_conflict_do_nothing(index_elements=["notice_key"])
         .returning(outbox.c.id)
     )
@@ -184,28 +283,41 @@ def add_notice(
 
 def waiting(connection: Connection, now: datetime) -> bool:
     """Whether `claim` would find something; asked of a reader, it leaves the writer alone."""
-    return connection.execute(select(delivery.c.id).where(*_free(now)).limit(1)).first() is not None
+    return connection.execute(_WAITING, {"now": now}).first() is not None
 
 
 def claim(connection: Connection, now: datetime, limit: int, lease: timedelta) -> list[Claimed]:
     """Up to `limit` due deliveries, oldest first and those of one mail side by side, held until `now + lease`.
 
-    Deliveries to members who left or paused meanwhile are dropped on the way. Empty where nothing is due that nobody
-    holds.
+    Deliveries to members who left or paused meanwhile, or whose address was stopped, are dropped on the way. Empty
+    where nothing is due that nobody holds.
     """
-    while rows := _take(connection, now, limit, lease):
-        left = gone(connection, [row.membership_id for row in rows])
-        dropped = [row.id for row in rows if row.membership_id in left]
-        if dropped:
-            _drop(connection, dropped, now)
+    values = {"now": now, "many": limit, "until": now + lease}
+    while rows := connection.execute(_TAKE, {**values, "fence": random_token()}).all():
+        no_more = gone(connection, [row.membership_id for row in rows], now)
+        if dropped := [row for row in rows if row.membership_id in no_more]:
+            drops = [{"held": row.id, "why": no_more[row.membership_id], "now": now} for row in dropped]
+            connection.execute(_DROP, drops)
         if len(dropped) < len(rows):
-            return _claimed(connection, [row for row in rows if row.membership_id not in left])
+            return _claimed(connection, sorted(row for row in rows if row.membership_id not in no_more))
     return []
 
 
-def gone(connection: Connection, membership_ids: Iterable[int | None]) -> set[int]:
-    """Which of these memberships no longer want mail: they left or paused."""
-    return set(connection.execute(_GONE, {"ids": list(set(membership_ids) - {None})}).scalars())
+def gone(connection: Connection, membership_ids: Iterable[int | None], now: datetime) -> dict[int | None, str]:
+    """Which of these memberships no longer want mail, and why: they left or paused, or their address was stopped."""
+    rows = connection.execute(_GONE, {"ids": list(set(membership_ids) - {None}), "now": now})
+    return {row[0]: next(why for why, true in zip(_NO_MORE, row[1:], strict=True) if true) for row in rows}
+
+
+def raw(connection: Connection, outbox_id: int) -> bytes:
+    """The bytes of a notice."""
+    return bytes(connection.execute(_RAW, {"message": outbox_id}).scalar_one())
+
+
+def delivery_by_id(connection: Connection, delivery_id: int) -> Addressee | None:
+    """Whom a delivery was for, whatever became of it; None where there is no such delivery."""
+    row = connection.execute(_BY_ID, {"wanted": delivery_id}).first()
+    return None if row is None else Addressee(*row)
 
 
 def renew(connection: Connection, claimed: Collection[Claimed], now: datetime, lease: timedelta) -> set[int]:
@@ -243,24 +355,19 @@ def record(
 
     A retry of a mail older than `give_up_after` has failed.
     """
-    if not outcomes:
-        return
-    statement = (
-        update(delivery)
-        .where(delivery.c.id == bindparam("held"), delivery.c.claim == bindparam("fence"))
-        .values(
-            state=bindparam("new_state"),
-            due_at=bindparam("new_due"),
-            reply=bindparam("new_reply"),
-            attempts=bindparam("new_attempts"),
-            changed_at=now,
-            claim=None,
-            claimed_until=None,
-        )
-    )
-    # One draw for all: recipients of one mail stay together, while failures of different moments drift apart.
+    # One draw for all: copies of one mail stay together, while failures of different moments drift apart.
     jitter = random.uniform(0.9, 1.1)  # noqa: S311  (no secret)
-    connection.execute(statement, [_row(outcome, now, give_up_after, jitter) for outcome in outcomes])
+    done, again = [], []
+    for outcome in outcomes:
+        one, became = outcome.claimed, outcome.result
+        values = {"held": one.delivery_id, "fence": one.claim, "said": outcome.reply, "now": now}
+        if became == "retry" and now - one.created_at <= give_up_after:
+            again.append(values | {"due": now + backoff(one.attempts + 1) * jitter})
+        else:
+            done.append(values | {"became": "failed" if became == "retry" else became})
+    for statement, rows in ((_DONE, done), (_AGAIN, again)):
+        if rows:
+            connection.execute(statement, rows)
 
 
 def counts(connection: Connection) -> list[Count]:
@@ -314,76 +421,25 @@ def _add_delivery(
     connection.execute(_ADD_DELIVERY, values)
 
 
-def _free(now: datetime) -> tuple[Any, ...]:
-    unheld = or_(delivery.c.claimed_until.is_(None), delivery.c.claimed_until <= now)
-    return _QUEUED, delivery.c.due_at <= now, unheld
-
-
-def _take(connection: Connection, now: datetime, limit: int, lease: timedelta) -> list[Any]:
-    # Rows of one mail have one due time and neighbouring ids, so this order keeps them together, and the index gives
-    # it.
-    due = (
-        select(delivery.c.id)
-        .where(*_free(now))
-        .order_by(delivery.c.due_at, delivery.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)  # SQLite has no such clause: there the writer is alone
-        .cte("due")
-    )
-    columns = ("id", "outbox_id", "membership_id", "recipient", "attempts", "due_at", "claim")
-    statement = (
-        update(delivery)
-        .where(delivery.c.id.in_(select(due.c.id)))
-        .values(claim=random_token(), claimed_until=now + lease)
-        .returning(*(delivery.c[name] for name in columns))
-    )
-    return sorted(connection.execute(statement), key=lambda row: (row.due_at, row.id))
-
-
-def _drop(connection: Connection, delivery_ids: Collection[int], now: datetime) -> None:
-    values = {"state": "dropped", "reply": GONE, "claim": None, "claimed_until": None, "changed_at": now}
-    connection.execute(update(delivery).where(delivery.c.id.in_(delivery_ids)).values(values))
-
-
 def _claimed(connection: Connection, rows: Sequence[Any]) -> list[Claimed]:
     messages = _messages(connection, {row.outbox_id for row in rows})
-    order = {outbox_id: place for place, outbox_id in enumerate(dict.fromkeys(row.outbox_id for row in rows))}
-    return [
-        Claimed(
-            delivery_id=row.id,
-            claim=row.claim,
-            recipient=row.recipient,
-            membership_id=row.membership_id,
-            attempts=row.attempts,
-            **messages[row.outbox_id],
+    grouped: dict[int, list[Claimed]] = {}  # by mail, in the order of their first ones
+    for _, delivery_id, outbox_id, membership_id, recipient, attempts, fence in rows:
+        one = Claimed(
+            delivery_id=delivery_id,
+            claim=fence,
+            recipient=recipient,
+            membership_id=membership_id,
+            attempts=attempts,
+            **messages[outbox_id],
         )
-        for row in sorted(rows, key=lambda row: order[row.outbox_id])
-    ]
+        grouped.setdefault(outbox_id, []).append(one)
+    return list(chain.from_iterable(grouped.values()))
 
 
 def _messages(connection: Connection, outbox_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    names = ("kind", "community_id", "post_id", "edition_id", "raw", "mail_from", "fields", "body", "created_at")
-    columns = (outbox.c[name] for name in names)
-    statement = select(outbox.c.id.label("outbox_id"), *columns).where(outbox.c.id.in_(outbox_ids))
     messages = {}
-    for row in connection.execute(statement).mappings():
+    for row in connection.execute(_MESSAGES, {"ids": list(outbox_ids)}).mappings():
         fields = None if row["fields"] is None else json.loads(row["fields"])
         messages[row["outbox_id"]] = {**row, "fields": fields}
     return messages
-
-
-def _row(outcome: Outcome, now: datetime, give_up_after: timedelta, jitter: float) -> dict[str, Any]:
-    attempts = outcome.claimed.attempts + 1
-    state: str = outcome.result
-    due_at = now
-    if outcome.result == "retry":
-        due_at = now + backoff(attempts) * jitter
-        state = "failed" if now - outcome.claimed.created_at > give_up_after else "queued"
-    return {
-        "held": outcome.claimed.delivery_id,
-        "fence": outcome.claimed.claim,
-        "new_state": state,
-        "new_due": due_at,
-        "new_reply": outcome.reply,
-        "new_attempts": attempts,
-    }

@@ -16,6 +16,8 @@ import msgspec
 from mailparser import MailParser
 
 from tidings.errors import MessageTooComplexError
+from tidings.mailer.automatic import sign_of_a_program
+from tidings.mailer.bounces import Reading, read_bounce
 from tidings.mailer.charsets import clean, decode_header_text
 from tidings.mailer.text import display
 from tidings.settings import LimitSettings
@@ -37,6 +39,7 @@ _VIEW_FIELD_LIMIT = 4096  # of what structured parsing gets to see (acceptance 2
 _ID_LIMIT = 250  # octets; longer ones break URLs and other programs
 _CLAIMED_ID = re.compile(rb"^message-id:[ \t]*<([!-;=?-~]{3,250})>", re.IGNORECASE | re.MULTILINE)
 _CLAIMED_ID_WITHIN = 1_000_000  # bytes
+_LIST_ID = re.compile(r"<([^<>\s]{1,255})>\s*$")
 _EMAIL_LIMIT = 320  # octets: RFC 5321 4.5.3.1
 _FIELD_START = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 
@@ -58,10 +61,15 @@ class ParsedMessage(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: bytes
     automatic: str  # how a program gave itself away as the sender; empty: a person wrote
     loop_marks: list[str]  # the communities that this message has been through
+    list_ids: list[str] = []  # the lists, ours and others' (RFC 2919), in lower case and without <>
+    returned: Reading | None = None  # what it says as a bounce, where that was asked
 
 
-def parse(raw: bytes, limits: LimitSettings) -> ParsedMessage:
-    """Read a raw message. Raises MessageTooComplexError past a limit; never for being malformed."""
+def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedMessage:
+    """Read a raw message, as a `bounce` too where it may be one.
+
+    Raises MessageTooComplexError past a limit; never for being malformed.
+    """
     _check_header(raw, limits)
     try:
         message: Message = message_from_bytes(raw)
@@ -69,11 +77,12 @@ def parse(raw: bytes, limits: LimitSettings) -> ParsedMessage:
         view = _view(fields)
         shown = display(message, limit=limits.text_bytes, parts=limits.parts, depth=limits.depth)
         author_name, author_email = _author(view)
+        subject = decode_header_text(_first(fields, "subject"))
         return ParsedMessage(
             message_id=_message_id(fields),
             in_reply_to=_first(fields, "in-reply-to"),
             references=" ".join(fields.get("references", [])),
-            subject=decode_header_text(_first(fields, "subject")),
+            subject=subject,
             author_name=clean(author_name),
             author_email=clean(author_email)[:_EMAIL_LIMIT],
             recipients=clean(_recipients(view)),
@@ -82,8 +91,10 @@ def parse(raw: bytes, limits: LimitSettings) -> ParsedMessage:
             folds=[(one.start, one.end, one.kind) for one in fold(shown.text)],
             attachments=[(part.position, part.filename, part.content_type, part.size) for part in shown.attachments],
             content_hash=_content_hash(raw, fields),
-            automatic=_automatic(fields),
+            automatic=sign_of_a_program(fields, subject, author_email),
             loop_marks=[mark.strip().lower() for mark in fields.get("x-tidings-loop", [])],
+            list_ids=[found[1].lower() for value in fields.get("list-id", []) if (found := _LIST_ID.search(value))],
+            returned=read_bounce(raw) if bounce else None,
         )
     except RecursionError as error:
         raise MessageTooComplexError(f"Its parts are nested more than {limits.depth} deep.") from error
@@ -175,15 +186,6 @@ def _message_id(fields: dict[str, list[str]]) -> str:
 def _recipients(view: MailParser) -> str:
     shown = [f"{name} <{email}>" if name else email for name, email in [*view.to, *view.cc]]
     return ", ".join(shown)
-
-
-def _automatic(fields: dict[str, list[str]]) -> str:
-    """How a program gave itself away: Auto-Submitted (RFC 3834 5) or Precedence; empty where a person wrote."""
-    submitted = _first(fields, "auto-submitted").strip().lower()
-    if submitted and not submitted.startswith("no"):
-        return f"Auto-Submitted: {submitted[:40]}"
-    precedence = _first(fields, "precedence").strip().lower()
-    return f"Precedence: {precedence}" if precedence in ("bulk", "junk", "list") else ""
 
 
 def _content_hash(raw: bytes, fields: dict[str, list[str]]) -> bytes:

@@ -9,16 +9,19 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from tidings.database.engine import Database
 from tidings.database.tables import spool
 from tidings.errors import NotFoundError
 
 State = Literal["waiting", "held", "shunted"]
+CLAIM = timedelta(minutes=30)
+"""How long a message is one person's to decide on."""
+
 _BATCH = 256
 _BATCH_BYTES = 8_000_000
 
@@ -37,14 +40,16 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True)
 class Spooled:
-    """An accepted message with its key in the spool; `released` means that a person said: accept it."""
+    """An accepted message with its key in the spool; `released` means that a person, `decided_by`, said: accept it."""
 
     key: str
     mail_from: str
     recipient: str
+    peer: str  # who handed it over
     via: str
     received_at: datetime
     released: bool
+    decided_by: str | None
     raw: bytes
 
 
@@ -59,8 +64,11 @@ class Entry:
     recipient: str
     message_id: str | None
     subject: str | None
+    author: str | None
+    community: str | None
     reason: str | None
     traceback: str | None
+    size: int  # bytes
 
 
 _INSERT = insert(spool)
@@ -69,20 +77,59 @@ _WAITING = (
         spool.c.key,
         spool.c.mail_from,
         spool.c.recipient,
+        spool.c.peer,
         spool.c.via,
         spool.c.received_at,
         spool.c.released,
+        spool.c.claimed_by.label("decided_by"),
         spool.c.raw,
     )
     .where(spool.c.key.in_(bindparam("keys", expanding=True)))
     .order_by(spool.c.id)
 )
+_SIZE = func.length(spool.c.raw).label("size")
+_ENTRY = tuple(_SIZE if name == "size" else spool.c[name] for name in Entry.__dataclass_fields__)
 _SIZES = (
     select(spool.c.key, func.length(spool.c.raw))
     .where(spool.c.state == "waiting")
     .order_by(spool.c.id)
     .limit(bindparam("many"))
 )
+
+
+def keep(
+    connection: Connection,
+    messages: Sequence[Accepted],
+    *,
+    state: State = "waiting",
+    reason: str | None = None,
+    message_id: str | None = None,
+    subject: str | None = None,
+    author: str | None = None,
+) -> list[str]:
+    """Keep messages in the caller's transaction; returns their keys, in their order.
+
+    They are accepted when that is committed. The last three are what lists of held mail show.
+    """
+    rows = [
+        {
+            "key": secrets.token_hex(16),
+            "state": state,
+            "mail_from": message.mail_from,
+            "recipient": message.recipient,
+            "peer": message.peer,
+            "via": message.via,
+            "received_at": message.received_at,
+            "reason": reason,
+            "message_id": message_id,
+            "subject": subject,
+            "author": author,
+            "raw": message.raw,
+        }
+        for message in messages
+    ]
+    connection.execute(_INSERT, rows)
+    return [str(row["key"]) for row in rows]
 
 
 class Spool:
@@ -93,23 +140,8 @@ class Spool:
 
     def append(self, messages: Sequence[Accepted], state: State = "waiting", reason: str | None = None) -> list[str]:
         """Keep messages, in one committed and fsynced transaction; returns their keys, in their order."""
-        rows = [
-            {
-                "key": secrets.token_hex(16),
-                "state": state,
-                "mail_from": message.mail_from,
-                "recipient": message.recipient,
-                "peer": message.peer,
-                "via": message.via,
-                "received_at": message.received_at,
-                "reason": reason,
-                "raw": message.raw,
-            }
-            for message in messages
-        ]
         with self._database.write() as connection:
-            connection.execute(_INSERT, rows)
-        return [str(row["key"]) for row in rows]
+            return keep(connection, messages, state=state, reason=reason)
 
     def waiting(self, limit: int, besides: Collection[str] = ()) -> list[Spooled]:
         """The oldest messages that wait, besides those with these keys, and no more than memory is glad of."""
@@ -130,9 +162,26 @@ class Spool:
         with self._database.write() as connection:
             connection.execute(delete(spool).where(spool.c.key.in_(list(keys))))
 
-    def hold(self, key: str, reason: str, *, message_id: str | None = None, subject: str | None = None) -> None:
-        """Let a message wait for a person's decision."""
-        self._set(key, state="held", reason=reason, message_id=message_id, subject=subject)
+    def hold(
+        self,
+        key: str,
+        reason: str,
+        *,
+        message_id: str | None = None,
+        subject: str | None = None,
+        author: str | None = None,
+        community: str | None = None,
+    ) -> None:
+        """Let a message wait for a person's decision; `author` is its From address, `community` the name of one."""
+        self._set(
+            key,
+            state="held",
+            reason=reason,
+            message_id=message_id,
+            subject=subject,
+            author=author,
+            community=community,
+        )
 
     def shunt(self, key: str, traceback: str) -> None:
         """Put a message aside that we failed on."""
@@ -142,9 +191,42 @@ class Spool:
         """Process a shunted message again. Raises NotFoundError."""
         self._set(key, state="waiting", traceback=None)
 
-    def release(self, key: str) -> None:
-        """Accept a held message: it is processed past the rules that held it. Raises NotFoundError."""
-        self._set(key, state="waiting", reason=None, released=True)
+    def claim(self, keys: Sequence[str], by: str, now: datetime, states: Sequence[State] = ("held",)) -> list[Entry]:
+        """Those of these messages, in one of the states, on which for half an hour nobody but `by` may decide.
+
+        The others are gone, or somebody else's for now: `claimant` says so.
+        """
+        claimed = (
+            update(spool)
+            .where(spool.c.key.in_(list(keys)), spool.c.state.in_(states))
+            .where(or_(spool.c.claimed_until.is_(None), spool.c.claimed_until <= now, spool.c.claimed_by == by))
+            .values(claimed_by=by, claimed_until=now + CLAIM)
+            .returning(*_ENTRY)
+        )
+        with self._database.write() as connection:
+            found = {row.key: Entry(**row._mapping) for row in connection.execute(claimed)}
+        return [found[key] for key in keys if key in found]
+
+    def claimant(self, key: str, now: datetime) -> str | None:
+        """Who decides on a message now, or None."""
+        query = select(spool.c.claimed_by).where(spool.c.key == key, spool.c.claimed_until > now)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar()
+
+    def release(self, keys: Sequence[str], by: str) -> None:
+        """Accept held messages in somebody's name: they are processed past the rules that held them."""
+        accepted = (
+            update(spool)
+            .where(spool.c.key.in_(list(keys)), spool.c.state == "held")
+            .values(state="waiting", reason=None, released=True, claimed_by=by, claimed_until=None)
+        )
+        with self._database.write() as connection:
+            connection.execute(accepted)
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """Forget held and shunted messages; what was decided stands elsewhere."""
+        with self._database.write() as connection:
+            connection.execute(delete(spool).where(spool.c.key.in_(list(keys)), spool.c.state != "waiting"))
 
     def entry(self, key: str, state: State) -> Entry:
         """The message in this state whose key begins so. Raises NotFoundError where that is not exactly one."""
@@ -164,13 +246,21 @@ class Spool:
             raise NotFoundError(f"No message in the spool has the key {key!r}.")
         return bytes(found)
 
-    def listing(self, state: str | None = None) -> list[Entry]:
-        """Messages in a state, or in any, oldest first, without their bytes."""
-        columns = [spool.c[name] for name in Entry.__dataclass_fields__]
-        query = select(*columns).order_by(spool.c.id)
+    def listing(self, state: str | None = None, community: str | None = None) -> list[Entry]:
+        """Messages in a state, or in any, oldest first, without their bytes; `community` is the name of one."""
+        query = select(*_ENTRY).order_by(spool.c.id)
+        if state:
+            query = query.where(spool.c.state == state)
+        if community:
+            query = query.where(spool.c.community == community)
         with self._database.read() as connection:
-            rows = connection.execute(query.where(spool.c.state == state) if state else query)
-            return [Entry(**row._mapping) for row in rows]
+            return [Entry(**row._mapping) for row in connection.execute(query)]
+
+    def held_for(self) -> list[str]:
+        """The names of the communities for which something is held."""
+        query = select(spool.c.community).where(spool.c.state == "held", spool.c.community.is_not(None)).distinct()
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
 
     def counts(self) -> dict[str, int]:
         """How many messages are in each state."""

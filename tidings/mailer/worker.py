@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -22,6 +22,7 @@ from tidings.mailer.parse import ParsedMessage, parse
 from tidings.settings import LimitSettings
 
 log = logging.getLogger(__name__)
+_QUESTION = struct.Struct("!I?")  # how long the message is, and whether it may be a bounce
 _LENGTH = struct.Struct("!I")
 _WALL_FACTOR = 6  # a busy machine gives a process less than a sixth of its time only when something is wrong
 
@@ -63,15 +64,19 @@ class ParseWorker:
             raise MessageTooComplexError(outcome.reason)
         return outcome.message
 
-    def parse_many(self, raws: Sequence[bytes]) -> Iterator[Outcome]:
-        """An outcome for each message, in their order; while the caller uses one the next is being parsed."""
+    def parse_many(self, raws: Sequence[bytes], bounces: Collection[int] = ()) -> Iterator[Outcome]:
+        """An outcome for each message, in their order; while the caller uses one the next is being parsed.
+
+        Those whose positions are in `bounces` are read as bounces too.
+        """
+        asked = [(raw, position in bounces) for position, raw in enumerate(raws)]
         with self._turn:
             position = 0
-            while position < len(raws):
-                self._feeder = threading.Thread(target=_feed, args=(self._stdin(), raws[position:]), daemon=True)
+            while position < len(asked):
+                self._feeder = threading.Thread(target=_feed, args=(self._stdin(), asked[position:]), daemon=True)
                 self._feeder.start()
                 try:
-                    for _ in raws[position:]:
+                    for _ in asked[position:]:
                         outcome = self._read()
                         position += 1
                         yield outcome
@@ -80,7 +85,7 @@ class ParseWorker:
                     position += 1
                     yield Unreadable(str(error))
                 finally:
-                    if position < len(raws) and self._process:
+                    if position < len(asked) and self._process:
                         self._end()  # the caller stopped early: what is still in the pipe must not answer the next call
                 self._feeder.join()
 
@@ -139,17 +144,17 @@ class ParseWorker:
                 pipe.close()
 
 
-def _feed(pipe: BinaryIO, raws: Sequence[bytes]) -> None:
+def _feed(pipe: BinaryIO, asked: Sequence[tuple[bytes, bool]]) -> None:
     with contextlib.suppress(BrokenPipeError):  # the worker died: whoever reads its answers sees that
-        for raw in raws:
-            left = memoryview(_LENGTH.pack(len(raw)) + raw)
+        for raw, bounce in asked:
+            left = memoryview(_QUESTION.pack(len(raw), bounce) + raw)
             while left:
                 left = left[pipe.write(left) :]
 
 
-def _outcome(raw: bytes, limits: LimitSettings) -> Outcome:
+def _outcome(raw: bytes, limits: LimitSettings, bounce: bool) -> Outcome:
     try:
-        return Readable(parse(raw, limits))
+        return Readable(parse(raw, limits, bounce=bounce))
     except MessageTooComplexError as error:
         return Unreadable(str(error))
     except MemoryError:
@@ -167,10 +172,11 @@ def _allow_cpu(seconds: int) -> None:
 
 def serve(source: BinaryIO, sink: BinaryIO, limits: LimitSettings) -> None:
     """Answer each message in `source` with its outcome, until it ends."""
-    while head := source.read(_LENGTH.size):
-        raw = source.read(_LENGTH.unpack(head)[0])
+    while head := source.read(_QUESTION.size):
+        length, bounce = _QUESTION.unpack(head)
+        raw = source.read(length)
         _allow_cpu(limits.parse_seconds)
-        answer = _encode(_outcome(raw, limits))
+        answer = _encode(_outcome(raw, limits, bounce))
         sink.write(_LENGTH.pack(len(answer)) + answer)
         sink.flush()
 

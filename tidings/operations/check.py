@@ -19,7 +19,7 @@ from tidings.database.engine import Database
 from tidings.database.tables import blob, post
 from tidings.database.tables import community as community_table
 from tidings.errors import UsageError
-from tidings.intake import arrival_of, as_item_reply
+from tidings.intake.posting import arrival_of, as_item_reply
 from tidings.mailer.parse import ParsedMessage
 from tidings.mailer.worker import ParseWorker, Readable
 from tidings.settings import Settings

@@ -14,7 +14,8 @@ from tidings.archive.mbox import Entry
 from tidings.clock import Clock
 from tidings.communities.directory import Community
 from tidings.database.engine import Database
-from tidings.intake import file_message
+from tidings.intake.posting import file_message
+from tidings.mailer.addresses import Addresses
 from tidings.mailer.parse import ParsedMessage
 from tidings.mailer.spool import Accepted, Spool
 from tidings.mailer.worker import Outcome, ParseWorker, Unreadable
@@ -110,7 +111,7 @@ class Importer:
 
     def _hold(self, held: list[tuple[Entry, str]]) -> None:
         """What cannot be read waits for a person, with its bytes; a repeated import does not hold it twice."""
-        recipient = f"{self._community.name}@{self._settings.site.domain}"
+        recipient = Addresses(self._settings.site).of(self._community).post
         listed = [entry for entry in self._spool.listing("held") if entry.recipient == recipient]
         known = {self._spool.raw(entry.key) for entry in listed}
         for entry, reason in held:

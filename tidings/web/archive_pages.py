@@ -19,6 +19,7 @@ from tidings.archive import mbox, read
 from tidings.archive.read import Attachment, Post, ThreadPost, ThreadSummary
 from tidings.archive.search import search
 from tidings.communities.directory import Community
+from tidings.mailer.addresses import Addresses
 from tidings.web import markup
 from tidings.web.door import Door, Visit
 from tidings.web.pages import Pages, with_query
@@ -40,7 +41,7 @@ class ArchivePages:
     def __init__(self, door: Door, pages: Pages) -> None:
         self._door = door
         self._pages = pages
-        self._domain = door.settings.site.domain
+        self._addresses = Addresses(door.settings.site)
         self._base_url = door.settings.site.base_url.rstrip("/")
 
     def routes(self) -> list[Route]:
@@ -60,8 +61,9 @@ class ArchivePages:
     def _communities(self, visit: Visit) -> Response:
         visible = self._door.visible(visit)
         dates = read.last_dates(visit.connection, [community.id for community in visible])
+        addresses = {community.id: self._addresses.of(community).post for community in visible}
         return self._pages.render(
-            "communities.html", reader=visit.reader, communities=visible, dates=dates, domain=self._domain
+            "communities.html", reader=visit.reader, communities=visible, dates=dates, addresses=addresses
         )
 
     def _threads(self, visit: Visit, community: Community) -> Response:
@@ -73,7 +75,7 @@ class ArchivePages:
             "threads.html",
             reader=visit.reader,
             community=community,
-            address=f"{community.name}@{self._domain}",
+            address=self._addresses.of(community).post,
             threads=shown,
             newest=before is None,
             older=_cursor_text(shown[-1]) if len(found) > _THREADS else "",
@@ -197,7 +199,7 @@ class ArchivePages:
     def _mailto(self, community: Community, post: ThreadPost) -> str:
         """RFC 6068: a new mail to the community that stands under this post."""
         fields = {"In-Reply-To": f"<{post.message_id}>", "Subject": markup.reply_subject(post.subject)}
-        return f"mailto:{community.name}@{self._domain}?" + urlencode(fields, quote_via=quote)
+        return f"mailto:{self._addresses.of(community).post}?" + urlencode(fields, quote_via=quote)
 
 
 def _part(raw: bytes, position: int) -> bytes | None:

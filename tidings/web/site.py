@@ -22,6 +22,7 @@ from tidings.settings import Settings
 from tidings.tokens import Tokens
 from tidings.web.admin_pages import AdminPages, Spool
 from tidings.web.archive_pages import ArchivePages
+from tidings.web.come_back import ComeBackPages
 from tidings.web.door import Door, Reader, Visit
 from tidings.web.leave import LeavePages
 from tidings.web.pages import HEADERS, ICON, STYLE, Pages
@@ -58,6 +59,7 @@ def build(
             door.anyone("/healthz", _health),
             *SignInPages(door, pages, send_notice).routes(),
             *LeavePages(door, pages).routes(),
+            *ComeBackPages(door, pages).routes(),
             *AdminPages(door, pages, spool).routes(),
             *ArchivePages(door, pages).routes(),
         ],

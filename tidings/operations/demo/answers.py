@@ -22,6 +22,7 @@ from tidings.communities.directory import Community
 from tidings.database.tables import edition
 from tidings.digests import render
 from tidings.errors import NotFoundError
+from tidings.mailer.addresses import Addresses
 from tidings.operations.demo.people import moment
 from tidings.operations.demo.story import attribution
 from tidings.settings import Settings
@@ -126,7 +127,7 @@ class Answers:
             key=item_key(entry.item_id or 0),
             label="The whole digest; begin with a number, like #2" if whole else f"#{entry.number} {_bare(entry)}",
             group=f"Digest of {moment(at)}",
-            address=f"{section.community}+r.{token(section, entry)}@{self._site.domain}",
+            address=render.address_of(section, self._site).token("r", token(section, entry)),
             subject=f"Re: {printed.subject}" if whole else entry.subject,
             answers=printed.message_id if whole else entry.answers or "",
             quoted=quoted if whole else None,
@@ -142,7 +143,7 @@ class Answers:
             key=post_key(post.id),
             label=f"{post.author_name}, {moment(at)}: {post.subject}",
             group=f"Posts of {community.title}",
-            address=f"{community.name}@{self._site.domain}",
+            address=Addresses(self._site).of(community).post,
             subject=post.subject if post.subject.lower().startswith("re:") else f"Re: {post.subject}",
             answers=post.message_id,
             post_id=post.id,
@@ -154,7 +155,7 @@ class Answers:
             key=f"new-{community.name}",
             label=f"A new post to {community.title}",
             group="Something new",
-            address=f"{community.name}@{self._site.domain}",
+            address=Addresses(self._site).of(community).post,
         )
 
 

@@ -17,7 +17,7 @@ from tidings.clock import FixedClock
 from tidings.communities import directory, joining, rota
 from tidings.database.engine import Database
 from tidings.errors import TidingsError
-from tidings.intake import Intake
+from tidings.intake.pipeline import Intake
 from tidings.mailer.spool import Accepted, Spool
 from tidings.mailer.worker import ParseWorker
 from tidings.operations.demo import due

@@ -1,0 +1,235 @@
+"""Posts: decided by policy, archived in their thread, and put out to the members.
+
+`file_message` is what arrival and import have in common. It decides nothing that policy does not.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection
+
+from tidings.archive import store
+from tidings.communities import directory, joining
+from tidings.communities.policy import POSTING_RULES, RELEASED_RULES, Facts, Verdict, decide
+from tidings.digests import replies
+from tidings.intake import storm, waiting
+from tidings.intake.case import Case, Parts
+from tidings.intake.decisions import Decision
+from tidings.mailer import outbox
+from tidings.mailer.addresses import is_edition_id
+from tidings.mailer.parse import ParsedMessage
+from tidings.settings import Settings
+from tidings.threading.nodes import SqlNodes
+from tidings.threading.parents import candidates
+from tidings.threading.place import Arrival, place
+
+
+def file_message(
+    connection: Connection,
+    community_id: int,
+    message: ParsedMessage,
+    raw: bytes,
+    *,
+    settings: Settings,
+    received_at: datetime,
+    via: str,
+    writes: store.Writes,
+    from_line: bytes | None = None,
+    answers: str | None = None,
+) -> store.Stored | store.Known:
+    """Store a message and place it in its thread: what arrival and import have in common; `writes` is to be flushed.
+
+    `answers` is the id that a reply token names. What is known already is left as it is.
+    """
+    domain = settings.site.domain
+    known = store.known(connection, community_id, message, domain)
+    if isinstance(known, store.Known):
+        return known
+    stored = store.add(
+        connection,
+        community_id,
+        message,
+        raw,
+        message_id=known,
+        received_at=received_at,
+        via=via,
+        writes=writes,
+        from_line=from_line,
+        answers=answers,
+    )
+    arrival = arrival_of(
+        message, settings, message_id=stored.message_id, post_id=stored.post_id, date=stored.date, answers=answers
+    )
+    placed = place(SqlNodes(connection, community_id), arrival)
+    store.settle(connection, community_id, stored.post_id, placed.node.thread_id, placed.merged, writes)
+    return stored
+
+
+def arrival_of(
+    message: ParsedMessage, settings: Settings, *, message_id: str, post_id: int, date: datetime, answers: str | None
+) -> Arrival:
+    """What `place` wants to know of a stored message; `answers` is the id that a reply token named."""
+    return Arrival(
+        message_id=message_id,
+        post_id=post_id,
+        date=date,
+        candidates=candidates(
+            message_id=message_id,
+            in_reply_to=message.in_reply_to,
+            references=message.references,
+            answers=answers,
+            never=lambda bare: is_edition_id(bare, settings.site.domain),
+            limit=settings.limits.references,
+        ),
+    )
+
+
+def as_item_reply(message: ParsedMessage, text: str, subject: str) -> ParsedMessage:
+    """A reply to an item as it is archived: the member's own words under the thread's subject, none of the digest."""
+    return msgspec.structs.replace(message, text=text, folds=[], subject=subject)
+
+
+class Posting:
+    """Takes posts in."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def post(self, connection: Connection, case: Case) -> Decision:
+        """Take in a mail to the address that posts."""
+        return self.submit(connection, case, case.message)
+
+    def submit(
+        self,
+        connection: Connection,
+        case: Case,
+        message: ParsedMessage,
+        routed: replies.Routed | None = None,
+        reason: str = "",
+    ) -> Decision:
+        """Decide a post by the rules of its community, and publish it where nothing stands against it.
+
+        `message` is what is archived; a `reason` for accepting it stands for the one that the rules give.
+        """
+        released = case.spooled.released
+        sender = directory.sender(connection, case.community.id, message.author_email)
+        facts = self._facts(connection, case, message, sender, routed)
+        verdict = decide(facts, RELEASED_RULES if released else POSTING_RULES)
+        if verdict.kind != "accept":
+            return self._put_aside(connection, case, verdict, known=bool(sender.role) or case.proof.aligned)
+        if released:
+            reason = f"{reason} Released by {case.spooled.decided_by or 'a person'}.".strip()
+        decided = self.publish(connection, case, message, reason or verdict.reason, routed)
+        if decided.verdict == "accept" and sender.membership_id is not None and sender.held_posts:
+            joining.passed(connection, sender.membership_id)
+        return decided
+
+    def _put_aside(self, connection: Connection, case: Case, verdict: Verdict, *, known: bool) -> Decision:
+        """Hold a post, or discard it; its sender cannot be refused any more, since 250 was said.
+
+        Who is `known`, a member or proved, is told that it waits; of anybody else From may be forged.
+        """
+        if "discard" in (verdict.kind, verdict.late):
+            return case.decided("discard", verdict.reason)
+        if known:
+            waiting.tell_it_waits(connection, self._parts, case, verdict.reason)
+        return replace(case.decided("hold", verdict.reason), at_once=not case.automatic)
+
+    def publish(
+        self,
+        connection: Connection,
+        case: Case,
+        message: ParsedMessage,
+        reason: str,
+        routed: replies.Routed | None = None,
+    ) -> Decision:
+        """Archive a post and put it out to its members, in the caller's transaction."""
+        filed = file_message(
+            connection,
+            case.community.id,
+            message,
+            case.spooled.raw,
+            settings=self._parts.settings,
+            received_at=case.spooled.received_at,
+            via=case.spooled.via,
+            writes=case.writes,
+            answers=routed.answers if routed else None,
+        )
+        if isinstance(filed, store.Known):
+            return case.decided(
+                "duplicate", "It is in the archive already.", message_id=filed.message_id, post_id=filed.post_id
+            )
+        if case.spooled.via == "import":  # import is not arrival, also when a person lets it in later
+            reason = f"{reason} Archived as number {filed.number}; nobody is mailed."
+            return case.decided("accept", reason, message_id=filed.message_id, post_id=filed.post_id)
+        copies = outbox.add_post(
+            connection,
+            community_id=case.community.id,
+            post_id=filed.post_id,
+            mail_from=case.address.post,
+            now=self._parts.clock.now(),
+            fields=_thread_fields(case, routed) if routed else None,
+            # A reply to a digest quotes it, and with it the reader's own reply addresses.
+            body=message.text if routed and not message.attachments else None,
+        )
+        flag = f" Its Message-ID could not be kept ({filed.sent_id or 'none'})." if filed.sent_id is not None else ""
+        return case.decided(
+            "accept",
+            f"{reason} Archived as number {filed.number}, {copies} copies queued.{flag}",
+            message_id=filed.message_id,
+            post_id=filed.post_id,
+        )
+
+    def _facts(
+        self,
+        connection: Connection,
+        case: Case,
+        message: ParsedMessage,
+        sender: directory.Sender,
+        routed: replies.Routed | None,
+    ) -> Facts:
+        return Facts(
+            community=case.community,
+            sender=sender,
+            author_email=message.author_email,
+            join_address=case.address.detail("subscribe"),
+            owner_address=case.address.detail("owner"),
+            size=len(case.spooled.raw),
+            attachments=sum(size for _, _, _, size in message.attachments),
+            automatic=case.automatic,
+            own_loop=case.is_own_loop,
+            unsigned="" if case.proof.aligned else case.proof.how,
+            storm=lambda: self._storm(connection, case, message, routed),
+        )
+
+    def _storm(self, connection: Connection, case: Case, message: ParsedMessage, routed: replies.Routed | None) -> str:
+        """How hot the thread runs that a message answers; empty where it does not."""
+        limits, answers = self._parts.settings.limits, routed.answers if routed else None
+        found = candidates(
+            message_id=message.message_id,
+            in_reply_to=message.in_reply_to,
+            references=message.references,
+            answers=answers,
+            limit=limits.references,
+        )
+        most, minutes = limits.storm_posts, limits.storm_minutes
+        within = timedelta(minutes=minutes)
+        ids = [one.message_id for one in found]
+        if not storm.rages(connection, case.community.id, ids, most=most, within=within, now=self._parts.clock.now()):
+            return ""
+        return f"{most} posts came to its thread within {minutes} minutes."
+
+
+def _thread_fields(case: Case, routed: replies.Routed) -> dict[str, str | None]:
+    """The header fields by which a reply to an item joins the thread in everybody's mail program."""
+    chain = " ".join(f"<{message_id}>" for message_id in routed.references)
+    return {
+        "In-Reply-To": f"<{routed.answers}>",
+        "References": chain,
+        "Subject": routed.subject,
+        "To": case.address.post,
+        "Cc": None,
+        "Thread-Index": None,
+        "Thread-Topic": None,
+    }
