@@ -158,7 +158,7 @@ _WAITING = select(delivery.c.id).where(*_FREE).limit(1)
 _DUE = (
     select(delivery.c.id)
     .where(*_FREE)
-    .order_by(delivery.c.due_at, delivery.c.id)
+    .order_by(delivery.c.due_at)
     .limit(bindparam("many", type_=Integer))
     .with_for_update(skip_locked=True)  # SQLite has no such clause: there the writer is alone
     .cte("due")
