@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import quality_bounces, quality_files, quality_lists, quality_orders, quality_replies
+from benchmarks import quality_automated, quality_bounces, quality_files, quality_lists, quality_orders, quality_replies
 from benchmarks.report import Figure, conclude, print_table
 
 
 def figures(corpus: Path) -> Iterator[list[Figure]]:
-    """The figures of each list, then of the folders of single messages, of the replies, of the bounces."""
+    """The figures of each list, of the folders of single messages, of replies, of bounces and of automatic mail."""
     for name, path, parents in quality_lists.lists(corpus):
         with tempfile.TemporaryDirectory() as folder:
             yield quality_lists.measure(name, path, parents, Path(folder))
@@ -28,6 +28,8 @@ def figures(corpus: Path) -> Iterator[list[Figure]]:
                 yield quality_files.measure(name, corpus / name, Path(folder))
     yield list(_replies(corpus))
     yield list(quality_bounces.figures(corpus))
+    with tempfile.TemporaryDirectory() as folder:
+        yield list(quality_automated.figures(corpus, Path(folder)))
 
 
 def _replies(corpus: Path) -> Iterator[Figure]:

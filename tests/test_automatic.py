@@ -18,6 +18,7 @@ ANA = "ana@example.org"
         ({"precedence": ["auto_reply"]}, "Precedence: auto_reply"),
         ({"content-type": ["Multipart/Report; report-type=disposition-notification"]}, "a report (multipart/report)"),
         ({"x-autorespond": [""]}, "it has a field X-Autorespond"),
+        ({"list-unsubscribe": ["<mailto:off@example.net>"]}, "it has a field List-Unsubscribe"),
         ({"x-failed-recipients": [ANA]}, "it has a field X-Failed-Recipients"),
     ],
 )

@@ -14,9 +14,10 @@ import pytest
 from sqlalchemy import Connection, select, update
 
 from tests import seed
-from tests.running import wait_until
+from tests.running import settings_for, wait_until
 from tests.smtp_sink import CUT, STALL, SmtpSink
 from tests.sockets import free_port
+from tidings.app import open_site
 from tidings.archive import read
 from tidings.clock import FixedClock
 from tidings.communities import joining
@@ -25,7 +26,7 @@ from tidings.database.engine import Database
 from tidings.database.tables import delivery, membership
 from tidings.errors import SettingsError
 from tidings.mailer import compose, courier, deliver, outbox
-from tidings.mailer.addresses import ListAddress
+from tidings.mailer.addresses import ListAddress, read_recipient
 from tidings.mailer.courier import Mail
 from tidings.mailer.deliver import Deliverer, open_transport
 from tidings.mailer.maildir import MaildirTransport
@@ -822,3 +823,31 @@ def test_a_password_that_cannot_be_read_is_a_settings_error(tmp_path: Path) -> N
     delivery = DeliverySettings(host="127.0.0.1", user="tidings", password_file="absent")
     with pytest.raises(SettingsError, match="password_file"):
         open_transport(Settings(site=SiteSettings(data_dir=str(tmp_path)), delivery=delivery))
+
+
+@pytest.mark.parametrize("mail_from", [PUMP, "pump+owner@lists.example.org"])  # what 0.1 left in the outbox
+def test_every_copy_of_a_site_leads_back_to_its_delivery_and_its_member(
+    tmp_path: Path, sink: SmtpSink, clock: FixedClock, mail_from: str
+) -> None:
+    site = open_site(settings_for(tmp_path, sink), clock)
+    with site.database.write() as connection:
+        community_id = seed.community(connection)
+        members = [seed.member(connection, community_id, f"m{number}@example.org") for number in range(3)]
+        post_id = seed.post(connection, community_id, raw=RAW).id
+        assert post_id is not None
+        outbox.add_post(connection, community_id=community_id, post_id=post_id, mail_from=mail_from, now=NOW)
+    site.deliverer().run_once()
+    found = []
+    with site.database.read() as connection:
+        for got in sink.messages:
+            came_back = read_recipient(got.mail_from)
+            assert came_back is not None and (came_back.purpose, came_back.community) == ("bounce", "pump")
+            token = site.tokens.read_return_path(came_back.token)
+            assert token.day == NOW.date() and not token.expired(NOW)
+            addressee = outbox.delivery_by_id(connection, token.delivery_id)
+            assert addressee is not None and addressee.recipient == got.recipients[0]
+            link = re.search(rb"^List-Unsubscribe: <http://127.0.0.1:8080/u/([a-z2-7]+)>,", got.data)
+            assert link is not None and site.tokens.read_leave(link[1].decode()) == addressee.membership_id
+            found.append(addressee.membership_id)
+    site.close()
+    assert found == members

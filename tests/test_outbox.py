@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, event, func, insert, select, update
 
 from tests import seed
 from tidings.communities import joining
@@ -347,6 +347,27 @@ def test_looking_for_work_reads_the_index_of_what_is_queued(sqlite_database: Dat
         statement = next(line for line in seen if line.startswith("WITH due"))
         plan = " ".join(row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement))
     assert "ix_delivery_queued" in plan and "SCAN delivery" not in plan and "TEMP B-TREE" not in plan
+
+
+@pytest.mark.needs("postgres")
+def test_looking_for_work_on_postgresql_sorts_nothing_however_much_is_due(postgres_database: Database) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    def keep(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        seen.append((statement, parameters))
+
+    with postgres_database.write() as connection:
+        a_post(connection, 1)
+        row = {"outbox_id": 1, "state": "queued", "attempts": 0, "due_at": NOW, "changed_at": NOW}
+        many = [row | {"recipient": f"x{number}@example.org"} for number in range(3_000)]
+        connection.execute(insert(tables.delivery), many)
+        connection.exec_driver_sql("ANALYZE delivery")
+        event.listen(connection, "before_cursor_execute", keep)
+        assert len(claim(connection)) == 100
+        event.remove(connection, "before_cursor_execute", keep)
+        statement, parameters = next(one for one in seen if one[0].startswith("WITH due"))
+        plan = "\n".join(row[0] for row in connection.exec_driver_sql("EXPLAIN " + statement, parameters))
+    assert "ix_delivery_queued" in plan and "Sort" not in plan
 
 
 @pytest.mark.needs("postgres")

@@ -22,7 +22,10 @@ _SUBJECT = re.compile(
 )
 _NOBODY = re.compile(r"(?:mailer-daemon|postmaster|no-?reply|do-?not-?reply|bounces?)(?:[+._-][^@]*)?@", re.IGNORECASE)
 _REPORT = re.compile(r"multipart/report\b", re.IGNORECASE)
-_OWN_MARKS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-failed-recipients", "x-hmxmroriginalrecipient")
+_OWN_MARKS = (
+    *("x-autoreply", "x-autorespond", "x-autoresponder", "x-failed-recipients", "x-hmxmroriginalrecipient"),
+    *("list-unsubscribe", "feedback-id"),  # sent to many by a mailing program
+)
 _SHOWN = 60  # characters of a value
 
 

@@ -1,11 +1,12 @@
 """The threads that send what is in the outbox, each by a courier with a session of its own to the smart host.
 
-They do no courier's work: they start, wait, wake and stop.
+They start, wait, wake and stop; what a courier does with a batch is its own matter.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -113,38 +114,28 @@ class Deliverer:
 
         It ends early where the smart host cannot be reached: the rest stays due.
         """
-        transport = self._open()
-        courier = Courier(self._office, transport, self._clock.now if now is None else lambda: now)
-        try:
-            while courier.run() is Round.BUSY:
-                pass
-        finally:
-            transport.close()
-            courier.finish()
+        with closing(self._open()) as transport:
+            courier = Courier(self._office, transport, self._clock.now if now is None else lambda: now)
+            try:
+                while courier.run() is Round.BUSY:
+                    pass
+            finally:
+                courier.finish()
         return courier.tried
 
     def _work(self) -> None:
-        transport = self._open()
-        courier = Courier(self._office, transport, self._clock.now)
-        while not self._stopping.is_set():
-            seen = self._nudges
-            came_to = self._round(courier)
-            if came_to is Round.DOWN:
-                self._stopping.wait(_PAUSE)
-            elif came_to is Round.IDLE:
-                self._wait(seen, transport)
-        transport.close()
-
-    def _round(self, courier: Courier) -> Round:
-        """Have a batch sent; all is recorded before there is a pause."""
-        try:
-            came_to = courier.run()
-            if came_to is not Round.BUSY or self._stopping.is_set():
-                courier.finish()
-        except Exception:
-            log.exception("delivery: a worker failed; it goes on after a pause")
-            return Round.DOWN
-        return came_to
+        with closing(self._open()) as transport:
+            courier = Courier(self._office, transport, self._clock.now)
+            while not self._stopping.is_set():
+                seen = self._nudges
+                came_to = _safely(courier.run)
+                if came_to is not Round.BUSY:
+                    _safely(courier.finish)  # nothing is left unrecorded over a pause
+                if came_to is Round.IDLE:
+                    self._wait(seen, transport)
+                elif came_to is not Round.BUSY:
+                    self._stopping.wait(_PAUSE)
+            _safely(courier.finish)
 
     def _wait(self, seen: int, transport: Transport) -> None:
         with self._nudged:
@@ -152,6 +143,15 @@ class Deliverer:
         if not nudged:
             transport.close()  # an idle session is closed by the other side sooner or later
             self._office.kept.clear()
+
+
+def _safely(step: Callable[[], Round | None]) -> Round | None:
+    """A worker outlives whatever fails in it; None then."""
+    try:
+        return step()
+    except Exception:
+        log.exception("delivery: a worker failed; it goes on after a pause")
+        return None
 
 
 def _notice(connection: Connection, claimed: Claimed) -> Mail:

@@ -154,7 +154,8 @@ _FREE = (
     or_(delivery.c.claimed_until.is_(None), delivery.c.claimed_until <= _NOW),
 )
 _WAITING = select(delivery.c.id).where(*_FREE).limit(1)
-# Rows of one mail have one due time and neighbouring ids, so this order keeps them together, and the index gives it.
+# Rows of one mail have one due time and are side by side in the index, which gives this order: were it by id too,
+# PostgreSQL would sort all that are due for each batch.
 _DUE = (
     select(delivery.c.id)
     .where(*_FREE)
