@@ -35,17 +35,25 @@ def ed25519_key() -> Ed25519PrivateKey:
 
 @dataclass
 class MadeUpDns:
-    """Answers from `records`; a name in `silent` never answers. `asked` is what was asked, in order."""
+    """Answers from `records` and `hosts`; a name in `silent` never answers. `asked` is what was asked, in order."""
 
     records: dict[str, list[bytes]] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    hosts: dict[str, list[str]] = field(default_factory=dict)
 
     def txt(self, name: str) -> list[bytes]:
+        self._ask(name)
+        return self.records.get(name, [])
+
+    def mx(self, name: str) -> list[str]:
+        self._ask(name)
+        return self.hosts.get(name, [])
+
+    def _ask(self, name: str) -> None:
         self.asked.append(name)
         if name in self.silent:
             raise TimeoutError(f"no answer for {name}")
-        return self.records.get(name, [])
 
 
 @dataclass(frozen=True, kw_only=True)

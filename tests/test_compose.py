@@ -113,6 +113,9 @@ def test_whatever_came_in_no_bare_line_end_goes_out_and_our_fields_are_the_only_
     assert [name for name in names if name.startswith("list-")] == [
         "list-id",
         "list-post",
+        "list-help",
+        "list-subscribe",
+        "list-owner",
         "list-archive",
     ]
     assert names.count("x-tidings-loop") == 1
@@ -198,11 +201,15 @@ def test_a_list_copy_carries_the_fields_of_the_list() -> None:
     got = copy()
     message = parsed(got)
     assert got.endswith(RAW)
-    assert {name: message[name] for name in message.keys()[:6]} == {
+    assert {name: message[name] for name in message.keys()[:10]} == {
         "List-Id": '"Pump people" <pump.lists.example.org>',
         "List-Post": "<mailto:pump@lists.example.org>",
+        "List-Help": "<mailto:pump+help@lists.example.org>",
+        "List-Subscribe": "<mailto:pump+subscribe@lists.example.org>",
+        "List-Owner": "<mailto:pump+owner@lists.example.org>",
         "List-Archive": "<https://tidings.example.org/c/pump/>",
         "Archived-At": "<https://tidings.example.org/c/pump/m/one@example.org/>",
+        "Sender": "pump@lists.example.org",
         "Precedence": "list",
         "X-Tidings-Loop": "pump@lists.example.org",
     }
@@ -218,6 +225,46 @@ def test_each_copy_says_how_its_own_reader_leaves_by_one_click_or_by_mail() -> N
     assert Tokens(b"k" * 32).read_leave(token) == 7
     dashed = copies(address=ListAddress(name="pump", domain="mail.example.org", separator="-"))
     assert b"<mailto:pump-unsubscribe@mail.example.org>" in dashed.head(token)
+
+
+JOERG = ("Jörg Ångström", "joerg@strict.example.org")
+
+
+def test_a_reply_goes_where_the_community_wants_it() -> None:
+    assert parsed(copy(author=JOERG, replies="author"))["Reply-To"] is None
+    message = parsed(copy(author=JOERG, replies="list"))
+    assert message["Reply-To"] == "pump@lists.example.org"
+    assert message["From"] == parsed(RAW)["From"]
+
+
+@pytest.mark.acceptance(45)
+def test_from_is_the_communitys_where_the_authors_domain_forbids_another_server_to_use_it() -> None:
+    message = parsed(copy(author=JOERG, replies="author", on_behalf=True))
+    (sender,) = message["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == ("Jörg Ångström via Pump people", "pump@lists.example.org")
+    assert [(one.display_name, one.addr_spec) for one in message["Reply-To"].addresses] == [JOERG]
+
+
+def test_where_replies_go_to_the_list_an_author_without_a_from_stands_in_cc_beside_who_stood_there() -> None:
+    raw = RAW.replace(b"Subject:", b"Cc: Raj <raj@example.org>,\r\n  li@example.org\r\nSubject:", 1)
+    message = parsed(copy(raw, author=JOERG, replies="list", on_behalf=True))
+    assert [one.addr_spec for one in message["Cc"].addresses] == ["raj@example.org", "li@example.org", JOERG[1]]
+    assert message["Reply-To"] == "pump@lists.example.org"
+    assert len(message.get_all("Cc")) == len(message.get_all("From")) == 1
+
+
+@pytest.mark.acceptance(61)
+@pytest.mark.parametrize(
+    "name", ["x\r\nBcc: y@example.org", 'a" <b@example.org>, "', "=?utf-8?q?x=0D=0Ay?=", "", "日本"]
+)
+@pytest.mark.parametrize("cc", [b"x" * 2000, b"\xff\xfe", b"a b c <", b"Raj <raj@example.org>"])
+def test_whatever_an_author_is_called_a_rewritten_copy_has_one_from_of_ours(name: str, cc: bytes) -> None:
+    raw = RAW.replace(b"Subject:", b"Cc: " + cc + b"\r\nSubject:", 1)
+    for replies in ("list", "author"):
+        message = parsed(copy(raw, author=(name, "ana@example.org"), replies=replies, on_behalf=True))
+        assert [one.addr_spec for one in message["From"].addresses] == ["pump@lists.example.org"]
+        assert message["Bcc"] is None
+        assert len(message.get_all("Reply-To")) == 1
 
 
 HOSTILE = [

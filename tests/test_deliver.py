@@ -31,7 +31,8 @@ from tidings.mailer.courier import Mail
 from tidings.mailer.deliver import Deliverer, open_transport
 from tidings.mailer.maildir import MaildirTransport
 from tidings.mailer.outbox import Claimed
-from tidings.mailer.smtp_client import Answer, Letter, SmtpTransport
+from tidings.mailer.smtp_client import SmtpTransport
+from tidings.mailer.smtp_session import Answer, Letter
 from tidings.settings import DeliverySettings, Settings, SiteSettings
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -57,10 +58,10 @@ class OneByOne(SmtpTransport):
         super().__init__(**values)
         self._behind = behind
 
-    def send(self, letters: Sequence[Letter]) -> list[Answer]:
+    def send(self, letters: Sequence[Letter]) -> list[Answer | None]:
         answers = super().send(letters[:1])
         self._behind()
-        return answers
+        return answers + [None] * (len(letters) - 1)
 
 
 def raw_of(connection: Connection, claimed: Claimed) -> Mail:
@@ -85,7 +86,7 @@ def deliverer(
     **settings: Any,
 ) -> Deliverer:
     values: dict[str, Any] = {"host": "127.0.0.1", "port": sink.port, "name": "lists.example.org"}
-    values |= {"timeout": timeout, "end_timeout": timeout}
+    values |= {"timeout": timeout, "end_timeout": timeout, "connections": settings.setdefault("connections", 1)}
     return Deliverer(
         database=database,
         settings=DeliverySettings(**settings),
@@ -184,18 +185,19 @@ def test_a_post_is_assembled_once_however_many_batches_it_takes_and_each_copy_ha
     }
 
 
-def test_a_batch_has_no_more_letters_than_the_settings_say(
-    sqlite_database: Database, sink: SmtpSink, clock: FixedClock
+@pytest.mark.parametrize("connections", [1, 2])
+def test_a_batch_has_no_more_letters_for_each_connection_than_the_settings_say(
+    sqlite_database: Database, sink: SmtpSink, clock: FixedClock, connections: int
 ) -> None:
-    add_posts(sqlite_database, RAW, members=25)
+    add_posts(sqlite_database, RAW, members=5 * connections)
     held: list[int] = []
 
     def behind() -> None:
         with sqlite_database.read() as connection:
             held.append(len(connection.execute(select(delivery.c.id).where(delivery.c.claim.is_not(None))).all()))
 
-    deliverer(sqlite_database, sink, clock, behind=behind, recipients=10).run_once()
-    assert held == [10] * 20 + [5] * 5
+    deliverer(sqlite_database, sink, clock, behind=behind, recipients=2, connections=connections).run_once()
+    assert held == [2 * connections] * 4 * connections + [connections] * connections
 
 
 def odd_messages() -> list[bytes]:
@@ -476,7 +478,7 @@ def test_a_host_that_cannot_be_reached_costs_one_try_and_the_rest_stays_due(
     nowhere = SmtpTransport(host="127.0.0.1", port=free_port(), name="lists.example.org", timeout=1.0)
     worker = Deliverer(
         database=sqlite_database,
-        settings=DeliverySettings(),
+        settings=DeliverySettings(connections=1),
         clock=clock,
         open_transport=lambda: nowhere,
         assemblers={"post": raw_of},
@@ -493,21 +495,23 @@ def test_a_host_that_cannot_be_reached_costs_one_try_and_the_rest_stays_due(
 def test_two_workers_on_one_queue_send_nothing_twice(database: Database, sink: SmtpSink, clock: FixedClock) -> None:
     posts = [b"Subject: %d\r\n\r\nx\r\n" % number for number in range(20)]
     add_posts(database, *posts, members=10)
-    worker = deliverer(database, sink, clock, connections=4, recipients=7)
-    worker.start()
-    worker.wake()
+    workers = [deliverer(database, sink, clock, connections=2, recipients=7) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+        worker.wake()
     sink.wait_for(200)
-    worker.stop()
+    for worker in workers:
+        worker.stop()
     pairs = [(message.data, message.recipients) for message in sink.messages]
     assert len(pairs) == len(set(pairs)) == 200
     assert states(database) == {"sent": 200}
 
 
-def test_waking_makes_idle_workers_look_at_once(
+def test_waking_makes_an_idle_worker_look_at_once(
     sqlite_database: Database, sink: SmtpSink, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliver, "_POLL", 3600.0)
-    worker = deliverer(sqlite_database, sink, clock, connections=2)
+    worker = deliverer(sqlite_database, sink, clock)
     worker.start()
     add_posts(sqlite_database, RAW)
     worker.wake()
@@ -523,7 +527,7 @@ def stop_meanwhile(worker: Deliverer, reached: threading.Event, go_on: threading
     worker.stop(timeout=0)
     go_on.set()
     for thread in threading.enumerate():
-        if thread.name.startswith("deliver-"):
+        if thread.name == "deliver":
             thread.join(10)
 
 
@@ -537,7 +541,7 @@ def test_stopping_ends_with_the_letter_that_is_under_way_and_gives_back_the_rest
         sent.set()
         assert go_on.wait(10)
 
-    stop_meanwhile(deliverer(sqlite_database, sink, clock, behind=behind, connections=1), sent, go_on)
+    stop_meanwhile(deliverer(sqlite_database, sink, clock, behind=behind), sent, go_on)
     assert states(sqlite_database) == {"sent": 1, "queued": 5} and names(sink) == ["m0"]
     with sqlite_database.read() as connection:
         assert outbox.waiting(connection, NOW)
@@ -554,7 +558,7 @@ def test_a_worker_that_is_stopped_while_it_assembles_sends_nothing(
         assert go_on.wait(10)
         return raw_of(connection, claimed)
 
-    stop_meanwhile(deliverer(sqlite_database, sink, clock, assemble, connections=1), assembling, go_on)
+    stop_meanwhile(deliverer(sqlite_database, sink, clock, assemble), assembling, go_on)
     assert states(sqlite_database) == {"queued": 3} and sink.messages == []
     with sqlite_database.read() as connection:
         assert outbox.waiting(connection, NOW)
@@ -751,7 +755,7 @@ def test_a_worker_outlives_a_database_that_fails_once(
         return waiting(connection, now)
 
     monkeypatch.setattr(outbox, "waiting", fail_once)
-    worker = deliverer(sqlite_database, sink, clock, connections=1)
+    worker = deliverer(sqlite_database, sink, clock)
     worker.start()
     sink.wait_for(3)
     worker.stop()
@@ -771,7 +775,7 @@ def test_what_was_sent_is_recorded_once_the_database_is_back(
         record(connection, outcomes, *rest, **values)
 
     monkeypatch.setattr(outbox, "record", fail_thrice)
-    worker = deliverer(sqlite_database, sink, clock, connections=1)
+    worker = deliverer(sqlite_database, sink, clock)
     worker.start()
     wait_until(lambda: states(sqlite_database) == {"sent": 3}, "the record")
     worker.stop()
@@ -814,7 +818,7 @@ def test_a_user_signs_in_with_the_password_in_the_file(tmp_path: Path) -> None:
     with SmtpSink(("PIPELINING", "AUTH PLAIN")) as sink:
         delivery = DeliverySettings(host="127.0.0.1", port=sink.port, user="tidings", password_file="password")
         client = open_transport(Settings(site=SiteSettings(data_dir=str(tmp_path)), delivery=delivery))
-        assert [answer.accepted for answer in client.send([Letter(PUMP, "a@example.org", RAW)])] == [True]
+        assert client.send([Letter(PUMP, "a@example.org", RAW)]) == [Answer(250, "2.0.0 taken")]
         client.close()
         assert "AUTH PLAIN AHRpZGluZ3MAc2VjcmV0" in sink.commands
 

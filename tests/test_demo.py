@@ -452,7 +452,9 @@ def test_the_reply_buttons_of_a_digest_lead_to_the_box_with_their_item_chosen(ru
 def test_the_list_of_all_mail_has_pages(running: Demo) -> None:
     shown = re.findall(r'href="/demo/mail/(\d+)"', running.get("/demo/mail/").text)
     assert shown == sorted(shown, key=int, reverse=True)
-    assert len(shown) == running.rows()["mails"]
+    older = re.findall(r'href="/demo/mail/(\d+)"', running.get(f"/demo/mail/?before={shown[-1]}").text)
+    assert len(shown) + len(older) == running.rows()["mails"]
+    assert set(shown).isdisjoint(older)
     assert re.findall(r'href="/demo/mail/(\d+)"', running.get("/demo/mail/?before=3").text) == ["2", "1"]
     assert running.get("/demo/mail/?before=1").status_code == 200
     for junk in ("x", "-1", "9" * 30, "²"):

@@ -16,7 +16,7 @@ FLOORS = (
     ("app",),
     ("operations",),
     ("jobs",),
-    ("intake", "web"),
+    ("intake", "web", "outgoing"),
     ("digests",),
     ("mailer", "archive"),
     ("communities", "threading"),
@@ -34,7 +34,9 @@ WAY_IN = frozenset(
         *("spool", "parse", "automatic", "worker", "verify", "commands", "bounces", "bounce_reasons", "bounce_texts"),
     }
 )
-WAY_OUT = frozenset({"outbox", "deliver", "courier", "maildir", "compose", "sign", "dmarc", "smtp_client"})
+WAY_OUT = frozenset(
+    {"outbox", "deliver", "courier", "maildir", "compose", "sign", "dmarc", "smtp_client", "smtp_session"}
+)
 
 WRITERS = {
     "site_value": {"app"},

@@ -30,7 +30,7 @@ from tidings.mailer.imap_session import RefusedError
 from tidings.mailer.spool import Spool
 from tidings.settings import Settings, parse
 
-pytestmark = pytest.mark.needs("dovecot")
+pytestmark = [pytest.mark.needs("dovecot"), pytest.mark.slow]
 _NUMBERS = count(1)
 
 

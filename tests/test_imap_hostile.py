@@ -36,6 +36,8 @@ from tidings.errors import SettingsError
 from tidings.mailer.imap_in import Patience
 from tidings.mailer.imap_session import DeniedError, LoginCutError, LostError, RefusedError, Timing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[HostileImap]:

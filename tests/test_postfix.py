@@ -34,6 +34,7 @@ NOW = datetime(2026, 10, 14, 9, 0, tzinfo=ZoneInfo("Europe/Berlin"))
 PUMP = "pump@lists.example.org"
 ANA, LI = "ana@example.org", "li@example.org"
 needs_postfix = pytest.mark.needs("postfix")
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, kw_only=True)

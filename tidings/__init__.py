@@ -1,3 +1,3 @@
 """Tidings: e-mail lists and digests for communities of practice that work in shifts."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

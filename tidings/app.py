@@ -6,8 +6,7 @@ It does nothing itself that a part could do.
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import lru_cache
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -15,29 +14,28 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from tidings import jobs
-from tidings.archive import read
 from tidings.clock import Clock, ShiftedClock, SystemClock
 from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
-from tidings.digests import render
 from tidings.intake import asking, moderation, returned
 from tidings.intake.case import Parts
 from tidings.intake.desk import Desk
 from tidings.intake.pipeline import Intake
-from tidings.mailer import compose
-from tidings.mailer.addresses import Addresses, ListAddress, read_recipient
-from tidings.mailer.courier import Mail
+from tidings.mailer.addresses import Addresses
 from tidings.mailer.deliver import Deliverer, open_transport
+from tidings.mailer.dmarc import Policies
 from tidings.mailer.door import Admitted, Door
 from tidings.mailer.imap_in import Fetcher
 from tidings.mailer.notices import Notices
 from tidings.mailer.outbox import Claimed
 from tidings.mailer.resolver import Dns, SystemDns
-from tidings.mailer.smtp_client import Answer
+from tidings.mailer.sign import DkimKey, load_key
+from tidings.mailer.smtp_session import Answer
 from tidings.mailer.spool import Spool
 from tidings.mailer.worker import ParseWorker
+from tidings.outgoing import Outgoing
 from tidings.settings import Settings
 from tidings.tokens import Tokens
 from tidings.web import site as web
@@ -93,14 +91,21 @@ class Site:
         return Door(self.communities, self.tokens, self.settings)
 
     def deliverer(self) -> Deliverer:
-        """The workers that send what is in the outbox."""
+        """The workers that send what is in the outbox. Raises SettingsError where the key that signs cannot be read."""
+        outgoing = Outgoing(
+            settings=self.settings,
+            tokens=self.tokens,
+            clock=self.clock,
+            policies=Policies(self.dns, self.clock),
+            key=_key(self.settings),
+        )
         return Deliverer(
             database=self.database,
             settings=self.settings.delivery,
             clock=self.clock,
             open_transport=lambda: open_transport(self.settings),
-            assemblers={"post": self._post_copies, "edition": self._edition},
-            return_path=self._return_path,
+            assemblers=outgoing.assemblers,
+            return_path=outgoing.return_path,
             on_refused=self._refused,
         )
 
@@ -164,33 +169,6 @@ class Site:
         refused = returned.Returned(self.parts()).refused
         refused(connection, claimed.recipient, str(answer), self.clock.now(), claimed.community_id)
 
-    def _return_path(self, claimed: Claimed, today: date) -> str:
-        token = self.tokens.return_path(claimed.delivery_id, today)
-        return _address(claimed.mail_from, self.settings.site.separator).token("b", token)
-
-    def _edition(self, connection: Connection, claimed: Claimed) -> Mail:
-        assert claimed.edition_id is not None
-        return Mail(data=render.assemble(connection, claimed.edition_id, site=self.settings.site, tokens=self.tokens))
-
-    def _post_copies(self, connection: Connection, claimed: Claimed) -> Mail:
-        assert claimed.post_id is not None
-        source = read.copy_source(connection, claimed.post_id)
-        facts = compose.CopyFacts(
-            address=_address(claimed.mail_from, self.settings.site.separator),
-            title=source.title,
-            base_url=self.settings.site.base_url,
-            message_id=source.message_id,
-            fields=claimed.fields or {},
-            body=claimed.body,
-        )
-        copies = compose.list_copies(source.raw, facts)
-
-        def head(one: Claimed) -> bytes:
-            assert one.membership_id is not None
-            return copies.head(self.tokens.leave(one.membership_id))
-
-        return Mail(data=copies.data, head=head)
-
     def close(self) -> None:
         """Close the databases."""
         self.database.close()
@@ -232,12 +210,11 @@ def open_site(settings: Settings, clock: Clock | None = None, dns: Dns | None = 
     )
 
 
-@lru_cache(maxsize=1000)
-def _address(mail_from: str, separator: str) -> ListAddress:
-    """The addresses of the community that a mail in the outbox comes from."""
-    found = read_recipient(mail_from)  # before 0.2 it was written with +owner
-    assert found is not None
-    return ListAddress(name=found.community, domain=found.domain, separator=separator)
+def _key(settings: Settings) -> DkimKey | None:
+    dkim = settings.dkim
+    if not dkim.key_file:
+        return None
+    return load_key(settings.path(dkim.key_file), domain=dkim.domain or settings.site.domain, selector=dkim.selector)
 
 
 def clock_offset(database: Database) -> timedelta:

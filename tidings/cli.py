@@ -1104,6 +1104,26 @@ def check(as_json: Json = False) -> None:
 
 
 @app.command()
+def doctor(as_json: Json = False) -> None:
+    """Try all that the site needs, and say what to type where it is not there; exit status 1 where something failed."""
+    from tidings.clock import SystemClock
+    from tidings.mailer.resolver import SystemDns
+    from tidings.operations import doctor as examining
+
+    findings = []
+    for finding in examining.examine(_chosen.config, clock=SystemClock(), dns=SystemDns()):
+        findings.append(finding)
+        if not as_json:
+            typer.echo(f"{finding.state:<8} {finding.check}: {finding.detail}")
+            if finding.todo:
+                typer.echo(f"{'':<8} -> {finding.todo}")
+    if as_json:
+        _print_json(findings)
+    if any(finding.state == "failed" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def rebuild(what: Annotated[str, typer.Argument(metavar="[threads|index|all]")] = "all", as_json: Json = False) -> None:
     """Make what is derived anew from the raw bytes."""
     from tidings.operations import check as checking

@@ -129,10 +129,18 @@ class DeliverySettings(Part, frozen=True):
     user: Annotated[str, _doc("User name at the smart host; empty: no sign-in.")] = ""
     password_file: Annotated[str, _doc("File whose first line is the password of `user`.")] = ""
     connections: Annotated[int, _doc("Connections to the smart host at a time.", ge=1, le=100)] = 2
-    recipients: Annotated[int, _doc("Recipients of one transaction.", ge=1, le=1000)] = 100
+    recipients: Annotated[int, _doc("Letters claimed for one connection at a time.", ge=1, le=1000)] = 100
     timeout: Annotated[int, _doc("Seconds to wait for an answer of the smart host.", ge=1)] = 120
     give_up_after: Annotated[int, _doc("Hours of temporary failures before a delivery has failed.", ge=1)] = 120
     maildir: Annotated[str, _doc("Maildir for mail out where no host is set, relative to data_dir.")] = "outbox"
+
+
+class DkimSettings(Part, frozen=True):
+    """The key that signs mail that goes out; the DNS has its public half."""
+
+    domain: Annotated[str, _doc("Domain that signs (d=); empty: site.domain.")] = ""
+    selector: Annotated[str, _doc("Name of the key: its record stands at SELECTOR._domainkey.DOMAIN.")] = "tidings"
+    key_file: Annotated[str, _doc("RSA key in PEM, 2,048 bits or more, relative to data_dir; empty: not signed.")] = ""
 
 
 class WebSettings(Part, frozen=True):
@@ -183,6 +191,7 @@ class Settings(Part, frozen=True):
     smtp: SmtpSettings = SmtpSettings()
     imap: list[ImapSettings] = []
     delivery: DeliverySettings = DeliverySettings()
+    dkim: DkimSettings = DkimSettings()
     web: WebSettings = WebSettings()
     bounces: BounceSettings = BounceSettings()
     limits: LimitSettings = LimitSettings()

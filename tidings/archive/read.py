@@ -86,13 +86,14 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True)
 class CopySource:
-    """A message as it was received, with the name (local part), mail domain and title of its community."""
+    """A message as it was received, with its author, and title and settings of its community."""
 
     message_id: str
     raw: bytes
-    community: str
-    domain: str | None  # of the community's address, where that is not the site's
     title: str
+    replies: str  # whom a reply is for
+    author_name: str
+    author_email: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,12 @@ _RAW = (
 )
 _COPY_SOURCE = (
     select(
-        _POST.message_id, blob_table.c.data, community_table.c.name, community_table.c.domain, community_table.c.title
+        _POST.message_id,
+        _POST.author_name,
+        _POST.author_email,
+        blob_table.c.data,
+        community_table.c.title,
+        community_table.c.replies,
     )
     .join(blob_table, _POST.blob_hash == blob_table.c.hash)
     .join(community_table, community_table.c.id == _POST.community_id)
@@ -279,9 +285,10 @@ def copy_source(connection: Connection, post_id: int) -> CopySource:
     return CopySource(
         message_id=row.message_id,
         raw=decompress(row.data),
-        community=row.name,
-        domain=row.domain,
         title=row.title,
+        replies=row.replies,
+        author_name=row.author_name,
+        author_email=row.author_email,
     )
 
 

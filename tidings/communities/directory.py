@@ -30,6 +30,7 @@ class Community:
     description: str
     zone: str
     posting: str
+    replies: str  # whom a plain reply to a post reaches: list, author
     newcomer_posts: int  # how many posts of a new member are held
     max_size: int | None  # bytes of a message; None: the site's limit
     max_attachments: int | None  # bytes of all attachments; None: no limit of its own
@@ -90,6 +91,7 @@ _COMMUNITIES = select(
     _community.description,
     _community.zone,
     _community.posting,
+    _community.replies,
     _community.newcomer_posts,
     _community.max_size,
     _community.max_attachments,

@@ -19,6 +19,7 @@ from tidings.communities.rota import crew_by_name
 from tidings.database import tables
 from tidings.errors import NotFoundError, UsageError
 
+REPLIES = ("list", "author")
 ROLES = ("member", "moderator", "leader", "owner")
 DELIVERIES = ("each", "daily", "weekly", "none")
 COLUMNS = ("email", "name", "role", "delivery", "crew", "zone")
@@ -32,7 +33,7 @@ _NAME_OCTETS = 24  # so that NAME+b.TOKEN stays within the 64 octets of a local 
 _TITLE_LENGTH, _TEXT_LENGTH = 200, 2000
 _LEAST_SIZE = 10_000  # bytes that a community has to take: a header alone has some thousand
 _PLAIN_SETTINGS = ("title", "description", "zone", "cut-off", "meeting", "meeting-place")
-_POSTING_SETTINGS = ("posting", "newcomers", "max-size", "max-attachments", "signed-only")
+_POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only")
 _NOBODYS_NAMES = {
     "every mail domain must keep it for whoever runs the mail (RFC 5321 4.5.1, RFC 2142)": (
         "postmaster",
@@ -158,6 +159,8 @@ def _posting_change(key: str, text: str) -> dict[str, Any]:
     match key:
         case "posting":
             return {"posting": choice(text, POSTING, "posting")}
+        case "replies":
+            return {"replies": choice(text, REPLIES, "kind of replies")}
         case "newcomers":
             if not re.fullmatch(r"[0-9]{1,2}", text.strip()):
                 raise UsageError(f"{text!r} is no number of posts; write one from 0 to 99.")

@@ -23,6 +23,8 @@ LOOP_FIELD = "X-Tidings-Loop"
 
 _LINE_LENGTH = 78  # RFC 5322 2.1.1: should
 _LINE_LIMIT = 998  # RFC 5322 2.1.1: must
+_NAME_LIMIT = 100  # characters of a person's name
+_READ_OF_CC = 4096  # octets: structured parsing sees no more
 # Possessive, so that no header makes it go back. Space before the colon is RFC 5322 4.5's obsolete form.
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\r]*+(?:\r\n)?+(?:[ \t][^\r]*+(?:\r\n)?+)*+")
 # A line of an mbox that was piped in, or a continuation of nothing: in front of our fields they would belong to none
@@ -34,11 +36,14 @@ _TOKEN = re.compile(r"[a-z2-7]+")
 _HERE = "{token}"  # where the token of a copy stands in the lines of all: braces are in no address
 _UNSTRUCTURED = frozenset({"subject", "comments", "content-description"})
 _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc"})
+OWN_FIELDS = ("List-Unsubscribe", "List-Unsubscribe-Post")
+"""The fields that each copy of a post has for itself, in their order."""
 _PLAIN_BYTES = bytes(byte for byte in range(128) if byte != ord("="))
 # What a list must not pass on: another list's marks, the last hop's envelope, and requests that would have every
 # member's program tell the author that the mail was read.
 _NOT_PASSED_ON = (
     "List-*",
+    "Sender",
     "Precedence",
     "Return-Path",
     "Archived-At",
@@ -57,6 +62,9 @@ class CopyFacts:
     title: str
     base_url: str
     message_id: str  # of the post in the archive, without <>
+    author: tuple[str, str] = ("", "")  # name and address
+    on_behalf: bool = False  # whether From is the community's, since the author's domain forbids its own
+    replies: str = "author"  # list, author: whom a plain reply reaches
     fields: Mapping[str, str | None] = field(default_factory=dict)  # replace the post's own; None: left out
     body: str | None = None  # the text that replaces the post's own
 
@@ -65,7 +73,7 @@ class CopyFacts:
 class Copies:
     """The copies of one post: `data` is what all of them have, and `head` makes the lines of one, which stand above it.
 
-    A signature of our own (RFC 6376) would be one more of these lines: its body hash is that of `data`, made once.
+    A signature of our own (RFC 6376) is one more of these lines; its body hash is that of `data`, made once.
     """
 
     data: bytes
@@ -140,7 +148,46 @@ def _common(raw: bytes, facts: CopyFacts) -> bytes:
     replaced = {name.lower() for name in facts.fields}
     add = [pair for pair in add if pair[0].lower() not in replaced]
     add += [(name, value) for name, value in facts.fields.items() if value is not None]
-    return _joined(fields, remove, add, body)
+    people = _people(facts, [part for name, part in fields if name == "cc"])
+    add += people
+    return _joined(fields, [*remove, *(name for name, _ in people)], add, body)
+
+
+def _people(facts: CopyFacts, copied: Sequence[bytes]) -> list[tuple[str, str]]:
+    """From, Reply-To and Cc where they are not the author's own; `copied` are the Cc fields as they came.
+
+    Where From has to be the community's, the author stands where a reply reaches them as the community wants it.
+    """
+    found = []
+    if facts.on_behalf:
+        name, email = _clean(facts.author[0]), facts.author[1]
+        found.append(("From", _mailbox(f"{name or email} via {_clean(facts.title)}", facts.address.post)))
+        author = [_mailbox(name, email)] if email.isascii() else []
+        if facts.replies == "list":
+            named = _mailboxes(copied) if "Cc" not in facts.fields else []
+            found.append(("Cc", ", ".join([*named, *author])))
+        elif author:
+            found.append(("Reply-To", author[0]))
+    if facts.replies == "list":
+        found.append(("Reply-To", facts.address.post))
+    return [(name, value) for name, value in found if value]
+
+
+def _mailboxes(fields: Sequence[bytes]) -> list[str]:
+    """Who stands in address fields as they came, but for what is no address."""
+    values = [part.partition(b":")[2][:_READ_OF_CC].decode("utf-8", "replace") for part in fields]
+    return [
+        _mailbox(_clean(name), email)
+        for name, email in getaddresses([" ".join(value.split()) for value in values])
+        if re.fullmatch(r"[!-~]{1,254}", email) and "@" in email
+    ]
+
+
+def _mailbox(name: str, email: str) -> str:
+    if name == email:  # what stands for a name where there is none
+        return email
+    # No encoded word of somebody else's is passed on inside a name of ours.
+    return formataddr((name.replace("=?", "= ?")[:_NAME_LIMIT], email))
 
 
 def notice(
@@ -195,8 +242,12 @@ def _list_fields(facts: CopyFacts) -> list[tuple[str, str]]:
     return [
         ("List-Id", f"{_phrase(facts.title)} <{address.name}.{address.domain}>"),
         ("List-Post", f"<mailto:{address.post}>"),
+        ("List-Help", f"<mailto:{address.detail('help')}>"),
+        ("List-Subscribe", f"<mailto:{address.detail('subscribe')}>"),
+        ("List-Owner", f"<mailto:{address.detail('owner')}>"),
         ("List-Archive", f"<{_pages(facts)}>"),
         ("Archived-At", f"<{_pages(facts)}m/{quote(facts.message_id, safe='@')}/>"),
+        ("Sender", address.post),
         ("Precedence", "list"),
         (LOOP_FIELD, address.post),
     ]

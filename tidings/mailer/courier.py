@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from tidings.database.engine import Database
 from tidings.mailer import compose, outbox
 from tidings.mailer.outbox import Claimed, Outcome
-from tidings.mailer.smtp_client import Answer, Letter
+from tidings.mailer.smtp_session import Answer, Letter
 from tidings.settings import DeliverySettings
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ OnRefused = Callable[[Connection, Claimed, Answer], None]
 class Transport(Protocol):
     """Carries letters; each courier has its own."""
 
-    def send(self, letters: Sequence[Letter]) -> list[Answer]:
-        """Send letters in their order; the answers to those that were tried: the first ones, at least one."""
+    def send(self, letters: Sequence[Letter]) -> Sequence[Answer | None]:
+        """Send letters; the answer to each, None where it was not tried."""
         ...
 
     def close(self) -> None:
@@ -164,6 +164,7 @@ class Courier:
     def __init__(self, office: Office, transport: Transport, moment: Callable[[], datetime]) -> None:
         self._office, self._transport, self._moment = office, transport, moment
         self._database = office.database
+        self._limit = office.settings.recipients * office.settings.connections
         self._lease = _LEASE + 5 * timedelta(seconds=office.settings.timeout)
         self._outcomes: list[Outcome] = []  # that are not recorded yet
         self._refused: list[tuple[Claimed, Answer]] = []
@@ -199,7 +200,7 @@ class Courier:
                     return []
         with self._database.write() as connection:
             self._record(connection)
-            batch = outbox.claim(connection, now, self._office.settings.recipients, self._lease)
+            batch = outbox.claim(connection, now, self._limit, self._lease)
         self._forget()
         self._recorded = time.monotonic()
         self._held_at = self._asked_at = now
@@ -212,34 +213,38 @@ class Courier:
         while left and not (self._office.stopping.is_set() or self._trouble.down):
             addressed, left = self._addressed(left)
             answers = self._send([letter for _, letter in addressed])
-            for (one, _), answer in zip(addressed, answers, strict=False):  # fewer where there was trouble
-                self._answered(one, answer)
-            left = [one for one, _ in addressed[len(answers) :]] + left
+            untried = []
+            for (one, _), answer in zip(addressed, answers, strict=True):
+                if answer is None:
+                    untried.append(one)
+                else:
+                    self._answered(one, answer)
+            left = untried + left
             if time.monotonic() - self._recorded > _RECORD_AFTER:
                 self.finish()
         return left
 
-    def _send(self, letters: list[Letter]) -> list[Answer]:
+    def _send(self, letters: list[Letter]) -> Sequence[Answer | None]:
         if not letters or self._office.stopping.is_set():  # making them may have taken a while
-            return []
+            return [None] * len(letters)
         return self._transport.send(letters)
 
     def _addressed(self, left: list[Claimed]) -> tuple[list[tuple[Claimed, Letter]], list[Claimed]]:
         """Letters for the first of `left`, as many as may be in memory, and what is behind them."""
         mails, behind = self._mails(left)
         now = self._moment()
-        ready = [one for one, _ in mails]
-        lost = self._lost([*ready, *behind], now)
-        gone = self._gone(ready, now)
+        everyone = [*(one for one, _ in mails), *behind]
+        lost = self._lost(everyone, now)
+        gone = self._gone(everyone, now)
+        for one in everyone:
+            if one.membership_id in gone and one.delivery_id not in lost:
+                self._note(one, "dropped", gone[one.membership_id])
+        wanted = {one.delivery_id for one in everyone if one.membership_id not in gone} - lost
         addressed = []
         for one, mail in mails:
-            if one.delivery_id in lost:
-                continue
-            if one.membership_id in gone:
-                self._note(one, "dropped", gone[one.membership_id])
-            elif letter := self._letter(one, mail, now.date()):
+            if one.delivery_id in wanted and (letter := self._letter(one, mail, now.date())):
                 addressed.append((one, letter))
-        return addressed, [one for one in behind if one.delivery_id not in lost]
+        return addressed, [one for one in behind if one.delivery_id in wanted]
 
     def _lost(self, left: Sequence[Claimed], now: datetime) -> set[int]:
         """Which of these are no longer ours: who slept longer than the lease must not send what others took."""

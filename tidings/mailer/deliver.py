@@ -1,6 +1,6 @@
-"""The threads that send what is in the outbox, each by a courier with a session of its own to the smart host.
+"""The thread that sends what is in the outbox, by a courier and its sessions to the smart host.
 
-They start, wait, wake and stop; what a courier does with a batch is its own matter.
+It starts, waits, wakes and stops; what the courier does with a batch is its own matter.
 """
 
 import logging
@@ -39,6 +39,7 @@ def open_transport(settings: Settings) -> Transport:
         host=delivery.host,
         port=delivery.port,
         name=settings.site.domain,
+        connections=delivery.connections,
         tls=delivery.tls,
         user=delivery.user,
         password=_password(settings) if delivery.user else "",
@@ -55,7 +56,7 @@ def _password(settings: Settings) -> str:
 
 
 class Deliverer:
-    """Sends what is due, by `settings.connections` threads or by `run_once` in the caller's."""
+    """Sends what is due, by a thread of its own or by `run_once` in the caller's."""
 
     def __init__(
         self,
@@ -83,31 +84,29 @@ class Deliverer:
             on_refused=on_refused,
             stopping=self._stopping,
         )
-        self._threads: list[threading.Thread] = []
+        self._thread: threading.Thread | None = None
         self._nudged = threading.Condition()
         self._nudges = 0
 
     def start(self) -> None:
-        """Start the worker threads."""
+        """Start the thread."""
         self._stopping.clear()
-        for number in range(self._settings.connections):
-            thread = threading.Thread(target=self._work, name=f"deliver-{number}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._thread = threading.Thread(target=self._work, name="deliver", daemon=True)
+        self._thread.start()
 
     def wake(self) -> None:
-        """Say that something was put into the outbox; workers look at once."""
+        """Say that something was put into the outbox; it is looked at at once."""
         with self._nudged:
             self._nudges += 1
             self._nudged.notify_all()
 
     def stop(self, timeout: float | None = None) -> None:
-        """Send no more; returns when running transactions have ended, or after `timeout` seconds without them."""
+        """Send no more; returns when what is under way has ended, or after `timeout` seconds without it."""
         self._stopping.set()
         self.wake()
-        for thread in self._threads:
-            thread.join(timeout)
-        self._threads.clear()
+        if self._thread:
+            self._thread.join(timeout)
+            self._thread = None
 
     def run_once(self, now: datetime | None = None) -> int:
         """Try all that is due at `now` (by default the clock's) in the calling thread; returns how many were tried.

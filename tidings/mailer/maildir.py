@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from tidings.mailer import compose
-from tidings.mailer.smtp_client import Answer, Letter
+from tidings.mailer.smtp_session import Answer, Letter
 
 
 class MaildirTransport:

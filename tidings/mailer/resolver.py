@@ -1,4 +1,4 @@
-"""Look-ups in the DNS that both ways of the mailer need: text records, kept as long as they say.
+"""Look-ups in the DNS: text records, which both ways of the mailer need, and mail hosts; kept as long as they say.
 
 It reads no record.
 """
@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Protocol
 
 from dns.exception import DNSException
+from dns.rdata import Rdata
+from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.txtbase import TXTBase
 from dns.resolver import NXDOMAIN, LRUCache, NoAnswer, Resolver
 
@@ -16,12 +18,20 @@ _DNS_CACHED = 1_000  # answers, as long as their TTLs allow
 
 
 class Dns(Protocol):
-    """Where text records are looked up."""
+    """Where records are looked up."""
 
     def txt(self, name: str) -> list[bytes]:
         """The TXT records of `name`, the strings of each joined; none where it has none.
 
         Raises TimeoutError where no server answers in time.
+        """
+        ...
+
+    def mx(self, name: str) -> list[str]:
+        """The hosts that take mail for `name`, without a dot at the end, those to be tried first in front.
+
+        None where `name` has no MX record; an empty host stands for "takes no mail" (RFC 7505). Raises TimeoutError
+        where no server answers in time.
         """
         ...
 
@@ -43,10 +53,21 @@ class SystemDns:
 
     def txt(self, name: str) -> list[bytes]:
         """See Dns."""
+        return [b"".join(record.strings) for record in self._records(name, "TXT") if isinstance(record, TXTBase)]
+
+    def mx(self, name: str) -> list[str]:
+        """See Dns."""
+        found = [record for record in self._records(name, "MX") if isinstance(record, MX)]
+        return [one.exchange.to_text().rstrip(".") for one in sorted(found, key=_preference)]
+
+    def _records(self, name: str, kind: str) -> list[Rdata]:
         try:
-            answer = self._resolver.resolve(f"{name}.", "TXT")
+            return list(self._resolver.resolve(f"{name}.", kind))
         except (NXDOMAIN, NoAnswer):
             return []
         except (DNSException, OSError) as error:
             raise TimeoutError(f"no answer for {name}: {error}") from error
-        return [b"".join(record.strings) for record in answer if isinstance(record, TXTBase)]
+
+
+def _preference(record: MX) -> int:
+    return int(record.preference)  # RFC 5321 5.1: the lowest first

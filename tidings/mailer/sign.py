@@ -93,15 +93,14 @@ class Signature:
         for name, value in Relaxed.canonicalize_headers(signed):
             self._shared.update(name + b":" + value)
 
-    def field(self, personal: Sequence[tuple[str, str]]) -> bytes:
+    def field(self, personal: bytes = b"") -> bytes:
         """The signature of one copy: the whole field, to be put on top of it.
 
-        `personal` are the fields of that copy, in the order in which they were named; their values have single blanks
-        and no line ends.
+        `personal` are the header lines of that copy alone, in the order in which their fields were named.
         """
         total = self._shared.copy()
-        for name, value in personal:
-            total.update(f"{name.lower()}:{value}\r\n".encode())
+        for found in _FIELD.finditer(personal):
+            total.update(found[1].lower() + b":" + b" ".join(found[2].split()) + b"\r\n")
         total.update(self._own)
         signature = base64.b64encode(self._key.sign(total.digest(), PKCS1v15(), Prehashed(hashes.SHA256())))
         lines = (signature[at : at + _LINE] for at in range(0, len(signature), _LINE))

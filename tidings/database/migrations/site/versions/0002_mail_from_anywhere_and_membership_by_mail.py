@@ -102,6 +102,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("probe_due_at IS NOT NULL"),
     )
     op.add_column("community", sa.Column("domain", sa.String(length=255), nullable=True))
+    op.add_column("community", sa.Column("replies", sa.String(length=8), server_default="list", nullable=False))
     op.add_column("community", sa.Column("newcomer_posts", sa.Integer(), server_default="0", nullable=False))
     op.add_column("community", sa.Column("max_size", sa.BigInteger(), nullable=True))
     op.add_column("community", sa.Column("max_attachments", sa.BigInteger(), nullable=True))
