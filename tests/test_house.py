@@ -52,7 +52,6 @@ WRITERS = {
     "session": {"communities.sessions"},
     "node": {"threading.nodes"},
     "node_wish": {"threading.nodes"},
-    "thread_edit": {"threading.edits"},
     "blob": {"archive.store"},
     "post": {"archive.store"},
     "attachment": {"archive.store"},

@@ -281,20 +281,6 @@ node_wish = Table(
     UniqueConstraint("ghost_id", "node_id"),
 )
 
-# What a person said of a thread, done again whenever threads are made anew. Posts are named by Message-ID.
-thread_edit = Table(
-    "thread_edit",
-    metadata,
-    _id(),
-    _ref("community_id", "community", index=True),
-    Column("edit", String(8), nullable=False),  # split: it begins a thread; attach: it answers `parent`
-    Column("message_id", Text, nullable=False),
-    Column("parent", Text),
-    Column("made_by", String(320), nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("undone_at", Moment),
-)
-
 # --- archive --------------------------------------------------------------------------------------------
 
 blob = Table(

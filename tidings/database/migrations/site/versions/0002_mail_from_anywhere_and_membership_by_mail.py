@@ -49,20 +49,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("community_id", "email_key", name=op.f("uq_sender_rule_community_id_email_key")),
     )
     op.create_table(
-        "thread_edit",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("community_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("edit", sa.String(length=8), nullable=False),
-        sa.Column("message_id", sa.Text(), nullable=False),
-        sa.Column("parent", sa.Text(), nullable=True),
-        sa.Column("made_by", sa.String(length=320), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("undone_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["community_id"], ["community.id"], name=op.f("fk_thread_edit_community_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_thread_edit")),
-    )
-    op.create_index(op.f("ix_thread_edit_community_id"), "thread_edit", ["community_id"], unique=False)
-    op.create_table(
         "bounce",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("address_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
