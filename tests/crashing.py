@@ -138,6 +138,8 @@ class CrashingSite:
             f'[site]\ndata_dir = "{self._folder}"\n[smtp]\nlisten = "127.0.0.1:0"\n[web]\nlisten = "127.0.0.1:0"\n'
             f'[delivery]\nhost = "127.0.0.1"\nport = {self._sink.port}\n'
             f"connections = {CONNECTIONS}\nrecipients = {BATCH}\n"
+            # The whole load is one conversation of minutes: none of it is to be held.
+            "[limits]\nstorm_posts = 1000000\n"
         )
         site = self._open()
         now = site.clock.now()
