@@ -114,7 +114,7 @@ def real(raws: Sequence[bytes], count: int) -> Iterator[Made]:
 
 
 _ID = re.compile(rb"(?im)^message-id:\s*<([^<>\s]{3,200}@[^<>\s]{1,200})>[ \t]*\r$")
-_FROM_A_PROGRAM = re.compile(rb"(?im)^from:.*(?:mailer-daemon|postmaster)@")  # held, by design
+_FROM_A_PROGRAM = re.compile(rb"(?im)^from:.*(?:mailer-daemon|postmaster|no-?reply)@")  # held, by design
 _SUBJECT = re.compile(rb"(?im)^subject:")
 _FIELDS_OF_LISTS = re.compile(
     rb"(?im)^(?:list-[a-z-]+|precedence|auto-submitted|sender|errors-to|x-loop|x-mailing-list|x-beenthere|return-path"

@@ -24,7 +24,7 @@ _NOBODY = re.compile(r"(?:mailer-daemon|postmaster|no-?reply|do-?not-?reply|boun
 _REPORT = re.compile(r"multipart/report\b", re.IGNORECASE)
 _OWN_MARKS = (
     *("x-autoreply", "x-autorespond", "x-autoresponder", "x-failed-recipients", "x-hmxmroriginalrecipient"),
-    *("list-unsubscribe", "feedback-id"),  # sent to many by a mailing program
+    "list-unsubscribe",  # sent to many by a mailing program; Feedback-ID says less, some hosts put it on people's mail
 )
 _SHOWN = 60  # characters of a value
 
