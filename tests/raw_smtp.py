@@ -1,14 +1,18 @@
 """A client that says exactly the bytes it is told to, and a listener of a test's own with a real spool behind it."""
 
 import asyncio
+import shutil
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
+
+import pytest
 
 from tidings.clock import FixedClock
 from tidings.communities import joining
@@ -181,3 +185,34 @@ class Listening:
         """Change a community, as a command would."""
         with self.database.write() as connection:
             joining.set_community(connection, name, changes, NOW)
+
+
+# --- fixtures, for those who import them -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def running(sqlite_database: Database) -> Iterator[Listening]:
+    with Listening(sqlite_database) as listening:
+        yield listening
+
+
+@pytest.fixture
+def wire(running: Listening) -> Iterator[Wire]:
+    with running.open() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared(_migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
+    """One listener for all that leaves nothing behind."""
+    path = shutil.copy(_migrated_sqlite, tmp_path_factory.mktemp("shared"))
+    database = Database(f"sqlite:///{path}")
+    with Listening(database) as listening:
+        yield listening
+    database.close()
+
+
+@pytest.fixture
+def visitor(shared: Listening) -> Iterator[Wire]:
+    with shared.open() as made:
+        yield made

@@ -1,12 +1,10 @@
 """Hostile and broken clients over a raw socket: part A of the acceptance list, line by line."""
 
-import shutil
 import signal
 import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
@@ -16,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.crashing import Life
-from tests.raw_smtp import NOW, OPEN, PUMP, Listening, Wire, mail
+from tests.raw_smtp import NOW, OPEN, PUMP, Listening, Wire, mail, running, shared, visitor, wire
 from tests.running import RunningSite, settings_for, wait_until
 from tests.smtp_sink import CERTIFICATE, SmtpSink
 from tests.smtp_states import random_talks
@@ -27,35 +25,9 @@ from tidings.errors import SettingsError
 from tidings.mailer import reply_codes, smtp_in, strict
 from tidings.settings import load
 
+FIXTURES = (running, shared, visitor, wire)
+
 SMUGGLED = b"MAIL FROM:<x@example.org>\r\nRCPT TO:<%s>\r\nDATA\r\nFrom: x@example.org\r\n\r\nx\r\n" % OPEN.encode()
-
-
-@pytest.fixture
-def running(sqlite_database: Database) -> Iterator[Listening]:
-    with Listening(sqlite_database) as listening:
-        yield listening
-
-
-@pytest.fixture
-def wire(running: Listening) -> Iterator[Wire]:
-    with running.open() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def shared(_migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
-    """One listener for all that leaves nothing behind."""
-    path = shutil.copy(_migrated_sqlite, tmp_path_factory.mktemp("shared"))
-    database = Database(f"sqlite:///{path}")
-    with Listening(database) as listening:
-        yield listening
-    database.close()
-
-
-@pytest.fixture
-def visitor(shared: Listening) -> Iterator[Wire]:
-    with shared.open() as made:
-        yield made
 
 
 # --- line ends -------------------------------------------------------------------------------------------------------

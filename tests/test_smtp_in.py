@@ -4,7 +4,6 @@ import ast
 import asyncio
 import inspect
 import re
-import shutil
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import aiosmtpd.smtp
 import pytest
 from sqlalchemy import text
 
-from tests.raw_smtp import NOW, OPEN, PUMP, Listening, Wire, mail
+from tests.raw_smtp import NOW, OPEN, PUMP, Listening, Wire, mail, running, shared, visitor, wire
 from tests.running import wait_until
 from tests.smtp_sink import CERTIFICATE
 from tidings.communities import joining
@@ -24,33 +23,7 @@ from tidings.mailer import reply_codes
 from tidings.mailer.spool import Accepted, GroupCommit, Spool
 from tidings.mailer.strict import Connection, in_our_words
 
-
-@pytest.fixture
-def running(sqlite_database: Database) -> Iterator[Listening]:
-    with Listening(sqlite_database) as listening:
-        yield listening
-
-
-@pytest.fixture
-def wire(running: Listening) -> Iterator[Wire]:
-    with running.open() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def shared(_migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
-    """One listener for all that leaves nothing behind."""
-    path = shutil.copy(_migrated_sqlite, tmp_path_factory.mktemp("shared"))
-    database = Database(f"sqlite:///{path}")
-    with Listening(database) as listening:
-        yield listening
-    database.close()
-
-
-@pytest.fixture
-def visitor(shared: Listening) -> Iterator[Wire]:
-    with shared.open() as made:
-        yield made
+FIXTURES = (running, shared, visitor, wire)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from tidings.clock import Clock
 from tidings.database.engine import Database
-from tidings.errors import SettingsError
 from tidings.mailer import outbox
 from tidings.mailer.courier import Assembler, Courier, Mail, Office, OnRefused, ReturnPath, Round, Transport
 from tidings.mailer.maildir import MaildirTransport
@@ -42,17 +41,9 @@ def open_transport(settings: Settings) -> Transport:
         connections=delivery.connections,
         tls=delivery.tls,
         user=delivery.user,
-        password=_password(settings) if delivery.user else "",
+        password=settings.secret("delivery.password_file", delivery.password_file) if delivery.user else "",
         timeout=delivery.timeout,
     )
-
-
-def _password(settings: Settings) -> str:
-    path = settings.path(settings.delivery.password_file)
-    try:
-        return path.read_text(encoding="utf-8").partition("\n")[0].strip()
-    except OSError as error:
-        raise SettingsError(f"Cannot read delivery.password_file {path}: {error.strerror}.") from error
 
 
 class Deliverer:
