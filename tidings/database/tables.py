@@ -172,6 +172,8 @@ membership = Table(
     Column("cursor", BigInteger, nullable=False),  # told up to this archive number
     Column("held_posts", Integer, nullable=False, server_default="0"),  # how many more of its posts are held
     Column("paused_until", Moment),  # no mail before that
+    Column("own_posts", Boolean, nullable=False, server_default=text("true")),  # are sent their own posts too
+    Column("also_named", Boolean, nullable=False, server_default=text("false")),  # a copy also where To or Cc has them
     Column("joined_at", Moment, nullable=False),
     Column("left_at", Moment),
     UniqueConstraint("community_id", "person_id"),
@@ -350,6 +352,7 @@ outbox = Table(
     Column("fields", Text),  # JSON: header fields that replace the post's own
     Column("body", Text),  # the text that replaces the post's own (a digest reply without the digest)
     Column("raw", LargeBinary),  # a notice's bytes
+    Column("retracted_at", Moment),  # no copy that was not sent by then is
     Column("created_at", Moment, nullable=False),
 )
 delivery = Table(
