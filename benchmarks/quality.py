@@ -10,7 +10,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import quality_automated, quality_bounces, quality_files, quality_lists, quality_orders, quality_replies
+from benchmarks import (
+    quality_automated,
+    quality_bounces,
+    quality_files,
+    quality_lists,
+    quality_orders,
+    quality_replies,
+    quality_threads,
+)
 from benchmarks.report import Figure, conclude, print_table
 
 
@@ -22,6 +30,7 @@ def figures(corpus: Path) -> Iterator[list[Figure]]:
         with tempfile.TemporaryDirectory() as folder:
             raws = quality_lists.messages(gzip.decompress(path.read_bytes()))
             yield quality_orders.measure(name, raws, Path(folder))
+    yield list(quality_threads.figures(corpus))
     for name in quality_files.FOLDERS:
         if (corpus / name).is_dir():
             with tempfile.TemporaryDirectory() as folder:

@@ -21,6 +21,7 @@ from tidings.mailer import outbox
 from tidings.mailer.addresses import is_edition_id
 from tidings.mailer.parse import ParsedMessage
 from tidings.settings import Settings
+from tidings.threading.likeness import likeness
 from tidings.threading.nodes import SqlNodes
 from tidings.threading.parents import candidates
 from tidings.threading.place import Arrival, place
@@ -64,6 +65,9 @@ def file_message(
     )
     placed = place(SqlNodes(connection, community_id), arrival)
     store.settle(connection, community_id, stored.post_id, placed.node.thread_id, placed.merged, writes)
+    if placed.moved:
+        writes.flush(connection)
+        store.set_threads(connection, [(one.post_id, one.thread_id) for one in placed.moved if one.post_id is not None])
     return stored
 
 
@@ -82,6 +86,15 @@ def arrival_of(
             answers=answers,
             never=lambda bare: is_edition_id(bare, settings.site.domain),
             limit=settings.limits.references,
+        ),
+        like=likeness(
+            subject=message.subject,
+            author=message.author_email,
+            recipients=message.recipients,
+            text=message.text,
+            folds=message.folds,
+            thread_index=message.thread_index,
+            lists=message.list_ids,
         ),
     )
 

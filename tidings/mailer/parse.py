@@ -50,6 +50,7 @@ class ParsedMessage(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
     in_reply_to: str
     references: str
+    thread_index: str = ""  # Outlook's field (MS-OXOMSG 2.2.1.3)
     subject: str
     author_name: str
     author_email: str
@@ -82,6 +83,7 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             message_id=_message_id(fields),
             in_reply_to=_first(fields, "in-reply-to"),
             references=" ".join(fields.get("references", [])),
+            thread_index=_first(fields, "thread-index"),
             subject=subject,
             author_name=clean(author_name),
             author_email=clean(author_email)[:_EMAIL_LIMIT],

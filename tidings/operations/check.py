@@ -172,7 +172,8 @@ def _rebuild_one(
                             store.refresh(connection, row.id, _as_archived(row, message), writes)
                     writes.flush(connection)
             for row, message in parsed:
-                place(memory, _arrival(row, message, settings))
+                # As it is archived: what it is like depends on the words that are shown.
+                place(memory, _arrival(row, message and _as_archived(row, message), settings))
             after = batch[-1].number
             yield after
         complete = what == "index" or _replace_threads(database, community.id, memory, after)
