@@ -114,15 +114,82 @@ def test_a_quote_without_marks_folds_to_the_end(line: str) -> None:
     assert seen(f"mine\n\n{line}\nFrom: Ann\nSubject: x\n\ntheirs\n") == "mine"
 
 
-@pytest.mark.parametrize(
-    "text", ["> only a quote\n", "-- \nonly a signature", "-----Original Message-----\nx", "", "\n\n", ">"]
-)
+@pytest.mark.parametrize("text", ["> only a quote\n", "-- \nonly a signature", "", "\n\n", ">"])
 def test_where_all_would_be_folded_nothing_is(text: str) -> None:
     assert fold(text) == ()
 
 
 def test_a_signature_stays_where_only_a_quote_were_left_besides() -> None:
     assert seen("> theirs\n-- \nAnn\n") == "-- \nAnn"
+
+
+BLOCKS = [
+    "From: Ann <ann@example.org>\nSent: Tuesday, 5 March 2024 09:07\nTo: Bob\nSubject: Re: Valve",
+    "*Von:* Ann [mailto:ann@example.org]\n*Gesendet:* Dienstag\n*An:* Bob\n*Betreff:* Ventil",
+    "De : Ann\nEnvoyé : mardi 5 mars\nÀ : Bob;\n Eva\nObjet : vanne",
+    "Från: Ann\n\nSkickat: den 5 mars\n\nTill: Bob\n\nÄmne: ventil",
+    "От: Анна\nДата: 5 марта\nКому: Иван\nТема: клапан",
+    "发件人: 安\n发送时间: 2024年3月5日\n收件人: 波\n主题: 阀门",
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("rule", ["", "_" * 32 + "\n", " " + "-" * 30 + "\n\n"])
+def test_a_header_block_folds_what_it_stands_above(block: str, rule: str) -> None:
+    assert seen(f"mine\n\n{rule}{block}\n\ntheirs\n") == "mine"
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_mail_that_is_passed_on_is_kept(block: str) -> None:
+    text = f"Please read.\n\n{block}\n\ntheirs\n"
+    assert shown(text, fold(text, forwarded=True)) == text.strip()
+    assert seen(f"{block}\n\ntheirs\n") == f"{block}\n\ntheirs"
+
+
+@pytest.mark.parametrize(
+    "line", ["---------- Forwarded message ---------", "-------- Weitergeleitete Nachricht --------"]
+)
+def test_what_stands_below_the_line_of_a_forward_is_kept(line: str) -> None:
+    text = f"mine\n\n{line}\nFrom: Ann\nDate: today\nSubject: Valve\nTo: Bob\n\ntheirs"
+    assert seen(text) == text
+    assert seen(text.removeprefix("mine\n\n")) == "theirs"
+
+
+def test_headers_that_somebody_pasted_are_their_own_words() -> None:
+    text = "See:\nFrom: ann@example.org\nTo: bob@example.org\nSubject: x\nMessage-ID: <1@example.org>\n\nWhy?"
+    assert fold(text) == ()
+
+
+def test_below_an_attribution_that_quotes_nothing_the_text_is_shown() -> None:
+    assert seen("On 5 Mar 2024 09:07, Ann <ann@example.org> wrote:\n\nMaybe mine.\n") == "Maybe mine."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Envoyé de mon téléphone Android",
+        "Verstuurd vanaf mijn iPad",
+        "Skickat från min iPhone",
+        "Sent from my cell, please excuse typos.",
+        "Inviato da Outlook per Android",
+        "Diese Nachricht wurde von meinem Android-Gerät mit K-9 Mail gesendet.",
+        "-Ann van Example",
+        "\u1427",
+    ],
+)
+def test_the_last_line_may_be_none_of_the_authors_words(line: str) -> None:
+    assert seen(f"mine\n\n{line}\n") == "mine"
+
+
+@pytest.mark.parametrize("line", ["Sent from my desk, which is easier than the phone.", "-Yes", "- one more point"])
+def test_a_last_line_of_words_stays(line: str) -> None:
+    assert seen(f"mine\n\n{line}\n") == f"mine\n\n{line}"
+
+
+def test_disclaimers_and_warnings_of_gateways_fold() -> None:
+    below = "This e-mail is confidential and meant for the intended recipient only."
+    above = "CAUTION: This email originated from outside of the organisation."
+    assert seen(f"{above}\n\nmine\n\n{below}\n") == "mine"
 
 
 PIECES = [
@@ -196,6 +263,9 @@ def work(call: Callable[[str], Any], text: str) -> int:
         "Sent from my iPhone\n\n",
         "\n",
         "<a\n> wrote:\n",
+        "From: a\n\n",
+        "On 5 Mar 2024\n\n<\n",
+        "From: a\nTo: b\nSubject: c\n\n",
     ],
 )
 def test_twice_the_text_is_at_most_twice_the_work(piece: str) -> None:
@@ -220,10 +290,11 @@ def test_of_a_long_line_only_the_beginning_is_looked_at(monkeypatch: pytest.Monk
 
             return call
 
-    from tidings.threading import quotes
+    from tidings.threading import headings, quotes, signatures
 
-    for name in [name for name, value in vars(quotes).items() if hasattr(value, "finditer")]:
-        monkeypatch.setattr(quotes, name, Counting(getattr(quotes, name)))
+    for module in (headings, quotes, signatures):
+        for name in [name for name, value in vars(module).items() if hasattr(value, "finditer")]:
+            monkeypatch.setattr(module, name, Counting(getattr(module, name)))
     for piece in ("<", ">", "On 5 Mar 2024 wrote: ", "_", "Sent from my phone ", " "):
         fold(f"mine\n{piece * 50_000}\n> a\n{piece * 50_000}:\n> b\n")
     assert 300 <= longest <= 3 * 301 + 2

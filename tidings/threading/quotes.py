@@ -32,7 +32,9 @@ _NAMED_ADDRESS = re.compile(r"[^<>:,.;!?]{0,60}<[^<> ]{1,120}@[^<>]{1,120}>")
 _MAY_BEGIN = re.compile(r"\W{0,8}\w.{0,200}(?:\d|<)")
 _DATED = re.compile(r"\d{1,2}[:.h]\d\d|\b(?:19|20)\d\d\b")
 _DATED_ADDRESS = re.compile(r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>\s?:?$")
-_GMAIL_BARE = re.compile(r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d .{2,80}$")  # older Gmail, its address lost on the way
+_GMAIL_BARE = re.compile(
+    r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d .{2,80}$"
+)  # older Gmail, its address lost on the way
 _LOST_LINK = re.compile(r"> ?(?:wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev) ?:$")
 _DIFF = re.compile(r"@@ -\d|diff --git |\+\+\+ ")
 _FOOTER_RULE = re.compile(r"_{20,}[ \t]*$")
@@ -99,7 +101,7 @@ def _quoted(heads: list[str]) -> list[str]:
     kinds, before = [], ""
     for head in heads:
         wrapped = "<" in before[before.rfind(">") + 1 :] and (head.startswith(">:") or _WRAPPED.match(head))
-        kinds.append("quote" if _QUOTED.match(head) and not wrapped else "")
+        kinds.append("quote" if _QUOTED.match(head) and not (wrapped or _LOST_LINK.match(head)) else "")
         before = head
     return kinds
 
@@ -108,15 +110,16 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
     """Mark a quote without marks, to the end: from "Original Message", a header block, or an attribution.
 
     Where none of the author's words stand above it, what follows may be theirs: then only the heading is marked. A mail
-    that is passed on is content. An attribution counts after the last mark only, since a person may write one.
+    that is passed on is content, and so is one that begins with a header block. An attribution counts after the last mark only, since a person may write one.
     """
     last_quoted = max((place for place, kind in enumerate(kinds) if kind), default=-1)
     own, past = False, 0
     for place, head in enumerate(heads):
         if place < past or kinds[place] or _blank(head):
             continue
-        if headings.is_forwarded(head) or (forwarded and headings.block(heads, place)):
-            if not own:
+        passed_on = headings.is_forwarded(head)
+        if passed_on or ((forwarded or not own) and headings.block(heads, place)):
+            if passed_on and not own:
                 past = place + _forward_heading(heads, place)
                 kinds[place:past] = ["quote"] * (past - place)
             return
