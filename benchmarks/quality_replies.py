@@ -65,7 +65,7 @@ def _replies(folder: Path, key: str) -> Iterator[Case]:
 
 
 def _labels(folder: Path) -> Iterator[Case]:
-    """The labels of a library that leaves the signature in `latest_reply` and takes it from `body`: either may be seen."""
+    """Labels with the signature (`latest_reply`) and without (`body`): either may be seen."""
     for name, expected in sorted(json.loads((folder / "expected.json").read_text()).items()):
         bodies = [one["body"] for one in expected["replies"][:1]]
         yield name, _text(folder / name), [expected["latest_reply"], *bodies]

@@ -139,6 +139,11 @@ def test_a_header_block_folds_what_it_stands_above(block: str, rule: str) -> Non
     assert seen(f"mine\n\n{rule}{block}\n\ntheirs\n") == "mine"
 
 
+def test_answers_between_the_marks_below_a_header_block_stay() -> None:
+    text = f"See below.\n\n-----Original Message-----\n{BLOCKS[0]}\n\n> One?\nYes.\n> Two?\nNo.\n"
+    assert seen(text).split() == ["See", "below.", "Yes.", "No."]
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_mail_that_is_passed_on_is_kept(block: str) -> None:
     text = f"Please read.\n\n{block}\n\ntheirs\n"

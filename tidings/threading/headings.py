@@ -12,14 +12,15 @@ _ENOUGH = 3  # kinds of fields that make a block
 
 # As Outlook, Apple Mail, Gmail, Notes and Thunderbird write them.
 _LABELS = {
-    "from": "from von de da van från fra od от від lähettäjä kimden gönderen feladó 发件人 寄件者 差出人 送信者 보낸사람",
+    "from": "from von de da van från fra od от від "
+    "lähettäjä kimden gönderen feladó 发件人 寄件者 差出人 送信者 보낸사람",
     "date": "sent date gesendet datum envoyé enviado enviada fecha data inviato verzonden skickat sendt dato wysłano "
-    "odesláno отправлено дата надіслано lähetetty päivämäärä tarih gönderildi elküldve 发送时间 日期 寄件日期 送信日時 "
-    "日付 보낸날짜 날짜",
+    "odesláno отправлено дата надіслано lähetetty päivämäärä tarih gönderildi elküldve 发送时间 日期 寄件日期 "
+    "送信日時 日付 보낸날짜 날짜",
     "to": "to an à a para aan till til do komu кому vastaanottaja kime címzett 收件人 收件者 宛先 받는사람",
     "copy": "cc kopie kopia kopi copie копия копія 抄送 副本 참조",
     "subject": "subject betreff objet asunto oggetto onderwerp ämne emne temat předmět тема aihe konu tárgy assunto "
-    "主题 主旨 主旨 件名 제목",
+    "主题 主旨 件名 제목",
     "reply": "reply-to antwortan risposta répondreà respondera",
 }
 _FIELDS = {label: field for field, labels in _LABELS.items() for label in labels.split()}
@@ -35,8 +36,8 @@ _ORIGINAL = re.compile(
     r"original message processed by [^ ]{1,20})[ \t*_]{0,4}$"
 )
 _FORWARDED = re.compile(
-    r"(?i)[ \t*]{0,4}(?:-{2,20} ?(?:forwarded message|forwarded by .{0,100}|weitergeleitete nachricht|message transféré|"
-    r"message transmis|mensaje reenviado|mensagem encaminhada|messaggio inoltrato|doorgestuurd bericht|"
+    r"(?i)[ \t*]{0,4}(?:-{2,20} ?(?:forwarded message|forwarded by .{0,100}|weitergeleitete nachricht|"
+    r"message transféré|message transmis|mensaje reenviado|mensagem encaminhada|messaggio inoltrato|doorgestuurd bericht|"
     r"vidarebefordrat meddelande|videresendt (?:meddelelse|melding)|välitetty viesti|przekazana wiadomość|"
     r"treść przekazanej wiadomości|přeposlaná zpráva|пересылаемое сообщение|переслане повідомлення|"
     r"転送メッセージ|转发的邮件|轉寄的郵件|전달된 메시지|iletilen mesaj) ?-{2,20}|"

@@ -110,7 +110,8 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
     """Mark a quote without marks, to the end: from "Original Message", a header block, or an attribution.
 
     Where none of the author's words stand above it, what follows may be theirs: then only the heading is marked. A mail
-    that is passed on is content, and so is one that begins with a header block. An attribution counts after the last mark only, since a person may write one.
+    that is passed on is content, and so is one that begins with a header block. An
+    attribution counts after the last mark only, since a person may write one.
     """
     last_quoted = max((place for place, kind in enumerate(kinds) if kind), default=-1)
     own, past = False, 0
@@ -125,9 +126,12 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
             return
         count = _heading(heads, place, after_marks=place > last_quoted)
         if count and own:
-            place -= _rule_above(heads, kinds, place)
-            kinds[place:] = ["quote"] * (len(kinds) - place)
-            return
+            begin, past = place - _rule_above(heads, place), place + count
+            if not _marks_follow(heads, kinds, past):
+                kinds[begin:] = ["quote"] * (len(kinds) - begin)
+                return
+            kinds[begin:past] = ["quote"] * (past - begin)
+            continue
         if count:
             past = place + count
             kinds[place:past] = ["quote"] * count
@@ -151,7 +155,13 @@ def _forward_heading(heads: list[str], place: int) -> int:
     return begin - place + (headings.block(heads, begin) if begin < len(heads) else 0)
 
 
-def _rule_above(heads: list[str], kinds: list[str], place: int) -> int:
+def _marks_follow(heads: list[str], kinds: list[str], past: int) -> bool:
+    """Whether the mail below a heading has marks: then answers may stand between them."""
+    following = range(past, min(past + _BLANKS_MOST, len(heads)))
+    return next((bool(kinds[place]) for place in following if not _blank(heads[place])), False)
+
+
+def _rule_above(heads: list[str], place: int) -> int:
     """How many lines up to `place` are a rule and the blanks below it."""
     for count in range(1, min(_BLANKS_MOST, place) + 1):
         above = heads[place - count]

@@ -28,8 +28,8 @@ _EXCUSE = re.compile(r"(?i)\s{0,4}(?:please|excuse|sorry|pardon|bitte|désolé|m
 _RULE = re.compile(r"[ \t]{0,8}(?:[-_=*~#+—]{5,}|\u1427)[ \t]*$")  # U+1427 marks mail that a Gmail add-on tracks
 _NAME = re.compile(r"[-—–]\s?[^\W\d_a-z][\w.'’]{1,20}(?: [\w.'’]{1,20}){0,2} [^\W\d_a-z][\w.'’]{1,20}$")
 _WARNING = re.compile(
-    r"(?i)\W{0,4}(?:caution|external e?-?mail|warning|achtung|attention)\b.{0,40}\b(?:originated|comes?|came|kommt|stammt|"
-    r"provient|sent)\b.{0,10}\b(?:from|von|de|d)\b.{0,12}(?:outside|external|extern|extérieur|l.extérieur)"
+    r"(?i)\W{0,4}(?:caution|external e?-?mail|warning|achtung|attention)\b.{0,40}\b(?:originated|comes?|came|kommt|"
+    r"stammt|provient|sent)\b.{0,10}\b(?:from|von|de|d)\b.{0,12}(?:outside|external|extern|extérieur|l.extérieur)"
 )
 _DISCLAIMER = re.compile(
     r"(?i)(?:this|the information|die(?:se)?|ce|cet|este|esta|questo|questa|dit|deze|det|denna|ta|tato|это|данное|"
