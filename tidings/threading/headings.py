@@ -37,9 +37,10 @@ _ORIGINAL = re.compile(
 )
 _FORWARDED = re.compile(
     r"(?i)[ \t*]{0,4}(?:-{2,20} ?(?:forwarded message|forwarded by .{0,100}|weitergeleitete nachricht|"
-    r"message transféré|message transmis|mensaje reenviado|mensagem encaminhada|messaggio inoltrato|doorgestuurd bericht|"
-    r"vidarebefordrat meddelande|videresendt (?:meddelelse|melding)|välitetty viesti|przekazana wiadomość|"
-    r"treść przekazanej wiadomości|přeposlaná zpráva|пересылаемое сообщение|переслане повідомлення|"
+    r"message transféré|message transmis|mensaje reenviado|mensagem encaminhada|messaggio inoltrato|"
+    r"doorgestuurd bericht|vidarebefordrat meddelande|videresendt (?:meddelelse|melding)|"
+    r"välitetty viesti|przekazana wiadomość|treść przekazanej wiadomości|přeposlaná zpráva|"
+    r"пересылаемое сообщение|переслане повідомлення|"
     r"転送メッセージ|转发的邮件|轉寄的郵件|전달된 메시지|iletilen mesaj) ?-{2,20}|"
     r"(?:begin forwarded message|anfang der weitergeleiteten nachricht|début du message réexpédié|"
     r"début du message transféré|inicio del mensaje reenviado|inizio messaggio inoltrato|"

@@ -20,7 +20,7 @@ _BLANKS_MOST = 5  # lines between a full attribution and its quote; a short one 
 _QUOTED = re.compile(r"[ \t]{0,3}>")
 _WROTE = re.compile(
     r"(?i)\b(?:wrote|writes|said|schrieb|schreibt|a écrit|écrit|escribió|escribio|escreveu|scritto|scrive|schreef|"
-    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|пишет|пише|yazdı|írta|scris)\b"
+    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|kirjoittaa|scrisse|yazdı|írta|scris)\b"
     r"|(?<=>)wrote|写道|書きました|작성"
 )
 _OPENS = re.compile(
@@ -32,6 +32,8 @@ _NAMED_ADDRESS = re.compile(r"[^<>:,.;!?]{0,60}<[^<> ]{1,120}@[^<>]{1,120}>")
 _MAY_BEGIN = re.compile(r"\W{0,8}\w.{0,200}(?:\d|<)")
 _DATED = re.compile(r"\d{1,2}[:.h]\d\d|\b(?:19|20)\d\d\b")
 _DATED_ADDRESS = re.compile(r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>\s?:?$")
+# Gmail in Russian and Ukrainian has no verb: "вт, 5 мар. 2024 г. в 09:07, NAME <ADDRESS>:".
+_NO_VERB = re.compile(r"[^<>]{1,40}\b(?:19|20)\d\d[^<>]{1,20}\d{1,2}:\d\d[^<>]{1,80}<[^<>@]{1,120}@[^<>]{1,120}>\s?:$")
 _GMAIL_BARE = re.compile(
     r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d .{2,80}$"
 )  # older Gmail, its address lost on the way
@@ -228,7 +230,7 @@ def _joined(heads: list[str], place: int, count: int) -> str:
 def _is_dated(joined: str) -> bool:
     """Whether a text is an attribution like "On DATE, NAME wrote:"."""
     if not _WROTE.search(joined):
-        return bool(_DATED_ADDRESS.match(joined))
+        return bool(_DATED_ADDRESS.match(joined) or _NO_VERB.match(joined.rstrip()))
     return bool(_OPENS.match(joined) and _DATED.search(joined))
 
 
