@@ -21,6 +21,7 @@ from tidings.mailer.bounces import Reading, read_bounce
 from tidings.mailer.charsets import clean, decode_header_text
 from tidings.mailer.text import display
 from tidings.settings import LimitSettings
+from tidings.threading.headings import is_forward
 from tidings.threading.parents import one_message_id
 from tidings.threading.quotes import fold
 
@@ -90,7 +91,7 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             recipients=clean(_recipients(view)),
             date=_date(view, fields),
             text=shown.text,
-            folds=[(one.start, one.end, one.kind) for one in fold(shown.text)],
+            folds=[(one.start, one.end, one.kind) for one in fold(shown.text, forwarded=is_forward(subject))],
             attachments=[(part.position, part.filename, part.content_type, part.size) for part in shown.attachments],
             content_hash=_content_hash(raw, fields),
             automatic=sign_of_a_program(fields, subject, author_email),
