@@ -364,6 +364,24 @@ Check the <b>seal</b>.
 <base href="http://trap.example/"><meta http-equiv="refresh" content="0;url=http://trap.example/m"></body></html>"""
 
 
+@pytest.mark.acceptance(31)
+@pytest.mark.parametrize(
+    ("kind", "text", "note"),
+    [
+        ("application/pkcs7-signature", "", "Signed (S/MIME); the signature was not checked."),
+        ("application/pgp-encrypted", "", "Encrypted (PGP): it cannot be read here."),
+        ("application/ms-tnef", "", "packed in Outlook"),
+        ("text/plain", "-----BEGIN PGP MESSAGE-----\nabc", "Encrypted (PGP): it cannot be read here."),
+    ],
+)
+def test_what_cannot_be_read_or_was_not_checked_is_said_in_words(house: House, kind: str, text: str, note: str) -> None:
+    files = ((1, "part", kind, 6),)
+    with house.site.database.write() as connection:
+        seed.post(connection, house.pump, message_id="odd@example.org", text=text or "See it.", attachments=files)
+    page = document_fromstring(house.site.client(MEMBER).get("/c/pump/m/odd@example.org/").text)
+    assert note in page.text_content()
+
+
 @pytest.mark.acceptance(110)
 @pytest.mark.acceptance(111)
 @pytest.mark.acceptance(114)

@@ -21,16 +21,18 @@ _AT_ONCE = 2  # processes: each may take the memory of a parser
 _WALL_FACTOR = 6  # as for the parser (worker.py)
 _ABSENT = 3  # exit status
 _HTML = "html"
-_TAGS = frozenset(  # noqa: SIM905  (a list of one word a line is not easier to read)
-    (
-        "a abbr b bdi bdo blockquote br caption center cite code dd del dfn div dl dt em h1 h2 h3 h4 h5 h6 hr i"
-        " ins kbd li mark ol p pre q s samp small span strike strong sub sup table tbody td tfoot th thead tr tt u"
-        " ul var"
-    ).split()
-)
-_DROPPED = frozenset(  # noqa: SIM905  (a list of one word a line is not easier to read)
-    ("script style title head template noscript iframe object svg math textarea select").split()
-)
+# fmt: off
+_TAGS = frozenset([
+    "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "center", "cite", "code", "dd", "del", "dfn",
+    "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "ins", "kbd", "li", "mark", "ol",
+    "p", "pre", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td",
+    "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var",
+])
+_DROPPED = frozenset([
+    "script", "style", "title", "head", "template", "noscript", "iframe", "object", "svg", "math", "textarea",
+    "select",
+])
+# fmt: on
 # Neither src nor style, background or class: nothing is left that could load or cover anything.
 _ATTRIBUTES = {
     "a": {"href"},

@@ -120,6 +120,7 @@ class ArchivePages:
             "pieces": markup.post_pieces(post),
             "columns": markup.is_columns(post),
             "files": files.get(post.id, []),
+            "notes": markup.notes(post.text, files.get(post.id, [])),
             "parent": parent.number if parent else None,
             "reply": self._mailto(community, post),
             "new_subject": subject if is_new else "",
