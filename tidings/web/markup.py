@@ -23,7 +23,7 @@ _GAP = re.compile(r"^.*\S(?:[ ]{3}|\t)", re.MULTILINE)
 _GAPS_OF_A_TABLE = 3
 _NAME_LENGTH = 150
 
-# What a reader is told of a part that no page can show, by its type (RFC 8551, 3156, 2046, 5545; TNEF is Outlook's).
+# What a reader is told of a part that no page can show, by its type (RFC 2046; RFC 8551; RFC 3156; TNEF is Outlook's).
 _TOLD = {
     "application/pkcs7-signature": "Signed (S/MIME); the signature was not checked.",
     "application/x-pkcs7-signature": "Signed (S/MIME); the signature was not checked.",
