@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 
 import pytest
+from lxml.html import document_fromstring
 from starlette.routing import Route
 
 from tests import seed
@@ -96,6 +97,7 @@ _ROUTES = {
     ("GET", "/c/{name}/mbox"): ("/c/pump/mbox", _MEMBERS),
     ("GET", "/c/{name}/m/{message_id:path}/"): ("/c/pump/m/root@example.org/", _MEMBERS),
     ("GET", "/c/{name}/m/{message_id:path}/raw"): ("/c/pump/m/root@example.org/raw", _MEMBERS),
+    ("GET", "/c/{name}/m/{message_id:path}/html"): ("/c/pump/m/root@example.org/html", _MEMBERS),
     ("GET", "/c/{name}/m/{message_id:path}/attachment/{position:int}"): (
         "/c/pump/m/root@example.org/attachment/2",
         _MEMBERS,
@@ -348,6 +350,65 @@ def test_raw_is_the_message_as_it_came_and_never_a_page(house: House) -> None:
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.content.startswith(b"Message-ID: <root@example.org>\r\n")
     assert house.site.client(MEMBER).get("/c/pump/m/re%2Fply@example.org/raw").status_code == 200
+
+
+HOSTILE_HTML = """<html><head><title>t</title><style>@import url(http://trap.example/)</style></head>
+<body background="http://trap.example/b" onload="alert(1)"><p style="background:url(//trap.example/c)">
+Check the <b>seal</b>.
+<img src="http://trap.example/p.gif"><img src="cid:1@example.org"><svg><script>alert(2)</script></svg>
+<a href="https://example.org/a?b=1&amp;c=2" onclick="x()">plan</a> <a href="javascript:alert(3)">bad</a>
+<a href="data:text/html,x">data</a> <a href="/sign-out">own</a>
+<form action="http://trap.example/f"><input><button>go</button></form><iframe src="http://trap.example/i"></iframe>
+<object data="http://trap.example/o"></object><video src="http://trap.example/v"></video>
+<math><mtext><table><mglyph><style><img src=x onerror=alert(4)></style></table></mtext></math>
+<base href="http://trap.example/"><meta http-equiv="refresh" content="0;url=http://trap.example/m"></body></html>"""
+
+
+@pytest.mark.acceptance(31)
+@pytest.mark.parametrize(
+    ("kind", "text", "note"),
+    [
+        ("application/pkcs7-signature", "", "Signed (S/MIME); the signature was not checked."),
+        ("application/pgp-encrypted", "", "Encrypted (PGP): it cannot be read here."),
+        ("application/ms-tnef", "", "packed in Outlook"),
+        ("text/plain", "-----BEGIN PGP MESSAGE-----\nabc", "Encrypted (PGP): it cannot be read here."),
+    ],
+)
+def test_what_cannot_be_read_or_was_not_checked_is_said_in_words(house: House, kind: str, text: str, note: str) -> None:
+    files = ((1, "part", kind, 6),)
+    with house.site.database.write() as connection:
+        seed.post(connection, house.pump, message_id="odd@example.org", text=text or "See it.", attachments=files)
+    page = document_fromstring(house.site.client(MEMBER).get("/c/pump/m/odd@example.org/").text)
+    assert note in page.text_content()
+
+
+@pytest.mark.acceptance(110)
+@pytest.mark.acceptance(111)
+@pytest.mark.acceptance(114)
+def test_html_mail_is_shown_without_anything_that_runs_or_loads(house: House) -> None:
+    raw = b"Message-ID: <html@example.org>\r\nContent-Type: text/html\r\n\r\n" + HOSTILE_HTML.encode()
+    with house.site.database.write() as connection:
+        seed.post(connection, house.pump, message_id="html@example.org", raw=raw, subject="<script>alert(0)</script>")
+    answer = house.site.client(MEMBER).get("/c/pump/m/html@example.org/html")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "sandbox" in policy
+    assert "allow-scripts" not in policy
+    assert "allow-same-origin" not in policy
+    assert "img-src" not in policy
+    page = document_fromstring(answer.text)
+    found = {element.tag for element in page.iter()}
+    assert not found & {"script", "img", "svg", "math", "iframe", "object", "form", "video", "base", "input", "button"}
+    assert "trap.example" not in answer.text
+    names = {name for element in page.iter() for name in element.attrib}
+    assert not {name for name in names if name.startswith("on") or name in ("style", "src", "background")}
+    links = [element.get("href") for element in page.iter("a")]
+    assert links == ["/c/pump/m/html@example.org/", "https://example.org/a?b=1&c=2", None, None, None]
+    assert "<b>seal</b>" in answer.text
+
+
+def test_a_post_without_html_says_so(house: House) -> None:
+    assert "has no HTML" in house.site.client(MEMBER).get("/c/pump/m/root@example.org/html").text
 
 
 @pytest.mark.acceptance(112)

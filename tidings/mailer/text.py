@@ -15,7 +15,7 @@ from tidings.errors import MessageTooComplexError
 from tidings.mailer import html_text
 from tidings.mailer.charsets import clean, decode, decode_header_text, readable
 
-__all__ = ["Part", "Shown", "decode_header_text", "display"]
+__all__ = ["Part", "Shown", "decode_header_text", "display", "html_source", "part_bytes"]
 
 _FIELD_MOST = 4096  # characters of a Content-Type or Content-Disposition that are looked at
 _NAME_MOST = 200
@@ -93,6 +93,25 @@ def display(message: Message, *, limit: int = 1_000_000, parts: int = 1_000, dep
     text = "\n\n".join(texts)
     attachments = tuple(_attachment(nodes, node) for node in nodes if node.role == "attachment")
     return Shown(text=text[:limit], attachments=attachments, notes=_notes(nodes, text, limit))
+
+
+def html_source(message: Message, *, parts: int = 1_000, depth: int = 50) -> str | None:
+    """The HTML of the message's own first HTML text, as it stands; None where there is none. Raises as `display`."""
+    for node in _walk(message, parts, depth):
+        if node.role == "text" and node.content_type == "text/html":
+            return clean(decode(_bytes(node.part), _parameter(node.part, "charset")))
+    return None
+
+
+def part_bytes(message: Message, position: int, *, parts: int = 1_000, depth: int = 50) -> bytes | None:
+    """The decoded bytes of a part, or the mail inside the mail; None where it is not there. Raises as `display`."""
+    nodes = _walk(message, parts, depth)
+    if not 0 <= position < len(nodes):
+        return None
+    part = nodes[position].part
+    if not part.is_multipart():
+        return _bytes(part)
+    return b"".join(inner.as_bytes() for inner in part.get_payload() if isinstance(inner, Message))
 
 
 def _walk(message: Message, parts: int, depth: int) -> list[_Node]:

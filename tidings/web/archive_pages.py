@@ -3,14 +3,11 @@
 They only read, and who may read was asked at the door.
 """
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes
-from email.message import Message
-from typing import cast
 from urllib.parse import quote, urlencode
 
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -20,11 +17,11 @@ from tidings.archive.read import Attachment, Post, ThreadPost, ThreadSummary
 from tidings.archive.search import search
 from tidings.communities.directory import Community
 from tidings.mailer.addresses import Addresses
+from tidings.mailer.extract import Extractor
 from tidings.web import markup
 from tidings.web.door import Door, Visit
 from tidings.web.pages import Pages, with_query
 
-log = logging.getLogger(__name__)
 _THREADS = 40
 _HITS = 20
 _FEED = 50
@@ -34,6 +31,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a browser may save under its own type; anything else, and above all what could hold a script, is bytes.
 _SAFE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"})
 
+# A second lock behind the sanitizer: no picture, font, frame, form or script, and an origin that is not ours.
+_HTML_POLICY = (
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "sandbox allow-top-navigation-by-user-activation"
+)
+
 
 class ArchivePages:
     """The archive's pages of one site."""
@@ -41,6 +44,7 @@ class ArchivePages:
     def __init__(self, door: Door, pages: Pages) -> None:
         self._door = door
         self._pages = pages
+        self._extractor = Extractor(door.settings.limits)
         self._addresses = Addresses(door.settings.site)
         self._base_url = door.settings.site.base_url.rstrip("/")
 
@@ -55,6 +59,7 @@ class ArchivePages:
             self._door.community("/mbox", self._mbox),
             self._door.community(at_post + "/attachment/{position:int}", self._attachment),
             self._door.community(at_post + "/raw", self._raw),
+            self._door.community(at_post + "/html", self._html),
             self._door.community(at_post + "/", self._post),
         ]
 
@@ -115,6 +120,7 @@ class ArchivePages:
             "pieces": markup.post_pieces(post),
             "columns": markup.is_columns(post),
             "files": files.get(post.id, []),
+            "notes": markup.notes(post.text, files.get(post.id, [])),
             "parent": parent.number if parent else None,
             "reply": self._mailto(community, post),
             "new_subject": subject if is_new else "",
@@ -124,12 +130,25 @@ class ArchivePages:
         raw = read.raw(visit.connection, self._asked(visit, community).id)
         return Response(raw, media_type="text/plain; charset=utf-8")
 
+    def _html(self, visit: Visit, community: Community) -> Response:
+        asked = self._asked(visit, community)
+        body = self._extractor.html(read.raw(visit.connection, asked.id))
+        answer = self._pages.render(
+            "html_post.html",
+            community=community,
+            post=asked,
+            title=markup.line(asked.subject) or "(no subject)",
+            body=Markup(body) if body else "",  # noqa: S704  (harmless: its extractor sanitizes last)
+        )
+        answer.headers["Content-Security-Policy"] = _HTML_POLICY
+        return answer
+
     def _attachment(self, visit: Visit, community: Community) -> Response:
         asked = self._asked(visit, community)
         position = visit.request.path_params["position"]
         files = read.attachments(visit.connection, [asked.id]).get(asked.id, [])
         listed = next((file for file in files if file.position == position), None)
-        data = _part(read.raw(visit.connection, asked.id), position) if listed else None
+        data = self._extractor.part(read.raw(visit.connection, asked.id), position) if listed else None
         if listed is None or data is None:
             raise HTTPException(404)
         safe = listed.content_type.lower() in _SAFE_TYPES
@@ -200,24 +219,6 @@ class ArchivePages:
         """RFC 6068: a new mail to the community that stands under this post."""
         fields = {"In-Reply-To": f"<{post.message_id}>", "Subject": markup.reply_subject(post.subject)}
         return f"mailto:{self._addresses.of(community).post}?" + urlencode(fields, quote_via=quote)
-
-
-def _part(raw: bytes, position: int) -> bytes | None:
-    """The bytes of one part of a message, parts counted depth first from 0; None where it cannot be read."""
-    try:
-        for number, found in enumerate(message_from_bytes(raw).walk()):
-            if number == position:
-                return _bytes(found)
-    except Exception:
-        # The parser of the standard library raises what it likes on hostile mail.
-        log.warning("part %d of a message cannot be read", position, exc_info=True)
-    return None
-
-
-def _bytes(part: Message) -> bytes:
-    if part.is_multipart():  # a mail inside the mail
-        return b"".join(inner.as_bytes() for inner in cast("Sequence[Message]", part.get_payload()))
-    return cast("bytes", part.get_payload(decode=True))
 
 
 def _base_subject(subject: str) -> str:

@@ -4,12 +4,12 @@ Mail is hostile: whatever runs here is linear in the text, and no expression goe
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from tidings.archive.read import Post, pieces
+from tidings.archive.read import Attachment, Post, pieces
 
 # Characters that turn the direction of what follows (Unicode TR 9): in a name or a link they only deceive.
 _TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -22,6 +22,25 @@ _PATCH = re.compile(r"^(?:diff --git |@@ -|\+\+\+ |--- [ab]/)", re.MULTILINE)
 _GAP = re.compile(r"^.*\S(?:[ ]{3}|\t)", re.MULTILINE)
 _GAPS_OF_A_TABLE = 3
 _NAME_LENGTH = 150
+
+# What a reader is told of a part that no page can show, by its type (RFC 2046; RFC 8551; RFC 3156; TNEF is Outlook's).
+_TOLD = {
+    "application/pkcs7-signature": "Signed (S/MIME); the signature was not checked.",
+    "application/x-pkcs7-signature": "Signed (S/MIME); the signature was not checked.",
+    "application/pgp-signature": "Signed (PGP); the signature was not checked.",
+    "application/pkcs7-mime": "Sealed (S/MIME): what is inside cannot be read here.",
+    "application/x-pkcs7-mime": "Sealed (S/MIME): what is inside cannot be read here.",
+    "application/pgp-encrypted": "Encrypted (PGP): it cannot be read here.",
+    "application/ms-tnef": "Some of it is packed in Outlook's own format (winmail.dat) and cannot be read here.",
+    "application/vnd.ms-tnef": "Some of it is packed in Outlook's own format (winmail.dat) and cannot be read here.",
+    "message/partial": "A piece of a larger message; the pieces are not put together here.",
+    "message/rfc822": "A forwarded message is attached.",
+    "text/calendar": "A calendar entry is attached.",
+}
+_TOLD_OF_TEXT = (
+    ("-----BEGIN PGP MESSAGE-----", "Encrypted (PGP): it cannot be read here."),
+    ("-----BEGIN PGP SIGNED MESSAGE-----", "Signed (PGP); the signature was not checked."),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +68,13 @@ def post_pieces(post: Post) -> list[Piece]:
         for kind, text in ((kind, block(part).strip("\n").rstrip()) for kind, part in pieces(post))
         if text.strip()
     ]
+
+
+def notes(text: str, files: Sequence[Attachment]) -> list[str]:
+    """What a reader should know of a post besides its text, each thing once."""
+    told = [_TOLD[kind] for kind in (file.content_type.lower() for file in files) if kind in _TOLD]
+    told += [note for begin, note in _TOLD_OF_TEXT if text.startswith(begin) or f"\n{begin}" in text]
+    return list(dict.fromkeys(told))
 
 
 def _summary(kind: str, text: str) -> str:

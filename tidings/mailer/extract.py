@@ -1,0 +1,118 @@
+"""One part of a stored message, or its HTML made harmless, read in a process of its own that can be killed.
+
+What a sender wrote can hang or grow whatever parses it, so the pages never do. It neither stores nor serves anything.
+"""
+
+import logging
+import resource
+import subprocess
+import sys
+import threading
+from email import message_from_bytes
+
+import msgspec
+import nh3
+
+from tidings.mailer import text
+from tidings.settings import LimitSettings
+
+log = logging.getLogger(__name__)
+_AT_ONCE = 2  # processes: each may take the memory of a parser
+_WALL_FACTOR = 6  # as for the parser (worker.py)
+_ABSENT = 3  # exit status
+_HTML = "html"
+# fmt: off
+_TAGS = frozenset([
+    "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "center", "cite", "code", "dd", "del", "dfn",
+    "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "ins", "kbd", "li", "mark", "ol",
+    "p", "pre", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td",
+    "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var",
+])
+_DROPPED = frozenset([
+    "script", "style", "title", "head", "template", "noscript", "iframe", "object", "svg", "math", "textarea",
+    "select",
+])
+# fmt: on
+# Neither src nor style, background or class: nothing is left that could load or cover anything.
+_ATTRIBUTES = {
+    "a": {"href"},
+    "td": {"colspan", "rowspan", "align"},
+    "th": {"colspan", "rowspan", "align"},
+    "ol": {"start"},
+    "*": {"dir", "lang"},
+}
+
+
+class Extractor:
+    """Asks such a process, a few at a time; for any number of threads."""
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self._limits = limits
+        self._turn = threading.BoundedSemaphore(_AT_ONCE)
+
+    def part(self, raw: bytes, position: int) -> bytes | None:
+        """The decoded bytes of a part, counted depth first from 0; None where it is not there or cannot be read."""
+        return self._ask(raw, str(position))
+
+    def html(self, raw: bytes) -> str | None:
+        """The message's own HTML without anything that runs or loads; None where it has none that can be read."""
+        found = self._ask(raw, _HTML)
+        return None if found is None else found.decode("utf-8", "replace")
+
+    def _ask(self, raw: bytes, what: str) -> bytes | None:
+        limits = msgspec.json.encode(self._limits).decode()
+        with self._turn:
+            try:
+                done = subprocess.run(  # noqa: S603  (our own module)
+                    [sys.executable, "-m", "tidings.mailer.extract", what, limits],
+                    input=raw,
+                    capture_output=True,
+                    check=False,
+                    timeout=self._limits.parse_seconds * _WALL_FACTOR,
+                )
+            except subprocess.TimeoutExpired:
+                log.warning("reading %s of a message took too long", what)
+                return None
+        if done.returncode not in (0, _ABSENT):
+            log.warning("reading %s of a message failed with status %s", what, done.returncode)
+        return done.stdout if done.returncode == 0 else None
+
+
+def harmless(source: str) -> str:
+    """HTML with what is for reading only: links to the web and to addresses stay, nothing loads, nothing runs."""
+    return nh3.clean(
+        source,
+        tags=set(_TAGS),
+        clean_content_tags=set(_DROPPED),
+        attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
+        url_schemes={"http", "https", "mailto"},
+        url_relative="deny",
+        link_rel="noopener noreferrer nofollow",
+        strip_comments=True,
+    )
+
+
+def _found(raw: bytes, what: str, limits: LimitSettings) -> bytes | None:
+    message = message_from_bytes(raw)
+    if what != _HTML:
+        return text.part_bytes(message, int(what), parts=limits.parts, depth=limits.depth)
+    source = text.html_source(message, parts=limits.parts, depth=limits.depth)
+    # Sanitizing is the last step: what it gives is not touched again.
+    return None if source is None else harmless(source[: limits.text_bytes]).encode()
+
+
+def main() -> int:
+    """The process itself: what to find and the limits as arguments, the message on standard input."""
+    limits = msgspec.json.decode(sys.argv[2], type=LimitSettings)
+    memory = limits.parse_megabytes * 1_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.parse_seconds + 1, limits.parse_seconds + 1))
+    found = _found(sys.stdin.buffer.read(), sys.argv[1], limits)
+    if found is None:
+        return _ABSENT
+    sys.stdout.buffer.write(found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
