@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import limits, quality_lists, speed
+from benchmarks import limits, quality_lists, queue, speed
 from benchmarks.mail import Made, as_mbox, authors, plain, real, threaded
 from benchmarks.report import Figure, conclude, print_table, write_markdown
 from benchmarks.served import Memory, Served
@@ -28,6 +28,10 @@ from benchmarks.sink import Sink
 WANTED_ACCEPT = 1_000  # messages a second
 WANTED_END_TO_END = 200
 WANTED_FAN_OUT = 0.6  # of what a bare client reaches
+WANTED_SIGNED = 0.7  # of what one OpenSSL signature a copy allows
+WANTED_QUEUED = 3.0  # seconds for a post to 100,000
+WANTED_GROWTH = 50  # MB while it is sent
+WANTED_STEADY = 1.2  # what a copy costs with a million waiting, beside a thousand
 WANTED_IMPORT = {"linux-raid-2020": 300, "usrp-users-2021": 150}  # messages a second
 WANTED_PAGE = 5.0  # milliseconds, the median
 WANTED_PAGES = ("thread page", "search")
@@ -36,6 +40,7 @@ WANTED_MEMORY = 200  # MB
 COMMITS = "fsynced commits of one row/s"
 PARSES = "compat32 parses/s"
 BARE_SERVER = "4 kB messages/s into an aiosmtpd that stores nothing"
+SIGNATURES = "RSA-2048 signatures/s by OpenSSL"
 BARE_CLIENT = "recipients/s from a bare client, {} a message"
 BARE_FAN_OUT = "recipients/s from a bare client on 4 connections, the same copies"
 _CONNECTIONS = 4
@@ -153,6 +158,32 @@ def measure_fan_out(run: Run, folder: Path) -> None:
     run.memory("fan-out", memory)
 
 
+def measure_signed(run: Run, folder: Path) -> None:
+    """The fan-out with a DKIM signature of its own in each copy."""
+    queue.write_key(folder / "dkim.pem")
+    before = queue.signatures()
+    posts = list(plain(10, 4_096, seed=6))
+    measured, _ = speed.fan_out(posts, 1_000, folder / "site", _CONNECTIONS, key=str(folder / "dkim.pem"))
+    run.limit(SIGNATURES, statistics.mean((before, queue.signatures())))
+    run.rate("fan-out, signed", "recipients/s", measured, WANTED_SIGNED * run.limits[SIGNATURES], SIGNATURES)
+
+
+def measure_queue(run: Run, folder: Path) -> None:
+    """What a copy costs with few and with very many waiting, and a post to 100,000."""
+    few, many = (queue.cost(folder / str(waiting), waiting) for waiting in (5_000, 1_000_000))
+    value = f"{few.microseconds:.0f} us with {few.waiting:,} waiting, {many.microseconds:.0f} with {many.waiting:,}"
+    ratio = many.microseconds / few.microseconds
+    run.add(
+        "queue", "CPU for a copy, claimed and recorded", f"{value}: {ratio:.2f} times", "<= 1.2", ratio <= WANTED_STEADY
+    )
+    seconds = queue.queuing(folder / "queuing", 100_000)
+    run.add("queue", "seconds to queue a post to 100,000", f"{seconds:.2f}", "< 3", seconds < WANTED_QUEUED)
+    (post,) = plain(1, 4_096, seed=8)
+    measured, growth, _ = speed.memory_of_many(post, 100_000, folder / "many", _CONNECTIONS)
+    run.rate("queue, a post to 100,000", "recipients/s", measured, 0)
+    run.add("queue, a post to 100,000", "MB that memory grows", f"{growth:.0f}", "< 50", growth < WANTED_GROWTH)
+
+
 def measure_pages(run: Run, folder: Path) -> None:
     """Pages of an archive of 5,000 messages in about 950 threads."""
     chance = random.Random(7)
@@ -194,6 +225,8 @@ MEASURES: dict[str, Callable[[Run, Path], None]] = {
     "e2e": measure_end_to_end,
     "import": measure_import,
     "fanout": measure_fan_out,
+    "signed": measure_signed,
+    "queue": measure_queue,
     "pages": measure_pages,
 }
 

@@ -15,6 +15,7 @@ from typing import Self
 
 from sqlalchemy import func, select
 
+from benchmarks import queue
 from tidings.app import open_site
 from tidings.communities import joining, sessions
 from tidings.database import tables
@@ -51,7 +52,9 @@ class Archive:
 class Served:
     """A site in a folder; `with` serves it."""
 
-    def __init__(self, folder: Path, sink_port: int = 0, *, posting: str = "members", connections: int = 2) -> None:
+    def __init__(
+        self, folder: Path, sink_port: int = 0, *, posting: str = "members", connections: int = 2, key: str = ""
+    ) -> None:
         self.folder = folder
         self.config = folder / "tidings.toml"
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +63,7 @@ class Served:
         self.config.write_text(
             f'[site]\nadmins = ["{ADMIN}"]\n[smtp]\nlisten = "127.0.0.1:0"\n[web]\nlisten = "127.0.0.1:0"\n{delivery}'
             # The made-up threads of a whole year are sent within minutes.
-            "[limits]\nstorm_posts = 1000000\n"
+            f'[limits]\nstorm_posts = 1000000\n[dkim]\nkey_file = "{key}"\n'
         )
         self._site = open_site(load(self.config))
         with self._site.database.write() as connection:
@@ -74,6 +77,11 @@ class Served:
             now = self._site.clock.now()
             for email in emails:
                 joining.add_member(connection, community="bench", email=email, delivery=delivery, now=now)
+
+    def add_many(self, members: int) -> None:
+        """Members who get each post, written in bulk."""
+        with self._site.database.write() as connection:
+            queue.add_members(connection, members, prefix="reader")
 
     def command(self, *arguments: object) -> list[str]:
         """The command line of a command on this site."""

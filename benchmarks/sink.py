@@ -17,7 +17,7 @@ from typing import Any, Self
 _ID = re.compile(rb"(?im)^message-id:\s*<([^<>]+)>")
 _ADDRESS = re.compile(rb"<([^>]*)>")
 _LEAVE = re.compile(rb"(?i)^list-unsubscribe:[^\r]*/u/(\w+)>", re.MULTILINE)
-_TOP = 400  # bytes of a message that are kept: the lines of one copy alone stand there
+_TOP = 1_200  # bytes of a message that are kept: the lines of one copy alone stand there, a signature too
 _HELLO = b"250-sink.example.org\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 100000000\r\n"
 
 

@@ -85,12 +85,14 @@ def end_to_end(
     return measured, memory
 
 
-def fan_out(messages: Sequence[Made], members: int, folder: Path, connections: int) -> tuple[Measured, Memory]:
+def fan_out(
+    messages: Sequence[Made], members: int, folder: Path, connections: int, key: str = ""
+) -> tuple[Measured, Memory]:
     """Posts to many members, each copy with a return path and a link of its own: from the first MAIL to the last copy.
 
-    Also what the server has in memory at its end.
+    Also what the server has in memory at its end. `key` is the file of one that signs each copy.
     """
-    with Sink() as sink, _site(folder, sink, each=members, connections=connections) as served:
+    with Sink() as sink, _site(folder, sink, each=members, connections=connections, key=key) as served:
         before, sink_before = served.cpu(), sink.ask()["cpu"]
         result = Load(served.smtp, 1, _mails(messages), folder).result()
         _until(lambda: sink.ask()["recipients"] >= members * len(messages), "every copy", pause=0.2)
@@ -107,6 +109,26 @@ def fan_out(messages: Sequence[Made], members: int, folder: Path, connections: i
             wrong += [] if found == wanted else [f"{found} different {what}, not {wanted}"]
     seconds = taken["last"] - result["began"]
     return Measured(count=members * len(messages), seconds=seconds, cpu=cpu, wrong=tuple(wrong)), memory
+
+
+def memory_of_many(message: Made, members: int, folder: Path, connections: int) -> tuple[Measured, float, list[str]]:
+    """One post to very many members: the rate, by how many MB (PSS) memory grows meanwhile, and what went wrong."""
+    with Sink() as sink:
+        served = Served(folder, sink.port, connections=connections)
+        served.add_members(authors(), "none")
+        served.add_many(members)
+        with served:
+            before = most = served.memory().pss
+            result = Load(served.smtp, 1, _mails([message]), folder).result()
+            end = time.monotonic() + 10 * _PATIENCE
+            while sink.ask()["recipients"] < members and time.monotonic() < end:
+                most = max(most, served.memory().pss)
+                time.sleep(0.2)
+            taken = sink.ask("all")
+            wrong = [] if taken["different"] == members else [f"{taken['different']} of {members} copies came"]
+            wrong += [f"{taken['twice']} copies came twice"] if taken["twice"] else []
+    measured = Measured(count=members, seconds=taken["last"] - result["began"], cpu={}, wrong=tuple(wrong))
+    return measured, most - before, wrong
 
 
 def importing(mbox: Path, count: int, folder: Path) -> Measured:
@@ -184,8 +206,10 @@ def _post(made: Made) -> str:
     return f"/c/bench/m/{quote(made.message_id, safe='@')}/"
 
 
-def _site(folder: Path, sink: Sink, posting: str = "members", each: int = EACH, connections: int = 2) -> Served:
-    served = Served(folder, sink.port, posting=posting, connections=connections)
+def _site(
+    folder: Path, sink: Sink, posting: str = "members", each: int = EACH, connections: int = 2, key: str = ""
+) -> Served:
+    served = Served(folder, sink.port, posting=posting, connections=connections, key=key)
     served.add_members(authors(), "none")
     served.add_members([f"reader{number}@example.org" for number in range(each)], "each")
     return served
