@@ -143,6 +143,10 @@ def test_a_community_that_is_not_there_is_named_with_those_that_are(database: Da
         ({"meeting": "Tue 14:00"}, {"meeting_weekday": 1, "meeting_time": "14:00"}),
         ({"meeting-place": "Room 2"}, {"meeting_place": "Room 2"}),
         ({"meeting-place": ""}, {"meeting_place": None}),
+        ({"subject-prefix": " [Pümpe] "}, {"subject_prefix": "[Pümpe]"}),
+        ({"subject-prefix": " "}, {"subject_prefix": ""}),
+        ({"footer": "\r\n{title} \r\n\r\n  {post}\n"}, {"footer": "{title}\n\n  {post}"}),
+        ({"footer": "\n"}, {"footer": ""}),
     ],
 )
 def test_a_setting_of_a_community_changes_that_and_nothing_else(
@@ -168,6 +172,11 @@ def test_a_meeting_can_be_taken_away(site: Database) -> None:
         ({"name": "pumps"}, "no setting 'name'"),
         ({"title": "Pumps", "cut-off": "18:00"}, "write them like 'Sun 18:00'"),
         ({"zone": ""}, "no time zone"),
+        ({"subject-prefix": "[Pump]\r\nBcc: x@example.org"}, "The subject prefix .* holds a line break"),
+        ({"subject-prefix": "x" * 41}, "longer than 40"),
+        ({"footer": "a\0b"}, "The footer .* holds a line break or a control"),
+        ({"footer": "a\rb"}, "The footer .* holds a line break or a control"),
+        ({"footer": "a\n" * 1001}, "longer than 2000"),
     ],
 )
 def test_settings_that_cannot_be_change_nothing(sqlite_site: Database, changes: dict[str, str], says: str) -> None:

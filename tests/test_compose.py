@@ -37,6 +37,11 @@ def parsed(raw: bytes) -> EmailMessage:
     return email.message_from_bytes(raw, policy=email.policy.default)
 
 
+def payloads(message: Any) -> list[Any]:
+    """Those of all parts that have no parts."""
+    return [part.get_payload() for part in message.walk() if not part.is_multipart()]
+
+
 def content(part: Any) -> str:
     text: str = part.get_content()
     return text.replace("\r\n", "\n")
@@ -267,6 +272,136 @@ def test_whatever_an_author_is_called_a_rewritten_copy_has_one_from_of_ours(name
         assert len(message.get_all("Reply-To")) == 1
 
 
+def subject(value: bytes, prefix: str = "[Pump]", **facts: Any) -> bytes:
+    """The Subject field of a copy, as the bytes that it is."""
+    got = copy(RAW.replace(b"Subject: A seal\r\n that leaks\r\n", value), subject_prefix=prefix, **facts)
+    (found,) = re.findall(rb"(?im)^(Subject[^\r]*\r\n(?:[ \t][^\r]*\r\n)*)", got.partition(b"\r\n\r\n")[0] + b"\r\n")
+    assert max(map(len, found.split(b"\r\n"))) <= max(78, *map(len, value.split(b"\r\n")))
+    return bytes(found)
+
+
+@pytest.mark.parametrize(
+    ("came", "goes"),
+    [
+        (b"Subject: A seal\r\n that leaks\r\n", b"Subject: [Pump] A seal\r\n that leaks\r\n"),
+        (b"SUBJECT :\t A  seal \r\n", b"SUBJECT : [Pump] A  seal \r\n"),
+        (b"Subject:\r\n A seal\r\n", b"Subject: [Pump]\r\n A seal\r\n"),
+        (b"Subject:\r\n", b"Subject: [Pump]\r\n"),
+        (b"", b"Subject: [Pump]\r\n"),
+        (b"Subject: Re: A seal\r\n", b"Subject: [Pump] Re: A seal\r\n"),
+        (b"Subject: =?utf-8?q?Dichtung_h=C3=A4lt?=\r\n", b"Subject: [Pump] =?utf-8?q?Dichtung_h=C3=A4lt?=\r\n"),
+        (b"Subject: h\xe4lt\r\n", b"Subject: [Pump] h\xe4lt\r\n"),
+        (b"Subject: " + b"x" * 69 + b"\r\n", b"Subject: [Pump]\r\n " + b"x" * 69 + b"\r\n"),
+        (b"Subject: [Pum] a =?junk?= =?\r\n", b"Subject: [Pump] [Pum] a =?junk?= =?\r\n"),
+    ],
+)
+def test_a_prefix_is_put_before_the_subject_which_stays_byte_for_byte(came: bytes, goes: bytes) -> None:
+    assert subject(came) == goes
+    assert subject(came, "") == came if came else True
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        b"Subject: [Pump] A seal\r\n",
+        b"Subject: Re: AW: [pump] A seal\r\n",
+        b"Subject: A seal (was: [Pump] a leak)\r\n",
+        b"Subject: Re:\r\n\t[Pump]\r\n",
+        b"Subject: =?utf-8?q?Re=3A_=5BPump=5D_h=C3=A4lt?=\r\n",
+        b"Subject: =?utf-8?b?W1B1?= =?utf-8?b?bXBdIGE=?=\r\n",
+    ],
+)
+def test_a_subject_that_has_the_prefix_stays_as_it_came(came: bytes) -> None:
+    assert subject(came) == came
+
+
+@pytest.mark.parametrize("value", ["A seal", "=?utf-8?q?h=C3=A4lt?=", "=?utf-8?q?h=C3=A4lt?= it", "a" * 70, "=?odd"])
+@pytest.mark.parametrize("prefix", ["[Pümpe]", "[日本語 " + "語" * 30 + "]"])
+def test_a_prefix_of_other_letters_is_encoded_and_what_follows_is_not(prefix: str, value: str) -> None:
+    got = subject(f"Subject: {value}\r\n".encode(), prefix)
+    assert got.isascii() and got.endswith(f" {value}\r\n".encode())
+    shown = parsed(got + b"\r\n")["Subject"]
+    assert " ".join(shown.split()) == f"{prefix} {value.replace('=?utf-8?q?h=C3=A4lt?=', 'hält')}"
+    assert subject(got, prefix) == got
+    assert subject(f"Subject: Re: {prefix} {value}\r\n".encode(), prefix).startswith(f"Subject: Re: {prefix}".encode())
+
+
+def test_a_subject_of_ours_in_the_place_of_the_posts_has_the_prefix_too() -> None:
+    for ours in ("Re: Ein Siegel für Pumpe 4", "Re: [Pump] Ein Siegel für Pumpe 4"):
+        got = parsed(copy(fields={"subject": ours}, subject_prefix="[Pump]"))
+        (value,) = got.get_all("Subject")
+        assert value == (ours if "[Pump]" in ours else "[Pump] " + ours)
+
+
+def test_of_several_subjects_the_first_has_the_prefix() -> None:
+    got = email.message_from_bytes(copy(b"Subject: one\r\nSubject: two\r\n" + RAW, subject_prefix="[Pump]"))
+    assert got.get_all("Subject")[:2] == ["[Pump] one", "two"]
+
+
+@given(st.binary(max_size=200), st.text(max_size=40))
+def test_a_prefix_before_junk_makes_no_exception_and_no_other_field(junk: bytes, prefix: str) -> None:
+    prefix = " ".join("".join(letter if letter.isprintable() else " " for letter in prefix).split())
+    raw = b"Subject:" + junk + b"\r\n" + RAW
+    got, plain = copy(raw, subject_prefix=prefix), copy(raw)
+    assert no_bare_line_ends(got)
+    assert email.message_from_bytes(got).keys() == email.message_from_bytes(plain).keys()
+    assert email.message_from_bytes(got).get_payload() == email.message_from_bytes(plain).get_payload()
+
+
+TOKEN = "k3dq7x" * 5
+
+
+@pytest.mark.parametrize("name", ["To", "Cc", "CC", "Received", "Delivered-To", "Reply-To"])
+@pytest.mark.parametrize(
+    ("came", "goes"),
+    [
+        (f"pump+r.{TOKEN}@lists.example.org", "pump@lists.example.org"),
+        (f"<pump-r.{TOKEN}@Lists.Example.org>,\r\n\tli@example.org", "<pump@Lists.Example.org>,\r\n\tli@example.org"),
+        (f'"pump+b.{TOKEN}"@lists.example.org', '"pump"@lists.example.org'),
+        (f"Pump+CONFIRM.{TOKEN.upper()}@LISTS.example.org.", "Pump@LISTS.example.org."),
+        (f"from x for <pump+r.{TOKEN}@lists.example.org>; Mon", "from x for <pump@lists.example.org>; Mon"),
+        (f"valves+r.{TOKEN}@site.example.org (a)", "valves@site.example.org (a)"),
+        (f'"pump-r.{TOKEN}@lists.example.org" <x@example.org>', '"pump@lists.example.org" <x@example.org>'),
+        *[
+            (kept, kept)
+            for kept in (
+                f"pump+r.{TOKEN}@example.org",
+                f"pump+r.{TOKEN}@lists.example.org.example.com",
+                f"pump+r.{TOKEN}@lists.example.organic",
+                f"pump+x.{TOKEN}@lists.example.org",
+                f"pump+r.{TOKEN}1@lists.example.org",
+                f"+r.{TOKEN}@lists.example.org",
+                "ana+r.smith@lists.example.org",
+                "pump+help@lists.example.org",
+                "  pump@lists.example.org ,, \xff",
+            )
+        ],
+    ],
+)  # fmt: skip
+def test_our_addresses_lose_their_tokens_in_the_header_and_all_else_stays(name: str, came: str, goes: str) -> None:
+    raw = f"{name}: {came}\r\n".encode("latin-1") + RAW.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    body = f"{came} in the text stays\r\n".encode("latin-1")
+    got = copy(raw + body, site_domain="site.example.org")
+    assert got.endswith(raw.replace(came.encode("latin-1"), goes.encode("latin-1")) + body)
+
+
+def test_a_message_id_stays_whatever_it_looks_like() -> None:
+    odd = f"pump+r.{TOKEN}@lists.example.org"
+    raw = RAW.replace(b"one@example.org", odd.encode()).replace(b"Subject", f"References: <{odd}>\r\nSubject".encode())
+    assert copy(raw, message_id=odd).endswith(raw)
+
+
+@pytest.mark.parametrize("hostile", [b"pump+r.", b"a", b"+r.k", b"+r." + b"k" * 60, b'"', b"@lists.example.org"])
+def test_the_cost_of_looking_for_tokens_grows_with_the_length(hostile: bytes) -> None:
+    def cost(length: int) -> float:
+        raw = b"To: @" + (hostile * length)[:length] + b"\r\n\r\n"
+        began = process_time()
+        copy(raw)
+        return process_time() - began
+
+    assert min(cost(240_000) for _ in range(3)) < 24 * min(cost(30_000) for _ in range(5)) + 0.01
+
+
 HOSTILE = [
     "A seal\r\nBcc: x@example.org",
     "=?utf-8?q?A_seal=0D=0ABcc:_x@example.org?=",
@@ -287,7 +422,7 @@ def test_whatever_subject_name_or_title_says_every_copy_has_the_fields_of_the_te
 ) -> None:
     value = re.sub(r"\r\n?", "\r\n ", hostile).encode()  # what the listener lets in has no bare CR
     raw = RAW.replace(b"A seal", value).replace(b"Maria", value)
-    made = copies(raw, title=hostile)
+    made = copies(raw, title=hostile, subject_prefix="[Pump]", footer="{title}\n{post}")
     template = email.message_from_bytes(made.data)
     assert "Bcc" not in template and len(template.get_all("List-Id", [])) == 1
     for member in range(20):
@@ -295,17 +430,17 @@ def test_whatever_subject_name_or_title_says_every_copy_has_the_fields_of_the_te
         message = email.message_from_bytes(got)
         assert message.keys() == ["List-Unsubscribe", "List-Unsubscribe-Post", *template.keys()]
         assert message.values()[2:] == template.values()
-        assert message.get_payload() == template.get_payload()
+        assert payloads(message) == payloads(template)
         assert no_bare_line_ends(got)
 
 
 @pytest.mark.acceptance(61)
 @given(st.binary(max_size=200), st.text(max_size=60))
 def test_every_copy_of_anything_has_the_fields_of_its_template(junk: bytes, title: str) -> None:
-    made = copies(junk + b"\r\n" + RAW, title=title)
+    made = copies(junk + b"\r\n" + RAW, title=title, subject_prefix="[Pump]", footer="{title}")
     template = email.message_from_bytes(made.data)
     message = email.message_from_bytes(made.head("abc234") + made.data)
-    assert message.items()[2:] == template.items() and message.get_payload() == template.get_payload()
+    assert message.items()[2:] == template.items() and payloads(message) == payloads(template)
 
 
 @pytest.mark.acceptance(61)

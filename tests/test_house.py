@@ -35,7 +35,7 @@ WAY_IN = frozenset(
     }
 )
 WAY_OUT = frozenset(
-    {"outbox", "deliver", "courier", "maildir", "compose", "sign", "dmarc", "smtp_client", "smtp_session"}
+    {"outbox", "deliver", "courier", "maildir", "compose", "footer", "sign", "dmarc", "smtp_client", "smtp_session"}
 )
 
 WRITERS = {

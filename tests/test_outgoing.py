@@ -1,6 +1,7 @@
 """What goes out: every copy signed, From only changed where the author's domain forbids it, the archive as it was."""
 
 import email
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email.message import Message
@@ -18,6 +19,7 @@ from tidings.app import open_site
 from tidings.archive import read
 from tidings.communities import directory, joining
 from tidings.errors import SettingsError
+from tidings.mailer import compose
 from tidings.mailer.sign import DkimKey
 
 NOW = datetime(2026, 10, 14, 9, 0, tzinfo=ZoneInfo("Europe/Berlin"))
@@ -102,6 +104,49 @@ def test_where_replies_are_for_the_author_they_reach_the_author(running: Running
     running.post(message(LI, PUMP, "Grease", "Which?\n", "grease@example.org"))
     answers = {str(parsed["Message-ID"]): parsed["Reply-To"] for parsed in map(signed, sink.wait_for(4))}
     assert answers == {"<seal@example.org>": ANA, "<grease@example.org>": None}
+
+
+@pytest.mark.acceptance(61)
+def test_what_a_community_adds_is_signed_and_the_archive_keeps_the_post_as_sent(
+    running: RunningSite, sink: SmtpSink
+) -> None:
+    changes = {"subject-prefix": "[Pump]", "footer": "Grüße von {title}\n{post}"}
+    with running.site.database.write() as connection:
+        joining.set_community(connection, "pump", changes, NOW)
+    running.post(message(ANA, PUMP, "Seal", "It leaks.\n", "seal@example.org"), ANA)
+    for received in sink.wait_for(2):
+        parsed = signed(received)
+        assert parsed["Subject"] == "[Pump] Seal"
+        first, second = parsed.get_payload()
+        assert first.get_payload() == "It leaks.\r\n"
+        link = f"{running.site.settings.site.base_url}/c/pump/m/seal@example.org/"
+        text = second.get_payload(decode=True).decode()
+        assert text == "_" * 40 + f"\r\nGrüße von Pump team\r\n{link}\r\n"
+        template = compose.splice(received.data, remove=["DKIM-Signature", *compose.OWN_FIELDS], add=[])
+        # Read by the standard library, a copy has the fields of the template and three of its own.
+        assert [*parsed.items()][3:] == email.message_from_bytes(template).items()
+    with running.site.database.read() as connection:
+        (post,) = read.newest(connection, directory.community(connection, "pump").id, 10)
+        assert (post.subject, post.text) == ("Seal", "It leaks.")
+        assert read.raw(connection, post.id).endswith(b"\r\n\r\nIt leaks.\r\n")
+
+
+def test_no_copy_has_a_token_of_somebodys_address_in_its_header(running: RunningSite, sink: SmtpSink) -> None:
+    tokens = running.site.tokens
+    item, back = tokens.item(1, 1, NOW.date()), tokens.return_path(1, NOW.date())
+    made = message(
+        LI, PUMP, "Seal", "It leaks.\n", "seal@example.org", Cc=f"pump+r.{item}@{DOMAIN}, Raj <raj@example.org>"
+    )
+    made["Received"] = f"from x by y for <pump-r.{item.upper()}@{DOMAIN}>; Wed, 14 Oct 2026 07:00:00 +0000"
+    made["Delivered-To"] = f"pump+b.{back}@{DOMAIN}"
+    made["X-Original-To"] = f"pump+confirm.{tokens.leave(1)}@{DOMAIN}"
+    running.post(made, LI, PUMP)
+    for received in sink.wait_for(2):
+        head = received.data.partition(b"\r\n\r\n")[0].lower()
+        assert not any(token.encode() in head for token in (item, back))
+        assert not re.search(rb"[+-](confirm|r|b)\.", head)
+        parsed = signed(received)
+        assert (parsed["To"], parsed["Cc"].replace("\r\n", "")) == (PUMP, f"{PUMP}, Raj <raj@example.org>")
 
 
 def test_a_digest_and_a_notice_are_signed(running: RunningSite, sink: SmtpSink) -> None:

@@ -56,6 +56,9 @@ class Outgoing:
             replies=source.replies,
             fields=claimed.fields or {},
             body=claimed.body,
+            site_domain=self._settings.site.domain,
+            subject_prefix=source.subject_prefix,
+            footer=source.footer,
         )
         copies = compose.list_copies(source.raw, facts)
         signature = self._signature(copies.data, compose.OWN_FIELDS)

@@ -92,6 +92,8 @@ class CopySource:
     raw: bytes
     title: str
     replies: str  # whom a reply is for
+    subject_prefix: str
+    footer: str
     author_name: str
     author_email: str
 
@@ -152,6 +154,8 @@ _COPY_SOURCE = (
         blob_table.c.data,
         community_table.c.title,
         community_table.c.replies,
+        community_table.c.subject_prefix,
+        community_table.c.footer,
     )
     .join(blob_table, _POST.blob_hash == blob_table.c.hash)
     .join(community_table, community_table.c.id == _POST.community_id)
@@ -287,6 +291,8 @@ def copy_source(connection: Connection, post_id: int) -> CopySource:
         raw=decompress(row.data),
         title=row.title,
         replies=row.replies,
+        subject_prefix=row.subject_prefix,
+        footer=row.footer,
         author_name=row.author_name,
         author_email=row.author_email,
     )

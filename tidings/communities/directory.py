@@ -31,6 +31,8 @@ class Community:
     zone: str
     posting: str
     replies: str  # whom a plain reply to a post reaches: list, author
+    subject_prefix: str  # what every copy's Subject has in it; empty: nothing is added
+    footer: str  # under every copy, with {title}, {address} and {post}; empty: none
     newcomer_posts: int  # how many posts of a new member are held
     max_size: int | None  # bytes of a message; None: the site's limit
     max_attachments: int | None  # bytes of all attachments; None: no limit of its own
@@ -94,6 +96,8 @@ _COMMUNITIES = select(
     _community.zone,
     _community.posting,
     _community.replies,
+    _community.subject_prefix,
+    _community.footer,
     _community.newcomer_posts,
     _community.max_size,
     _community.max_attachments,

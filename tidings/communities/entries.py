@@ -78,6 +78,16 @@ def line(text: str, what: str, longest: int) -> str:
     return stripped
 
 
+def lines(text: str, what: str, longest: int) -> str:
+    """`text` as `line` takes it, but of several lines, each without white space at its end; LF between them."""
+    if len(text) > longest:
+        raise UsageError(f"The {what} is longer than {longest} characters.")
+    found = [one.rstrip() for one in text.replace("\r\n", "\n").strip().split("\n")]
+    for one in filter(None, found):
+        line(one, what, longest)
+    return "\n".join(found)
+
+
 def parse_email(text: str) -> str:
     """An address NAME@DOMAIN, stripped, its domain in lower case (RFC 5321 2.4: only the domain is free of case).
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from tidings.clock import zone as zone_named
 from tidings.communities.directory import Community, Member, community, email_key, member_by_address
-from tidings.communities.entries import choice, line, parse_email, parse_size, parse_weekday_time
+from tidings.communities.entries import choice, line, lines, parse_email, parse_size, parse_weekday_time
 from tidings.communities.policy import POSTING
 from tidings.communities.rota import crew_by_name
 from tidings.database import tables
@@ -31,11 +31,13 @@ UNTIL_RESUMED = datetime(9999, 1, 1, tzinfo=UTC)
 _TOLD_BY_DIGEST = ("daily", "weekly")
 _NAME_OCTETS = 24  # so that NAME+b.TOKEN stays within the 64 octets of a local part (RFC 5321 4.5.3.1.1)
 _TITLE_LENGTH, _TEXT_LENGTH = 200, 2000
+_PREFIX_LENGTH = 40  # so that a line of a Subject has room for it, whatever its letters
 _LEAST_SIZE = 10_000  # bytes that a community has to take: a header alone has some thousand
 COPIES = ("own-posts", "also-named")
 """Which copies a member may choose to have or not: of their own posts, and of posts that name them in To or Cc."""
 
 _PLAIN_SETTINGS = ("title", "description", "zone", "cut-off", "meeting", "meeting-place")
+_COPY_SETTINGS = ("subject-prefix", "footer")
 _POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only")
 _NOBODYS_NAMES = {
     "every mail domain must keep it for whoever runs the mail (RFC 5321 4.5.1, RFC 2142)": (
@@ -138,7 +140,7 @@ def set_community(connection: Connection, name: str, changes: Mapping[str, str],
 
 
 def _community_change(key: str, text: str) -> dict[str, Any]:
-    match choice(key, (*_PLAIN_SETTINGS, *_POSTING_SETTINGS), "setting"):
+    match choice(key, (*_PLAIN_SETTINGS, *_COPY_SETTINGS, *_POSTING_SETTINGS), "setting"):
         case "title":
             return {"title": line(text, "title", _TITLE_LENGTH)}
         case "description":
@@ -153,6 +155,10 @@ def _community_change(key: str, text: str) -> dict[str, Any]:
             return {"meeting_weekday": when[0], "meeting_time": when[1]}
         case "meeting-place":
             return {"meeting_place": _optional_line(text, "meeting place")}
+        case "subject-prefix":
+            return {"subject_prefix": line(text, "subject prefix", _PREFIX_LENGTH) if text.strip() else ""}
+        case "footer":
+            return {"footer": lines(text, "footer", _TEXT_LENGTH) if text.strip() else ""}
         case _:
             return _posting_change(key, text)
 

@@ -146,6 +146,8 @@ community = Table(
     Column("zone", String(64), nullable=False),
     Column("posting", String(16), nullable=False, server_default="members"),  # communities.policy.POSTING
     Column("replies", String(8), nullable=False, server_default="list"),  # whom a reply to a post is for: list, author
+    Column("subject_prefix", Text, nullable=False, server_default=""),  # of copies; empty: none
+    Column("footer", Text, nullable=False, server_default=""),  # of copies, with its placeholders; empty: none
     Column("newcomer_posts", Integer, nullable=False, server_default="0"),  # how many posts of a new member are held
     Column("max_size", BigInteger),  # bytes of a message; null: the site's limit
     Column("max_attachments", BigInteger),  # bytes of all attachments; 0: none are taken; null: no limit of its own

@@ -5,6 +5,7 @@ It looks nothing up: whether a community exists, or a token is good, is for othe
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from tidings.settings import SiteSettings
@@ -27,6 +28,8 @@ _DETAILS: dict[str, Purpose] = {
     "request": "command",
 }
 _WITH_TOKEN: dict[str, Purpose] = {"confirm": "confirm", "r": "reply", "b": "bounce"}
+# As long as those that tidings.tokens makes, and some more: nobody's own name ends in +b. and so many letters.
+_LETTERS = "[a-z2-7]{20,60}+"
 
 
 class Named(Protocol):
@@ -111,6 +114,22 @@ def read_recipient(address: str) -> Recipient | None:
     if purpose is None or (rest and not detail):
         return None
     return Recipient(community=name, domain=host.rstrip("."), purpose=purpose, token=token)
+
+
+def without_tokens(data: bytes, domains: frozenset[str]) -> bytes:
+    """`data` with NAME@DOMAIN for each NAME+r.TOKEN@DOMAIN (confirm and b too, any case) at one of the domains.
+
+    Everything else stays byte for byte. Whether the token is good is not asked: one that is old says as much.
+    """
+    return _tokens_at(domains).sub(b"", data) if b"@" in data else data
+
+
+@lru_cache(maxsize=1000)
+def _tokens_at(domains: frozenset[str]) -> re.Pattern[bytes]:
+    """What stands between the name and the domain; quoted local parts (RFC 5322 3.4.1) are found as well."""
+    kinds, hosts = ("|".join(map(re.escape, sorted(words))) for words in (_WITH_TOKEN, domains))
+    behind = rf'(?="?+@(?:{hosts})\.?+(?![a-z0-9-]))'
+    return re.compile(rf"(?<=[a-z0-9_])[+-](?:{kinds})\.{_LETTERS}{behind}".encode(), re.IGNORECASE)
 
 
 def host_of(address: str) -> str:

@@ -1,7 +1,8 @@
 """The bytes of mail that goes out: list copies spliced from the raw post, notices, and two-part editions.
 
 It sends nothing and reads no database. A post's bytes are never parsed and written anew: header fields are cut out of
-them and put in front of them, so that signatures over the body hold. The standard library's header generator is not
+them and put in front of them, so that signatures over the body hold. What a community adds to a subject or under a body
+is put beside what stands there (footer). The standard library's header generator is not
 used: it writes the line ends that hide in a decoded encoded word (CVE-2024-6923). Whatever header block is made here is
 read once more, and refused where its fields are not the intended ones.
 """
@@ -16,7 +17,9 @@ from email.header import Header
 from email.utils import format_datetime, formataddr, getaddresses
 from urllib.parse import quote
 
-from tidings.mailer.addresses import ListAddress
+from tidings.mailer import footer
+from tidings.mailer.addresses import ListAddress, without_tokens
+from tidings.mailer.charsets import decode_header_text
 from tidings.tokens import random_token
 
 LOOP_FIELD = "X-Tidings-Loop"
@@ -33,6 +36,11 @@ _STRAY = re.compile(rb"(?:From |[ \t])[^\r]*+(?:\r\n)?+")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 _CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 _TOKEN = re.compile(r"[a-z2-7]+")
+_PLACEHOLDER = re.compile(r"\{(title|address|post)\}")
+_FOOTER_MOST = 8000  # characters with all in their places: operations.neighbours leaves room for a copy's own bytes
+_RULE = "_" * 40  # what readers, threading.quotes among them, take for the beginning of a footer
+# They name messages, and a thread hangs on each byte of them.
+_IDS = frozenset({"message-id", "in-reply-to", "references"})
 _HERE = "{token}"  # where the token of a copy stands in the lines of all: braces are in no address
 _UNSTRUCTURED = frozenset({"subject", "comments", "content-description"})
 _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc"})
@@ -67,6 +75,9 @@ class CopyFacts:
     replies: str = "author"  # list, author: whom a plain reply reaches
     fields: Mapping[str, str | None] = field(default_factory=dict)  # replace the post's own; None: left out
     body: str | None = None  # the text that replaces the post's own
+    site_domain: str = ""  # where other communities' addresses may be
+    subject_prefix: str = ""  # what every subject has in it; empty: nothing is added
+    footer: str = ""  # with {title}, {address} and {post}; empty: none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,22 +146,88 @@ def list_copies(raw: bytes, facts: CopyFacts) -> Copies:
 
 def _common(raw: bytes, facts: CopyFacts) -> bytes:
     fields, body = _split(crlf(raw))
+    fields = _without_tokens(fields, facts)
     remove = [*_NOT_PASSED_ON, *facts.fields]
     add = _list_fields(facts)
     message_id = f"<{facts.message_id}>"
     if [part.partition(b":")[2].strip() for name, part in fields if name == "message-id"] != [message_id.encode()]:
         remove.append("Message-ID")
         add.append(("Message-ID", message_id))
+    text = _footer_text(facts)
     if facts.body is not None:
-        mime, body = _text_part(facts.body, "plain")
+        mime, body = _text_part(_under(facts.body, text), "plain")
         remove += ["MIME-Version", "Content-*"]
         add += [("MIME-Version", "1.0"), *mime]
+    elif text:
+        footed = footer.under(fields, body, text, _joined([], (), *_text_part(text, "plain")))
+        fields, body = footed.kept, footed.body
+        add += footed.add
     replaced = {name.lower() for name in facts.fields}
     add = [pair for pair in add if pair[0].lower() not in replaced]
     add += [(name, value) for name, value in facts.fields.items() if value is not None]
     people = _people(facts, [part for name, part in fields if name == "cc"])
     add += people
+    if facts.subject_prefix:
+        fields, add = _prefixed(fields, add, facts.subject_prefix)
     return _joined(fields, [*remove, *(name for name, _ in people)], add, body)
+
+
+def _without_tokens(fields: Sequence[tuple[str, bytes]], facts: CopyFacts) -> list[tuple[str, bytes]]:
+    """The fields without the tokens of our addresses: To and Cc have them, and what the last hops wrote.
+
+    Whoever reads a copy could else answer in the name of whom the token was for, or send to a question's address.
+    """
+    domains = frozenset({facts.address.domain, facts.site_domain or facts.address.domain})
+    return [(name, part if name in _IDS else without_tokens(part, domains)) for name, part in fields]
+
+
+def _footer_text(facts: CopyFacts) -> str:
+    """The footer with its rule, each line ended by a line feed; empty where the community has none."""
+    if not facts.footer:
+        return ""
+    values = {"title": _clean(facts.title), "address": facts.address.post, "post": _page(facts)}
+    # In one go, so that a title that is called {post} stays what it is.
+    text = _PLACEHOLDER.sub(lambda found: values[found[1]], f"{_RULE}\n{facts.footer}")
+    return "".join(_printed(line).rstrip() + "\n" for line in text[:_FOOTER_MOST].split("\n"))
+
+
+def _under(text: str, below: str) -> str:
+    return text + "\n" + below if below and text and not text.endswith("\n") else text + below
+
+
+def _prefixed(
+    fields: Sequence[tuple[str, bytes]], add: Sequence[tuple[str, str]], prefix: str
+) -> tuple[list[tuple[str, bytes]], list[tuple[str, str]]]:
+    """Both with the prefix in the Subject: the one that is added, else the first that came, else one of its own."""
+    kept, added = list(fields), list(add)
+    for at, (name, value) in enumerate(added):
+        if name.lower() == "subject":
+            added[at] = (name, value if _holds(value, prefix) else f"{prefix} {value}")
+            return kept, added
+    for at, (name, part) in enumerate(kept):
+        if name == "subject":
+            kept[at] = (name, _prefixed_field(part, prefix))
+            return kept, added
+    return kept, [*added, ("Subject", prefix)]
+
+
+def _prefixed_field(part: bytes, prefix: str) -> bytes:
+    """A Subject field with the prefix before its value, which stays byte for byte, encoded words too."""
+    name, _, value = part.partition(b":")
+    if _holds(value.decode("ascii", "surrogateescape"), prefix):
+        return part
+    value = value.lstrip(b" \t")
+    if not prefix.isascii():
+        # Between two encoded words the space is not shown (RFC 2047 6.2): it has to be in one of them.
+        prefix = _encoded(prefix + " " if value.startswith(b"=?") else prefix, "Subject")
+    above = _folded(f"{name.decode('ascii')}: {prefix}").encode()
+    first = value.partition(b"\r\n")[0]
+    fits = len(above[above.rfind(b"\n") + 1 :]) + 1 + len(first) <= _LINE_LENGTH
+    return above + ((b" " if fits else b"\r\n ") if first else b"") + value
+
+
+def _holds(value: str, prefix: str) -> bool:
+    return prefix.casefold() in decode_header_text(value).casefold()
 
 
 def _people(facts: CopyFacts, copied: Sequence[bytes]) -> list[tuple[str, str]]:
@@ -246,7 +323,7 @@ def _list_fields(facts: CopyFacts) -> list[tuple[str, str]]:
         ("List-Subscribe", f"<mailto:{address.detail('subscribe')}>"),
         ("List-Owner", f"<mailto:{address.detail('owner')}>"),
         ("List-Archive", f"<{_pages(facts)}>"),
-        ("Archived-At", f"<{_pages(facts)}m/{quote(facts.message_id, safe='@')}/>"),
+        ("Archived-At", f"<{_page(facts)}>"),
         ("Sender", address.post),
         ("Precedence", "list"),
         (LOOP_FIELD, address.post),
@@ -262,6 +339,11 @@ def _own_lines(facts: CopyFacts) -> dict[str, bytes]:
 
 def _pages(facts: CopyFacts) -> str:
     return f"{facts.base_url.rstrip('/')}/c/{facts.address.name}/"
+
+
+def _page(facts: CopyFacts) -> str:
+    """Where the post stands in the archive."""
+    return f"{_pages(facts)}m/{quote(facts.message_id, safe='@')}/"
 
 
 def _split(wire: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
@@ -318,7 +400,11 @@ def _phrase(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
+    return _printed(text).strip()
+
+
+def _printed(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _folded(line: str) -> str:
