@@ -71,6 +71,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reply: str  # what the smart host said, or why it was not asked
 
 
+class Wait(NamedTuple):
+    """A delivery that was claimed and is not tried, because its domain takes too little mail now."""
+
+    claimed: Claimed
+    until: datetime
+    why: str
+
+
 class Addressee(NamedTuple):
     """Whom one delivery was for."""
 
@@ -193,6 +201,16 @@ _TRIED = (
         claim=None,
         claimed_until=None,
     )
+)
+_LATER = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("held"), delivery.c.claim == bindparam("fence"))
+    .values(due_at=bindparam("due"), reply=bindparam("why"), claim=None, claimed_until=None)
+)
+_TOO_LATE = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("held"), delivery.c.claim == bindparam("fence"))
+    .values(state="failed", reply=bindparam("why"), changed_at=_NOW, claim=None, claimed_until=None)
 )
 _DONE = _TRIED.values(state=bindparam("became"))
 _AGAIN = _TRIED.values(due_at=bindparam("due"))
@@ -342,6 +360,22 @@ def release(connection: Connection, claimed: Collection[Claimed]) -> None:
             .values(claim=None, claimed_until=None)
         )
         connection.execute(statement, [{"held": one.delivery_id, "fence": one.claim} for one in claimed])
+
+
+def put_back(
+    connection: Connection, waits: Sequence[Wait], now: datetime, *, give_up_after: timedelta = GIVE_UP_AFTER
+) -> None:
+    """Give back what has to wait, which counts as no attempt; what is older than `give_up_after` has failed."""
+    later, too_late = [], []
+    for one, until, why in waits:
+        values = {"held": one.delivery_id, "fence": one.claim, "why": why}
+        if now - one.created_at <= give_up_after:
+            later.append(values | {"due": until})
+        else:
+            too_late.append(values | {"now": now})
+    for statement, rows in ((_LATER, later), (_TOO_LATE, too_late)):
+        if rows:
+            connection.execute(statement, rows)
 
 
 def backoff(attempts: int) -> timedelta:
