@@ -85,7 +85,7 @@ def test_a_dead_domain_with_thousands_of_letters_in_front_delays_nobody(
     assert at_domain(database, "example.org", "sent") == 300
     assert asked <= 200  # one batch, whose letters were under way
     claims = sum("due AS" in line for line in told)
-    assert claims <= 5_300 / 200 + 5 and len(told) <= 8 * claims
+    assert claims <= 8 and len(told) <= 8 * claims  # four claims without the dead one
     with database.read() as connection:
         what = (func.sum(delivery.c.attempts), func.min(delivery.c.due_at), func.max(delivery.c.due_at))
         attempts, soonest, latest = connection.execute(select(*what).where(delivery.c.state == "queued")).one()

@@ -31,6 +31,7 @@ _ASK_AFTER = timedelta(seconds=1)  # before it is asked again who wants no more 
 _RECORD_AFTER = 1.0  # seconds: a slow host's answers are not kept in memory for longer
 _STRIKES = 2  # letters of a mail, one behind the other, whose answers are trouble, before the others wait
 _PUT_BACK = 2_000  # deliveries that have to wait for their domains, in one transaction: others want to write too
+_AHEAD = 10_000  # deliveries that are looked through at once for more of such a domain
 _AT_ONCE = 4_000_000  # bytes of mails that letters are made of at a time, or one mail
 _KEPT = 8  # mails that are kept as they were assembled
 _KEPT_BYTES = 8_000_000
@@ -233,6 +234,8 @@ class Courier:
                 put_back += len(claimed) - len(kept)
                 more = len(kept) < len(claimed)
                 batch += kept
+                if len(kept) < len(claimed) / 2:
+                    put_back += self._set_aside(connection, claimed, slots, now)
         return batch, more
 
     def _put_back(
@@ -249,6 +252,24 @@ class Courier:
                 waits.append(Wait(one, until, slots.why(domain)))
         outbox.put_back(connection, waits, now, give_up_after=self._give_up_after)
         return kept
+
+    def _set_aside(self, connection: Connection, claimed: Sequence[Claimed], slots: Slots, now: datetime) -> int:
+        """Let what is behind `claimed` for the same domains wait as well, unclaimed; returns how many do.
+
+        It comes back together: the few that were claimed are enough to find out whether their domain takes mail again.
+        """
+        return sum(
+            outbox.set_aside(
+                connection,
+                domain,
+                now,
+                until=now + pace.LONGEST_PAUSE,
+                why=slots.why(domain),
+                many=_AHEAD,
+                give_up_after=self._give_up_after,
+            )
+            for domain in {domain_of(one.recipient) for one in claimed} & slots.domains
+        )
 
     def _send_all(self, batch: list[Claimed]) -> list[Claimed]:
         """Send a batch; returns what was not tried, because we stop or the host is down."""

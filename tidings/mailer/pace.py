@@ -207,9 +207,7 @@ def _after(lesson: _Lesson, domain: str, before: Destination | None, now: dateti
     if lesson.said:
         pause = min(2 * before.pause, LONGEST_PAUSE) if before else FIRST_PAUSE
         since = before.since if before else now
-        at = Destination(
-            domain=domain, since=since, pause=pause, next_at=now + pause, changed_at=now, said=lesson.said
-        )
+        at = Destination(domain=domain, since=since, pause=pause, next_at=now + pause, changed_at=now, said=lesson.said)
     if at is None:
         return None
     pause = at.pause / (1 << min(lesson.taken, 30))
