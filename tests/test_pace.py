@@ -100,6 +100,23 @@ def test_a_dead_domain_with_thousands_of_letters_in_front_delays_nobody(
     assert (paced(database)[DEAD].pause, paced(database)[DEAD].next_at) == (2 * MINUTE, NOW + 3 * MINUTE)
 
 
+@pytest.mark.acceptance(75)
+def test_many_domains_that_rest_with_few_letters_each_cost_few_claims(
+    sqlite_database: Database, sink: SmtpSink, clock: FixedClock
+) -> None:
+    row = {"since": NOW, "pause": 600_000, "next_at": NOW + MINUTE, "changed_at": NOW, "said": NO_ANSWER}
+    with sqlite_database.write() as connection:
+        connection.execute(insert(destination), [row | {"domain": f"d{number}.example"} for number in range(60)])
+    for number in range(60):
+        queue(sqlite_database, f"d{number}.example", 10)
+        queue(sqlite_database, "example.org", 3 if number % 2 else 20)
+    worker = deliverer(sqlite_database, sink, clock, recipients=50)
+    with statements(sqlite_database) as told:
+        worker.run_once()
+    assert states(sqlite_database) == {"queued": 600, "sent": 690} and len(sink.messages) == 690
+    assert sum("due AS" in line for line in told) <= 2 * 1_290 / 50 + 5
+
+
 def test_where_no_domain_is_in_trouble_a_claim_costs_one_look_at_an_empty_table(
     sqlite_database: Database, sink: SmtpSink, clock: FixedClock
 ) -> None:

@@ -7,7 +7,7 @@ database transaction, so a crash between sending and recording sends again what 
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -228,7 +228,7 @@ class Courier:
         put_back, more = 0, True
         with pace.slots(connection, now) as slots:
             self._lessons.known = slots.domains
-            while more and len(batch) < self._limit and put_back < _PUT_BACK:
+            while more and len(batch) <= self._limit / 2 and put_back < _PUT_BACK:
                 claimed = outbox.claim(connection, now, self._limit - len(batch), self._lease)
                 kept = self._put_back(connection, claimed, slots, now) if slots.domains else claimed
                 put_back += len(claimed) - len(kept)
@@ -254,22 +254,15 @@ class Courier:
         return kept
 
     def _set_aside(self, connection: Connection, claimed: Sequence[Claimed], slots: Slots, now: datetime) -> int:
-        """Let what is behind `claimed` for the same domains wait as well, unclaimed; returns how many do.
+        """Let what is behind `claimed` for the domain that most of it is for wait as well; returns how many do.
 
-        It comes back together: the few that were claimed are enough to find out whether their domain takes mail again.
+        It comes back together: the few that were claimed are enough to find out whether the domain takes mail again.
         """
-        return sum(
-            outbox.set_aside(
-                connection,
-                domain,
-                now,
-                until=now + pace.LONGEST_PAUSE,
-                why=slots.why(domain),
-                many=_AHEAD,
-                give_up_after=self._give_up_after,
-            )
-            for domain in {domain_of(one.recipient) for one in claimed} & slots.domains
-        )
+        counted = Counter(domain_of(one.recipient) for one in claimed)
+        domain = max(slots.domains, key=lambda name: counted[name])
+        until, why = now + pace.LONGEST_PAUSE, slots.why(domain)
+        give_up_after = self._give_up_after
+        return outbox.set_aside(connection, domain, now, until=until, why=why, many=_AHEAD, give_up_after=give_up_after)
 
     def _send_all(self, batch: list[Claimed]) -> list[Claimed]:
         """Send a batch; returns what was not tried, because we stop or the host is down."""
