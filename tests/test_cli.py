@@ -491,6 +491,27 @@ def test_the_queue_counts_and_makes_all_that_waits_due(tidings: Program) -> None
     assert latest.due_at <= datetime.now(UTC), "the edition of a fortnight hence too"
 
 
+def test_the_queue_names_the_domains_that_are_sent_little_and_a_retry_forgets_them(tidings: Program) -> None:
+    assert tidings("queue", "--paced").text == "No domain is sent less.\n"
+    site = open_site(load(tidings.config))
+    now = datetime.now(UTC)
+    row = {"domain": "example.net", "since": now, "pause": 90_000, "next_at": now, "changed_at": now}
+    with site.database.write() as connection:
+        connection.execute(tables.destination.insert().values(row | {"said": "451 4.7.1 slow down"}))
+    site.close()
+    (paced,) = tidings("queue", "--paced", "--json").lines
+    assert paced == {
+        **{name: now.isoformat() for name in ("since", "next_at", "changed_at")},
+        "domain": "example.net",
+        "pause": 90.0,
+        "said": "451 4.7.1 slow down",
+    }
+    assert "451 4.7.1 slow down" in tidings("queue").text
+    assert {line["domain"] for line in tidings("queue", "--json").lines} == {"example.org"}
+    tidings("queue", "--retry")
+    assert tidings("queue", "--paced", "--json").lines == []
+
+
 def test_why_says_it_for_a_member_too(tidings: Program) -> None:
     steps = tidings("why", "<stock@example.org>", SAM, "--json").json
     assert [step["what"] for step in steps] == ["received", "accept", "archived", "placed", "member", "digest"]

@@ -35,7 +35,19 @@ WAY_IN = frozenset(
     }
 )
 WAY_OUT = frozenset(
-    {"outbox", "deliver", "courier", "maildir", "compose", "footer", "sign", "dmarc", "smtp_client", "smtp_session"}
+    {
+        "outbox",
+        "pace",
+        "deliver",
+        "courier",
+        "maildir",
+        "compose",
+        "footer",
+        "sign",
+        "dmarc",
+        "smtp_client",
+        "smtp_session",
+    }
 )
 
 WRITERS = {
@@ -58,6 +70,7 @@ WRITERS = {
     "post_text": {"archive.text_index"},
     "outbox": {"mailer.outbox"},
     "delivery": {"mailer.outbox"},
+    "destination": {"mailer.pace"},
     "period": {"digests.editions"},
     "edition": {"digests.editions"},
     "edition_section": {"digests.editions"},

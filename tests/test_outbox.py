@@ -366,6 +366,31 @@ def test_a_retry_by_hand_makes_what_waits_due(connection: Connection) -> None:
     assert len(claim(connection)) == 2
 
 
+def test_what_is_due_first_for_a_domain_is_set_aside_and_nothing_else(connection: Connection) -> None:
+    a_post(connection, 1)
+    later, old = NOW + LEASE, NOW - outbox.GIVE_UP_AFTER - LEASE
+    for created_at, due_at, recipients in (
+        (
+            NOW,
+            NOW - 4 * LEASE,
+            ["a@Slow_One.example", "b@slow_one.example", "c@slowxone.example", "d@x.slow_one.example"],
+        ),
+        (old, NOW - 3 * LEASE, ["e@slow_one.example"]),
+        (NOW, NOW - 2 * LEASE, ["f@slow_one.example"]),
+        (NOW, NOW - LEASE, ["g@slow_one.example"]),
+    ):
+        mail = connection.execute(insert(tables.outbox).values(kind="post", mail_from=PUMP, created_at=created_at))
+        row = {"outbox_id": mail.inserted_primary_key[0], "state": "queued", "attempts": 0, "changed_at": NOW}
+        row |= {"due_at": due_at}
+        connection.execute(insert(tables.delivery), [row | {"recipient": one} for one in recipients])
+    values = {"until": later, "why": "it rests", "many": 5}
+    assert outbox.set_aside(connection, "slow_one.example", NOW, **values) == 3
+    put_off = select(tables.delivery.c.recipient, tables.delivery.c.reply).where(tables.delivery.c.due_at == later)
+    aside = [(f"{name}@slow_one.example", "it rests") for name in "abf"]
+    assert [(one.lower(), why) for one, why in connection.execute(put_off.order_by(tables.delivery.c.id))] == aside
+    assert {one.recipient[0] for one in claim(connection)} == set("cdegm")
+
+
 def test_the_history_of_a_post_says_what_became_of_each_copy(connection: Connection) -> None:
     _, post_id = a_post(connection, 3)
     first, second, _ = claim(connection)

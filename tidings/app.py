@@ -19,7 +19,7 @@ from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
-from tidings.intake import asking, moderation, returned
+from tidings.intake import asking, moderation, returned, undelivered
 from tidings.intake.case import Parts
 from tidings.intake.desk import Desk
 from tidings.intake.pipeline import Intake
@@ -162,6 +162,7 @@ class Site:
         chores = {
             "notices to moderators": lambda now: moderation.tell_due(self.database, self.spool, parts, now),
             "questions to addresses that were stopped": lambda now: returned.probe_due(self.database, parts, now),
+            "reports of mail that was given up": lambda now: undelivered.tell_due(self.database, parts, now),
         }
         return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, chores=chores)
 

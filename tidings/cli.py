@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,6 +129,8 @@ def _plain(value: Any) -> Any:
     """A value as JSON has it: moments as ISO 8601, bytes left out."""
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if isinstance(value, Mapping):
@@ -1047,17 +1049,24 @@ def stopped_end_wave(as_json: Json = False) -> None:
 
 @app.command()
 def queue(
-    retry: Annotated[bool, typer.Option("--retry", help="Make all that waits due now.")] = False, as_json: Json = False
+    retry: Annotated[bool, typer.Option("--retry", help="Make all that waits due now.")] = False,
+    paced: Annotated[bool, typer.Option("--paced", help="Only the domains that are sent little.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """The outbox by state and destination."""
-    from tidings.mailer import outbox
+    """The outbox by state and destination, and the domains that are sent little because they put off too much."""
+    from tidings.mailer import outbox, pace
 
     with _open() as site:
         if retry:
             with site.database.write() as connection:
                 outbox.retry(connection, site.clock.now())
+                pace.forget_all(connection)
         with site.database.read() as connection:
-            _print_rows(outbox.counts(connection), ("state", "domain", "count"), "The outbox is empty.", as_json)
+            slow = pace.listing(connection)
+            if not paced:
+                _print_rows(outbox.counts(connection), ("state", "domain", "count"), "The outbox is empty.", as_json)
+    if paced or (slow and not as_json):
+        _print_rows(slow, ("domain", "since", "pause", "next_at", "said"), "No domain is sent less.", as_json)
 
 
 @app.command()

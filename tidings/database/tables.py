@@ -390,6 +390,24 @@ delivery = Table(
     Index(
         "ix_delivery_queued", "due_at", sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'")
     ),
+    Index(
+        "ix_delivery_failed",
+        "changed_at",
+        sqlite_where=text("state = 'failed'"),
+        postgresql_where=text("state = 'failed'"),
+    ),
+)
+
+# A domain that is in trouble: it put off so much that its letters are sent one by one. No row: it takes all.
+destination = Table(
+    "destination",
+    metadata,
+    Column("domain", String(255), primary_key=True),  # in lower case
+    Column("since", Moment, nullable=False),
+    Column("pause", BigInteger, nullable=False),  # milliseconds between letters
+    Column("next_at", Moment, nullable=False),  # when the next letter may be tried
+    Column("changed_at", Moment, nullable=False),
+    Column("said", Text, nullable=False),  # what the smart host said when it went to rest
 )
 
 # How many notices an address was sent on a day that anybody might have asked for in its name.

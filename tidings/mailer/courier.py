@@ -7,7 +7,7 @@ database transaction, so a crash between sending and recording sends again what 
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -17,8 +17,9 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from tidings.database.engine import Database
-from tidings.mailer import compose, outbox
-from tidings.mailer.outbox import Claimed, Outcome
+from tidings.mailer import compose, outbox, pace
+from tidings.mailer.outbox import Claimed, Outcome, Wait
+from tidings.mailer.pace import Lessons, Slots, Streaks, domain_of
 from tidings.mailer.smtp_session import Answer, Letter
 from tidings.settings import DeliverySettings
 
@@ -29,6 +30,8 @@ _RENEW_AFTER = timedelta(minutes=1)
 _ASK_AFTER = timedelta(seconds=1)  # before it is asked again who wants no more mail
 _RECORD_AFTER = 1.0  # seconds: a slow host's answers are not kept in memory for longer
 _STRIKES = 2  # letters of a mail, one behind the other, whose answers are trouble, before the others wait
+_PUT_BACK = 2_000  # deliveries that have to wait for their domains, in one transaction: others want to write too
+_AHEAD = 10_000  # deliveries that are looked through at once for more of such a domain
 _AT_ONCE = 4_000_000  # bytes of mails that letters are made of at a time, or one mail
 _KEPT = 8  # mails that are kept as they were assembled
 _KEPT_BYTES = 8_000_000
@@ -109,6 +112,7 @@ class Office:
     on_refused: OnRefused | None
     stopping: threading.Event
     kept: Kept = field(default_factory=Kept)
+    streaks: Streaks = field(default_factory=Streaks)
 
 
 class _Trouble:
@@ -165,9 +169,12 @@ class Courier:
         self._office, self._transport, self._moment = office, transport, moment
         self._database = office.database
         self._limit = office.settings.recipients * office.settings.connections
+        self._give_up_after = timedelta(hours=office.settings.give_up_after)
         self._lease = _LEASE + 5 * timedelta(seconds=office.settings.timeout)
         self._outcomes: list[Outcome] = []  # that are not recorded yet
         self._refused: list[tuple[Claimed, Answer]] = []
+        self._resting: list[Claimed] = []  # whose domains went to rest before their turn, not given back yet
+        self._lessons = Lessons(office.streaks)
         self._recorded = time.monotonic()
         self._held_at = self._asked_at = moment()
         self._trouble = _Trouble()
@@ -186,7 +193,7 @@ class Courier:
     def finish(self) -> None:
         """Record what is not recorded yet."""
         self._recorded = time.monotonic()
-        if self._outcomes:
+        if self._outcomes:  # without one, nothing else is to be written
             with self._database.write() as connection:
                 self._record(connection)
             self._forget()
@@ -198,14 +205,64 @@ class Courier:
             with self._database.read() as connection:
                 if not outbox.waiting(connection, now):
                     return []
-        with self._database.write() as connection:
-            self._record(connection)
-            batch = outbox.claim(connection, now, self._limit, self._lease)
-        self._forget()
+        batch: list[Claimed] = []
+        more = True
+        while more and not batch:
+            with self._database.write() as connection:
+                self._record(connection)
+                batch, more = self._take(connection, now)
+            self._forget()
+            more = more and not self._office.stopping.is_set()
         self._recorded = time.monotonic()
         self._held_at = self._asked_at = now
         self._trouble = _Trouble()
         return batch
+
+    def _take(self, connection: Connection, now: datetime) -> tuple[list[Claimed], bool]:
+        """Claim what may be tried, and put back on the way what has to wait; whether there may be more behind it.
+
+        A domain that rests may have any number of letters in front of the others: they are passed by in transactions
+        of bounded size, since nobody else writes to SQLite meanwhile.
+        """
+        batch: list[Claimed] = []
+        put_back, more = 0, True
+        with pace.slots(connection, now) as slots:
+            self._lessons.known = slots.domains
+            while more and len(batch) <= self._limit / 2 and put_back < _PUT_BACK:
+                claimed = outbox.claim(connection, now, self._limit - len(batch), self._lease)
+                kept = self._put_back(connection, claimed, slots, now) if slots.domains else claimed
+                put_back += len(claimed) - len(kept)
+                more = len(kept) < len(claimed)
+                batch += kept
+                if len(kept) < len(claimed) / 2:
+                    put_back += self._set_aside(connection, claimed, slots, now)
+        return batch, more
+
+    def _put_back(
+        self, connection: Connection, claimed: Sequence[Claimed], slots: Slots, now: datetime
+    ) -> list[Claimed]:
+        """Give back those of `claimed` that have to wait for their domains; the others."""
+        kept, waits = [], []
+        for one in claimed:
+            domain = domain_of(one.recipient)
+            until = slots.of(domain)
+            if until is None:
+                kept.append(one)
+            else:
+                waits.append(Wait(one, until, slots.why(domain)))
+        outbox.put_back(connection, waits, now, give_up_after=self._give_up_after)
+        return kept
+
+    def _set_aside(self, connection: Connection, claimed: Sequence[Claimed], slots: Slots, now: datetime) -> int:
+        """Let what is behind `claimed` for the domain that most of it is for wait as well; returns how many do.
+
+        It comes back together: the few that were claimed are enough to find out whether the domain takes mail again.
+        """
+        counted = Counter(domain_of(one.recipient) for one in claimed)
+        domain = max(slots.domains, key=lambda name: counted[name])
+        until, why = now + pace.LONGEST_PAUSE, slots.why(domain)
+        give_up_after = self._give_up_after
+        return outbox.set_aside(connection, domain, now, until=until, why=why, many=_AHEAD, give_up_after=give_up_after)
 
     def _send_all(self, batch: list[Claimed]) -> list[Claimed]:
         """Send a batch; returns what was not tried, because we stop or the host is down."""
@@ -214,12 +271,18 @@ class Courier:
             addressed, left = self._addressed(left)
             answers = self._send([letter for _, letter in addressed])
             untried = []
+            resting: set[str] = set()
             for (one, _), answer in zip(addressed, answers, strict=True):
                 if answer is None:
                     untried.append(one)
                 else:
                     self._answered(one, answer)
+                    if self._lessons.hear(domain_of(one.recipient), answer):
+                        resting.add(domain_of(one.recipient))
             left = untried + left
+            if resting:
+                self._resting += [one for one in left if domain_of(one.recipient) in resting]
+                left = [one for one in left if domain_of(one.recipient) not in resting]
             if time.monotonic() - self._recorded > _RECORD_AFTER:
                 self.finish()
         return left
@@ -323,10 +386,14 @@ class Courier:
         self._outcomes.append(Outcome(claimed=one, result=result, reply=reply))
 
     def _record(self, connection: Connection) -> None:
-        give_up_after = timedelta(hours=self._office.settings.give_up_after)
-        outbox.record(connection, self._outcomes, self._moment(), give_up_after=give_up_after)
+        now = self._moment()
+        outbox.record(connection, self._outcomes, now, give_up_after=self._give_up_after)
         for one, answer in self._refused if self._office.on_refused else ():
             self._tell_refused(connection, one, answer)
+        self._lessons.write(connection, now)
+        if self._resting:
+            with pace.slots(connection, now) as slots:
+                outbox.release(connection, self._put_back(connection, self._resting, slots, now))
 
     def _tell_refused(self, connection: Connection, one: Claimed, answer: Answer) -> None:
         assert self._office.on_refused is not None
@@ -338,4 +405,5 @@ class Courier:
 
     def _forget(self) -> None:
         """What was recorded; after the commit, so that a database that fails once loses none of it."""
-        self._outcomes, self._refused = [], []
+        self._outcomes, self._refused, self._resting = [], [], []
+        self._lessons.forget()

@@ -6,6 +6,7 @@ records after, in transactions of its own. A claim is a lease with a fence: only
 
 import json
 import random
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -84,6 +85,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reply: str  # what the smart host said, or why it was not asked
 
 
+class Wait(NamedTuple):
+    """A delivery that was claimed and is not tried, because its domain takes too little mail now."""
+
+    claimed: Claimed
+    until: datetime
+    why: str
+
+
 class Addressee(NamedTuple):
     """Whom one delivery was for."""
 
@@ -100,6 +109,16 @@ class Count:
     state: str
     domain: str
     count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenUp:
+    """How many mails to one recipient were given up as too old, and what was said last."""
+
+    community_id: int | None
+    recipient: str
+    count: int
+    reply: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +235,34 @@ _TRIED = (
         claim=None,
         claimed_until=None,
     )
+)
+_LATER = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("held"), delivery.c.claim == bindparam("fence"))
+    .values(due_at=bindparam("due"), reply=bindparam("why"), claim=None, claimed_until=None)
+)
+_TOO_LATE = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("held"), delivery.c.claim == bindparam("fence"))
+    .values(state="failed", reply=bindparam("why"), changed_at=_NOW, claim=None, claimed_until=None)
+)
+# Of what is due only the first rows are looked at, so that it costs the same however many wait. What is too old is left
+# to be claimed, which gives it up.
+_AHEAD = (
+    select(delivery.c.id, delivery.c.recipient)
+    .join(outbox, outbox.c.id == delivery.c.outbox_id)
+    .where(*_FREE, outbox.c.created_at >= bindparam("oldest", type_=Moment))
+    .order_by(delivery.c.due_at)
+    .limit(bindparam("many", type_=Integer))
+    .with_for_update(of=delivery, skip_locked=True)
+    .cte("ahead")
+)
+_OF_DOMAIN = func.lower(_AHEAD.c.recipient).like(bindparam("ending"), escape="\\")
+_SET_ASIDE = (
+    update(delivery)
+    .where(delivery.c.id.in_(select(_AHEAD.c.id).where(_OF_DOMAIN)))
+    .values(due_at=bindparam("due", type_=Moment), reply=bindparam("why"), claim=None, claimed_until=None)
+    .execution_options(preserve_rowcount=True)
 )
 _DONE = _TRIED.values(state=bindparam("became"))
 _AGAIN = _TRIED.values(due_at=bindparam("due"))
@@ -400,6 +447,38 @@ def release(connection: Connection, claimed: Collection[Claimed]) -> None:
         connection.execute(statement, [{"held": one.delivery_id, "fence": one.claim} for one in claimed])
 
 
+def put_back(
+    connection: Connection, waits: Sequence[Wait], now: datetime, *, give_up_after: timedelta = GIVE_UP_AFTER
+) -> None:
+    """Give back what has to wait, which counts as no attempt; what is older than `give_up_after` has failed."""
+    later, too_late = [], []
+    for one, until, why in waits:
+        values = {"held": one.delivery_id, "fence": one.claim, "why": why}
+        if now - one.created_at <= give_up_after:
+            later.append(values | {"due": until})
+        else:
+            too_late.append(values | {"now": now})
+    for statement, rows in ((_LATER, later), (_TOO_LATE, too_late)):
+        if rows:
+            connection.execute(statement, rows)
+
+
+def set_aside(
+    connection: Connection,
+    domain: str,
+    now: datetime,
+    *,
+    until: datetime,
+    why: str,
+    many: int,
+    give_up_after: timedelta = GIVE_UP_AFTER,
+) -> int:
+    """Let what is due for a domain, among the `many` that are due first, wait `until` then; returns how many do."""
+    escaped = re.sub(r"([\\%_])", r"\\\1", domain)
+    values = {"now": now, "oldest": now - give_up_after, "many": many, "ending": f"%@{escaped}"}
+    return connection.execute(_SET_ASIDE, values | {"due": until, "why": why}).rowcount
+
+
 def backoff(attempts: int) -> timedelta:
     """How long to wait after so many failed attempts, before jitter: 5 minutes, doubled each time, at most 4 hours."""
     return min(FIRST_RETRY * (1 << min(attempts - 1, 10)), LAST_RETRY)
@@ -437,6 +516,33 @@ def counts(connection: Connection) -> list[Count]:
     grouped = (delivery.c.state, domain)
     statement = select(*grouped, func.count()).group_by(*grouped).order_by(*grouped)
     return [Count(state=state, domain=name, count=count) for state, name, count in connection.execute(statement)]
+
+
+def given_up(
+    connection: Connection, since: datetime, until: datetime, *, give_up_after: timedelta = GIVE_UP_AFTER
+) -> list[GivenUp]:
+    """Whose posts and editions were given up as too old from `since` on and before `until`, by community."""
+    age = type_coerce(delivery.c.changed_at, BigInteger) - type_coerce(outbox.c.created_at, BigInteger)
+    grouped = (outbox.c.community_id, delivery.c.recipient)
+    statement = (
+        select(*grouped, func.count().label("count"), func.coalesce(func.max(delivery.c.reply), "").label("reply"))
+        .join(outbox, outbox.c.id == delivery.c.outbox_id)
+        .where(
+            delivery.c.state == literal_column("'failed'"),
+            delivery.c.changed_at >= since,
+            delivery.c.changed_at < until,
+            age > give_up_after // timedelta(microseconds=1),
+            outbox.c.kind != "notice",
+        )
+        .group_by(*grouped)
+        .order_by(*grouped)
+    )
+    return [GivenUp(**row) for row in connection.execute(statement).mappings()]
+
+
+def has_notice(connection: Connection, key: str) -> bool:
+    """Whether a notice with that key was written."""
+    return connection.execute(select(outbox.c.id).where(outbox.c.notice_key == key)).first() is not None
 
 
 def retry(connection: Connection, now: datetime) -> int:

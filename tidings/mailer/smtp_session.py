@@ -63,6 +63,11 @@ class Answer:
         """It may be about us, the message or the host, and so about other letters too (421: the host closes)."""
         return not self.accepted and (self.step != "rcpt" or self.code in (0, 421))
 
+    @property
+    def timed_out(self) -> bool:
+        """No answer came in time."""
+        return self.code == 0 and self.text.endswith("timed out")  # also "Connection timed out", the system's own
+
     def __str__(self) -> str:
         return f"{self.code} {self.text}" if self.code else self.text
 
