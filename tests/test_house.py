@@ -58,6 +58,7 @@ WRITERS = {
     "post_text": {"archive.text_index"},
     "outbox": {"mailer.outbox"},
     "delivery": {"mailer.outbox"},
+    "route_domain": {"mailer.outbox"},
     "period": {"digests.editions"},
     "edition": {"digests.editions"},
     "edition_section": {"digests.editions"},

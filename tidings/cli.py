@@ -1057,7 +1057,8 @@ def queue(
             with site.database.write() as connection:
                 outbox.retry(connection, site.clock.now())
         with site.database.read() as connection:
-            _print_rows(outbox.counts(connection), ("state", "domain", "count"), "The outbox is empty.", as_json)
+            counts = outbox.counts(connection)
+        _print_rows(counts, ("state", "domain", "count", "route"), "The outbox is empty.", as_json)
 
 
 @app.command()

@@ -111,6 +111,14 @@ class Office:
     kept: Kept = field(default_factory=Kept)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """What one courier carries, and by how many sessions at a time; the default smart host's has no name."""
+
+    name: str = ""
+    connections: int
+
+
 class _Trouble:
     """What the answers to a batch say of the letters that are still to be tried."""
 
@@ -159,12 +167,12 @@ def _tell(one: Claimed, answer: Answer) -> None:
 
 
 class Courier:
-    """Carries batch after batch by one transport; for one thread."""
+    """Carries batch after batch of one route by one transport; for one thread."""
 
-    def __init__(self, office: Office, transport: Transport, moment: Callable[[], datetime]) -> None:
-        self._office, self._transport, self._moment = office, transport, moment
+    def __init__(self, office: Office, route: Route, transport: Transport, moment: Callable[[], datetime]) -> None:
+        self._office, self._route, self._transport, self._moment = office, route.name, transport, moment
         self._database = office.database
-        self._limit = office.settings.recipients * office.settings.connections
+        self._limit = office.settings.recipients * route.connections
         self._lease = _LEASE + 5 * timedelta(seconds=office.settings.timeout)
         self._outcomes: list[Outcome] = []  # that are not recorded yet
         self._refused: list[tuple[Claimed, Answer]] = []
@@ -196,11 +204,11 @@ class Courier:
         now = self._moment()
         if not self._outcomes:
             with self._database.read() as connection:
-                if not outbox.waiting(connection, now):
+                if not outbox.waiting(connection, now, self._route):
                     return []
         with self._database.write() as connection:
             self._record(connection)
-            batch = outbox.claim(connection, now, self._limit, self._lease)
+            batch = outbox.claim(connection, now, self._limit, self._lease, self._route)
         self._forget()
         self._recorded = time.monotonic()
         self._held_at = self._asked_at = now

@@ -1,7 +1,8 @@
 """Mail to be sent: the outbox and its deliveries, each with its state, its next due time and its claim.
 
-The only writer of the tables `outbox` and `delivery`. It neither assembles nor sends; whoever sends claims first and
-records after, in transactions of its own. A claim is a lease with a fence: only who holds it may write the outcome.
+The only writer of the tables `outbox`, `delivery` and `route_domain`. It neither assembles nor sends; whoever sends
+claims first and records after, in transactions of its own. A claim is a lease with a fence: only who holds it may write
+the outcome. A delivery has its route from the moment it is queued, so that each smart host finds its own by an index.
 """
 
 import json
@@ -15,20 +16,33 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Integer,
     bindparam,
+    delete,
     func,
     insert,
     literal_column,
     or_,
     select,
+    text,
     type_coerce,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tidings.database.tables import Moment, address, delivery, membership, node, outbox, post, thread_choice
+from tidings.database.tables import (
+    Moment,
+    address,
+    delivery,
+    membership,
+    node,
+    outbox,
+    post,
+    route_domain,
+    thread_choice,
+)
 from tidings.tokens import random_token
 
 Kind = Literal["post", "edition", "notice"]
@@ -82,9 +96,10 @@ class Addressee(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """How many deliveries to one domain are in one state."""
+    """How many deliveries to one domain are in one state; `route` is empty for the default smart host."""
 
     state: str
+    route: str
     domain: str
     count: int
 
@@ -102,9 +117,22 @@ class Step:
     reply: str | None
 
 
+def _domain(email: ColumnElement[str]) -> ColumnElement[str]:
+    """What is behind the last @ of an address, in lower case; a local part may hold another (RFC 5321 4.1.2)."""
+    # Literals: a bound value in GROUP BY is another expression to PostgreSQL than the same in SELECT.
+    local = func.rtrim(email, func.replace(email, literal_column("'@'"), literal_column("''")))
+    return func.lower(func.substr(email, func.length(local) + literal_column("1")))
+
+
+def _route(domain: ColumnElement[str]) -> ColumnElement[str]:
+    """The route that carries mail to a domain."""
+    found = select(route_domain.c.route).where(route_domain.c.domain == domain).scalar_subquery()
+    return func.coalesce(found, literal_column("''"))
+
+
 # Built once, like what stands below: building a statement costs more than running it.
 _ADD_MESSAGE = insert(outbox).returning(outbox.c.id)
-_ADD_DELIVERY = insert(delivery)
+_ADD_DELIVERY = insert(delivery).values(route=_route(bindparam("to_domain")))
 _NEW_COLUMNS = ("outbox_id", "state", "attempts", "due_at", "changed_at")
 _OF_POST = node.alias("of_post")
 # A muted thread is named by the id of any message in it.
@@ -118,13 +146,15 @@ _MUTERS = (
 _TO_EACH = (
     insert(delivery)
     .from_select(
-        ["membership_id", "recipient", *_NEW_COLUMNS],
+        ["membership_id", "recipient", "route", *_NEW_COLUMNS],
         select(
             membership.c.id,
             address.c.email,
+            func.coalesce(route_domain.c.route, literal_column("''")),
             *(bindparam(name, type_=delivery.c[name].type) for name in _NEW_COLUMNS),
         )
         .join(address, address.c.id == membership.c.address_id)
+        .outerjoin(route_domain, route_domain.c.domain == _domain(address.c.email))
         .where(
             membership.c.community_id == bindparam("in_community"),
             membership.c.delivery == "each",
@@ -150,6 +180,7 @@ _GONE = (
 )
 _FREE = (
     _QUEUED,
+    delivery.c.route == bindparam("by_route"),
     delivery.c.due_at <= _NOW,
     or_(delivery.c.claimed_until.is_(None), delivery.c.claimed_until <= _NOW),
 )
@@ -196,6 +227,8 @@ _TRIED = (
 )
 _DONE = _TRIED.values(state=bindparam("became"))
 _AGAIN = _TRIED.values(due_at=bindparam("due"))
+_ROUTE_NOW = _route(_domain(delivery.c.recipient))
+_REROUTE = update(delivery).where(_QUEUED, delivery.c.route != _ROUTE_NOW).values(route=_ROUTE_NOW)
 _BY_ID = (
     select(delivery.c.membership_id, delivery.c.recipient, outbox.c.community_id, outbox.c.kind)
     .join(outbox, outbox.c.id == delivery.c.outbox_id)
@@ -282,18 +315,36 @@ def add_notice(
     return True
 
 
-def waiting(connection: Connection, now: datetime) -> bool:
+def set_routes(connection: Connection, routes: Mapping[str, str]) -> int:
+    """Which route carries mail to each of these domains; the default host has all others.
+
+    Where that is not as it was, what is queued is routed anew; returns how many deliveries changed their route.
+    """
+    if connection.dialect.name == "postgresql":
+        # Who looked a route up has committed then, and who is about to waits: nothing is queued for a route that was.
+        connection.execute(text("LOCK TABLE route_domain IN ACCESS EXCLUSIVE MODE"))
+    rows = connection.execute(select(route_domain.c.domain, route_domain.c.route))
+    before = {row.domain: row.route for row in rows}
+    if before == routes:
+        return 0
+    connection.execute(delete(route_domain))
+    if routes:
+        connection.execute(insert(route_domain), [{"domain": key, "route": route} for key, route in routes.items()])
+    return connection.execute(_REROUTE).rowcount
+
+
+def waiting(connection: Connection, now: datetime, route: str = "") -> bool:
     """Whether `claim` would find something; asked of a reader, it leaves the writer alone."""
-    return connection.execute(_WAITING, {"now": now}).first() is not None
+    return connection.execute(_WAITING, {"now": now, "by_route": route}).first() is not None
 
 
-def claim(connection: Connection, now: datetime, limit: int, lease: timedelta) -> list[Claimed]:
-    """Up to `limit` due deliveries, oldest first and those of one mail side by side, held until `now + lease`.
+def claim(connection: Connection, now: datetime, limit: int, lease: timedelta, route: str = "") -> list[Claimed]:
+    """Up to `limit` due deliveries of a route, oldest first and those of one mail side by side, until `now + lease`.
 
     Deliveries to members who left or paused meanwhile, or whose address was stopped, are dropped on the way. Empty
     where nothing is due that nobody holds.
     """
-    values = {"now": now, "many": limit, "until": now + lease}
+    values = {"now": now, "many": limit, "until": now + lease, "by_route": route}
     while rows := connection.execute(_TAKE, {**values, "fence": random_token()}).all():
         no_more = gone(connection, [row.membership_id for row in rows], now)
         if dropped := [row for row in rows if row.membership_id in no_more]:
@@ -372,15 +423,13 @@ def record(
 
 
 def counts(connection: Connection) -> list[Count]:
-    """The deliveries by state and by domain of the recipient."""
-    position = func.strpos if connection.dialect.name == "postgresql" else func.instr
-    recipient = delivery.c.recipient
-    # Literals: a bound value in GROUP BY is another expression to PostgreSQL than the same in SELECT.
-    at = position(recipient, literal_column("'@'")) + literal_column("1")
-    domain = func.lower(func.substr(recipient, at))
-    grouped = (delivery.c.state, domain)
+    """The deliveries by state, by route and by domain of the recipient."""
+    grouped = (delivery.c.state, delivery.c.route, _domain(delivery.c.recipient))
     statement = select(*grouped, func.count()).group_by(*grouped).order_by(*grouped)
-    return [Count(state=state, domain=name, count=count) for state, name, count in connection.execute(statement)]
+    return [
+        Count(state=state, route=route, domain=domain, count=count)
+        for state, route, domain, count in connection.execute(statement)
+    ]
 
 
 def retry(connection: Connection, now: datetime) -> int:
@@ -418,7 +467,8 @@ def _new(outbox_id: int, now: datetime) -> dict[str, Any]:
 def _add_delivery(
     connection: Connection, outbox_id: int, recipient: str, membership_id: int | None, now: datetime
 ) -> None:
-    values = {"membership_id": membership_id, "recipient": recipient, **_new(outbox_id, now)}
+    domain = recipient.rpartition("@")[2].lower()
+    values = {"membership_id": membership_id, "recipient": recipient, "to_domain": domain, **_new(outbox_id, now)}
     connection.execute(_ADD_DELIVERY, values)
 
 
