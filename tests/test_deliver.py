@@ -235,7 +235,7 @@ def add_far_and_near(database: Database, members: int = 3) -> int:
 
 
 def domains(sink: SmtpSink) -> list[str]:
-    return [email.partition("@")[2] for email in sink.recipients()]
+    return sorted(email.partition("@")[2] for email in sink.recipients())
 
 
 @pytest.fixture

@@ -436,11 +436,8 @@ def test_looking_for_work_reads_the_index_of_what_is_queued(sqlite_database: Dat
         raw.set_trace_callback(None)
         statement = next(line for line in seen if line.startswith("WITH due"))
         plan = " ".join(row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement))
-    assert (
-        "ix_delivery_queued (route=? AND due_at<?)" in plan
-        and "SCAN delivery" not in plan
-        and "TEMP B-TREE" not in plan
-    )
+    assert "ix_delivery_queued (route=? AND due_at<?)" in plan
+    assert "SCAN delivery" not in plan and "TEMP B-TREE" not in plan
 
 
 @pytest.mark.needs("postgres")

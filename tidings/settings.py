@@ -28,8 +28,8 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 _SmartHostTls = Annotated[
     Literal["none", "try", "starttls", "tls"],
     _doc(
-        "tls (from the first byte); starttls (required, or nothing is sent); try (STARTTLS where it is offered, else in "
-        "the clear); none. Certificates are checked."
+        "tls (from the first byte); starttls (required, or nothing is sent); try (STARTTLS where it is offered, else "
+        "in the clear); none. Certificates are checked."
     ),
 ]
 
