@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
     Integer,
+    String,
     bindparam,
     delete,
     func,
@@ -31,6 +31,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from tidings.database.tables import (
     Moment,
@@ -117,22 +120,30 @@ class Step:
     reply: str | None
 
 
-def _domain(email: ColumnElement[str]) -> ColumnElement[str]:
+class _Domain(FunctionElement[str]):
     """What is behind the last @ of an address, in lower case; a local part may hold another (RFC 5321 4.1.2)."""
-    # Literals: a bound value in GROUP BY is another expression to PostgreSQL than the same in SELECT.
-    local = func.rtrim(email, func.replace(email, literal_column("'@'"), literal_column("''")))
-    return func.lower(func.substr(email, func.length(local) + literal_column("1")))
+
+    name = "domain"
+    type = String()
+    inherit_cache = True
 
 
-def _route(domain: ColumnElement[str]) -> ColumnElement[str]:
-    """The route that carries mail to a domain."""
-    found = select(route_domain.c.route).where(route_domain.c.domain == domain).scalar_subquery()
-    return func.coalesce(found, literal_column("''"))
+@compiles(_Domain)
+def _cut(element: _Domain, compiler: SQLCompiler, **how: Any) -> str:
+    email = compiler.process(element.clauses, **how)
+    return f"lower(substr({email}, length(rtrim({email}, replace({email}, '@', ''))) + 1))"
+
+
+@compiles(_Domain, "postgresql")
+def _split(element: _Domain, compiler: SQLCompiler, **how: Any) -> str:
+    return f"lower(split_part({compiler.process(element.clauses, **how)}, '@', -1))"  # in a tenth of the other's time
 
 
 # Built once, like what stands below: building a statement costs more than running it.
 _ADD_MESSAGE = insert(outbox).returning(outbox.c.id)
-_ADD_DELIVERY = insert(delivery).values(route=_route(bindparam("to_domain")))
+_ROUTE = func.coalesce(route_domain.c.route, literal_column("''"))  # behind an outer join
+_ROUTE_TO = select(route_domain.c.route).where(route_domain.c.domain == bindparam("to_domain")).scalar_subquery()
+_ADD_DELIVERY = insert(delivery).values(route=func.coalesce(_ROUTE_TO, literal_column("''")))
 _NEW_COLUMNS = ("outbox_id", "state", "attempts", "due_at", "changed_at")
 _OF_POST = node.alias("of_post")
 # A muted thread is named by the id of any message in it.
@@ -150,11 +161,11 @@ _TO_EACH = (
         select(
             membership.c.id,
             address.c.email,
-            func.coalesce(route_domain.c.route, literal_column("''")),
+            _ROUTE,
             *(bindparam(name, type_=delivery.c[name].type) for name in _NEW_COLUMNS),
         )
         .join(address, address.c.id == membership.c.address_id)
-        .outerjoin(route_domain, route_domain.c.domain == _domain(address.c.email))
+        .outerjoin(route_domain, route_domain.c.domain == _Domain(address.c.email))
         .where(
             membership.c.community_id == bindparam("in_community"),
             membership.c.delivery == "each",
@@ -227,8 +238,18 @@ _TRIED = (
 )
 _DONE = _TRIED.values(state=bindparam("became"))
 _AGAIN = _TRIED.values(due_at=bindparam("due"))
-_ROUTE_NOW = _route(_domain(delivery.c.recipient))
-_REROUTE = update(delivery).where(_QUEUED, delivery.c.route != _ROUTE_NOW).values(route=_ROUTE_NOW)
+# By a join: a subquery in its place may read all routes, and cut each address, for each of them.
+_NOW_BY = (
+    select(delivery.c.id, _ROUTE.label("route"))
+    .outerjoin(route_domain, route_domain.c.domain == _Domain(delivery.c.recipient))
+    .where(_QUEUED)
+    .subquery()
+)
+_REROUTE = (
+    update(delivery)
+    .where(delivery.c.id == _NOW_BY.c.id, delivery.c.route != _NOW_BY.c.route)
+    .values(route=_NOW_BY.c.route)
+)
 _BY_ID = (
     select(delivery.c.membership_id, delivery.c.recipient, outbox.c.community_id, outbox.c.kind)
     .join(outbox, outbox.c.id == delivery.c.outbox_id)
@@ -424,7 +445,7 @@ def record(
 
 def counts(connection: Connection) -> list[Count]:
     """The deliveries by state, by route and by domain of the recipient."""
-    grouped = (delivery.c.state, delivery.c.route, _domain(delivery.c.recipient))
+    grouped = (delivery.c.state, delivery.c.route, _Domain(delivery.c.recipient))
     statement = select(*grouped, func.count()).group_by(*grouped).order_by(*grouped)
     return [
         Count(state=state, route=route, domain=domain, count=count)
