@@ -171,7 +171,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "shunt show": (("{shunted}",), "object", WAITING),
     "shunt retry": (("{shunted}",), "object", WAITING),
     "shunt discard": (("{shunted}",), "object", WAITING),
-    "queue": ((), "lines", {"state", "domain", "count"}),
+    "queue": ((), "lines", {"state", "route", "domain", "count"}),
     "retract": (("stock@example.org",), "object", {"dropped"}),
     "why": (("stock@example.org",), "list", {"at", "what", "detail"}),
     "run-due": (("--at", SOON), "object", DONE),
@@ -481,7 +481,7 @@ def test_a_wave_of_bounces_is_ended(tidings: Program) -> None:
 
 def test_the_queue_counts_and_makes_all_that_waits_due(tidings: Program) -> None:
     counted = tidings("queue", "--json").lines
-    assert counted == [{"state": "queued", "domain": "example.org", "count": 6}]
+    assert counted == [{"state": "queued", "route": "", "domain": "example.org", "count": 6}]
     assert tidings("queue", "--retry", "--json").lines == counted
     site = open_site(load(tidings.config))
     with site.database.read() as connection:

@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,7 +34,7 @@ from tidings.mailer.maildir import MaildirTransport
 from tidings.mailer.outbox import Claimed
 from tidings.mailer.smtp_client import SmtpTransport
 from tidings.mailer.smtp_session import Answer, Letter
-from tidings.settings import DeliverySettings, Settings, SiteSettings
+from tidings.settings import DeliverySettings, RouteSettings, Settings, SiteSettings
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 PUMP = "pump@lists.example.org"
@@ -91,7 +92,7 @@ def deliverer(
         database=database,
         settings=DeliverySettings(**settings),
         clock=clock,
-        open_transport=lambda: OneByOne(behind, **values) if behind else SmtpTransport(**values),
+        open_transport=lambda _: OneByOne(behind, **values) if behind else SmtpTransport(**values),
         assemblers={"post": assemble},
         return_path=return_path,
         on_refused=on_refused,
@@ -198,6 +199,137 @@ def test_a_batch_has_no_more_letters_for_each_connection_than_the_settings_say(
 
     deliverer(sqlite_database, sink, clock, behind=behind, recipients=2, connections=connections).run_once()
     assert held == [2 * connections] * 4 * connections + [connections] * connections
+
+
+# --- several smart hosts ---------------------------------------------------------------------------------------------
+
+
+def routed(database: Database, clock: FixedClock, near: int, far: int | None, **values: Any) -> Deliverer:
+    """Mail to far.example.net goes to the port `far`, if that is one, and all other to `near`."""
+    route = RouteSettings(name="far", domains=["far.example.net"], host="127.0.0.1", port=far or 1)
+    settings = Settings(
+        delivery=DeliverySettings(host="127.0.0.1", port=near, **values), route=[] if far is None else [route]
+    )
+    return Deliverer(
+        database=database,
+        settings=settings.delivery,
+        routes=settings.route,
+        clock=clock,
+        open_transport=partial(open_transport, settings),
+        assemblers={"post": raw_of},
+        return_path=return_path,
+    )
+
+
+def add_far_and_near(database: Database, members: int = 3) -> int:
+    """A post to as many members here as there."""
+    with database.write() as connection:
+        community_id = seed.community(connection)
+        for number in range(members):
+            for domain in ("example.org", "far.example.net"):
+                seed.member(connection, community_id, f"m{number}@{domain}")
+        post_id = seed.post(connection, community_id, raw=RAW).id
+        assert post_id is not None
+        outbox.add_post(connection, community_id=community_id, post_id=post_id, mail_from=PUMP, now=NOW)
+    return post_id
+
+
+def domains(sink: SmtpSink) -> list[str]:
+    return sorted(email.partition("@")[2] for email in sink.recipients())
+
+
+@pytest.fixture
+def far() -> Iterator[SmtpSink]:
+    with SmtpSink() as sink:
+        yield sink
+
+
+def test_each_domain_is_served_by_the_smart_host_of_its_route(
+    database: Database, sink: SmtpSink, far: SmtpSink, clock: FixedClock
+) -> None:
+    add_far_and_near(database)  # queued before there was a route
+    worker = routed(database, clock, sink.port, far.port)
+    assert worker.run_once() == 6
+    with database.write() as connection:
+        outbox.add_notice(connection, key="k", recipient="ana@Far.example.net", raw=RAW, now=NOW)
+    assert (worker.run_once(), worker.run_once()) == (1, 0)
+    assert domains(sink) == ["example.org"] * 3 and domains(far) == ["Far.example.net", *["far.example.net"] * 3]
+    assert states(database) == {"sent": 7}
+
+
+def test_what_waits_for_a_route_that_the_settings_no_longer_have_goes_to_the_default_host(
+    database: Database, sink: SmtpSink, clock: FixedClock
+) -> None:
+    post_id = add_far_and_near(database)
+    assert routed(database, clock, sink.port, free_port()).run_once() == 4
+    assert domains(sink) == ["example.org"] * 3 and states(database) == {"sent": 3, "queued": 3}
+    assert history(database, post_id, "m0@far.example.net").reply == "connect: Connection refused"
+    clock.advance(timedelta(minutes=6))
+    routed(database, clock, sink.port, None).run_once()
+    assert states(database) == {"sent": 6} and domains(sink) == ["example.org"] * 3 + ["far.example.net"] * 3
+
+
+@pytest.mark.acceptance(75)
+def test_a_smart_host_that_is_down_stops_no_other(sqlite_database: Database, far: SmtpSink, clock: FixedClock) -> None:
+    add_far_and_near(sqlite_database)
+    assert routed(sqlite_database, clock, free_port(), far.port).run_once() == 4
+    assert domains(far) == ["far.example.net"] * 3 and states(sqlite_database) == {"sent": 3, "queued": 3}
+
+
+@pytest.mark.acceptance(69, 75)
+@pytest.mark.parametrize("step", ["BANNER", "END"])
+@pytest.mark.parametrize("near_stalls", [True, False])
+def test_a_smart_host_that_stalls_delays_no_mail_of_another(
+    database: Database, sink: SmtpSink, far: SmtpSink, clock: FixedClock, step: str, near_stalls: bool
+) -> None:
+    stalling, well = (sink, far) if near_stalls else (far, sink)
+    stalling.on(step, STALL)
+    worker = routed(database, clock, sink.port, far.port)
+    worker.start()
+    for number in range(2):
+        add_far_and_near_again(database, number)
+        worker.wake()
+        assert len(well.wait_for(3 * (number + 1))) == 3 * (number + 1)
+    stalling.close()  # or the worker would wait two minutes for it
+    worker.stop()
+    assert stalling.messages == [] and states(database) == {"sent": 6, "queued": 6}
+
+
+def add_far_and_near_again(database: Database, number: int) -> None:
+    """Three notices here and three there."""
+    with database.write() as connection:
+        for key in range(6):
+            email = f"m{key}@{'far.example.net' if key % 2 else 'example.org'}"
+            outbox.add_notice(connection, key=f"{number} {key}", recipient=email, raw=RAW, now=NOW)
+
+
+def test_a_site_takes_its_routes_from_the_settings(
+    tmp_path: Path, sink: SmtpSink, far: SmtpSink, clock: FixedClock
+) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    route = f'name = "far"\ndomains = ["far.example.net"]\nhost = "127.0.0.1"\nport = {far.port}\n'
+    far._hello[-1:] = [b"250-AUTH PLAIN", far._hello[-1]]
+    signed_in = 'user = "tidings"\npassword_file = "password"\nconnections = 1\n'
+    site = open_site(settings_for(tmp_path, sink, f"[[route]]\n{route}{signed_in}"), clock)
+    with site.database.write() as connection:
+        for email in ("ana@example.org", "olu@far.example.net"):
+            outbox.add_notice(connection, key=email, recipient=email, raw=RAW, now=NOW)
+    assert site.deliverer().run_once() == 2
+    site.close()
+    assert (sink.recipients(), far.recipients()) == (["ana@example.org"], ["olu@far.example.net"])
+    assert "AUTH PLAIN AHRpZGluZ3MAc2VjcmV0" in far.commands and far.connections == 1
+
+
+def test_a_route_whose_password_cannot_be_read_is_told_before_anything_is_sent(
+    sqlite_database: Database, sink: SmtpSink, clock: FixedClock
+) -> None:
+    add_far_and_near(sqlite_database)
+    worker = routed(sqlite_database, clock, sink.port, None, user="tidings", password_file="absent")
+    for run in (worker.start, worker.run_once):
+        with pytest.raises(SettingsError, match="password_file"):
+            run()
+    worker.stop()
+    assert sink.connections == 0
 
 
 def odd_messages() -> list[bytes]:
@@ -482,7 +614,7 @@ def test_a_host_that_cannot_be_reached_costs_one_try_and_the_rest_stays_due(
         database=sqlite_database,
         settings=DeliverySettings(connections=1),
         clock=clock,
-        open_transport=lambda: nowhere,
+        open_transport=lambda _: nowhere,
         assemblers={"post": raw_of},
         return_path=return_path,
     )
@@ -670,7 +802,7 @@ def test_the_memory_of_sending_does_not_grow_with_the_number_of_recipients(
         database=sqlite_database,
         settings=DeliverySettings(),
         clock=clock,
-        open_transport=lambda: host,
+        open_transport=lambda _: host,
         assemblers={"post": raw_of},
         return_path=return_path,
     )
@@ -751,10 +883,10 @@ def test_a_worker_outlives_a_database_that_fails_once(
     monkeypatch.setattr(deliver, "_PAUSE", 0.0)
     waiting, failures = outbox.waiting, [RuntimeError("disk I/O error")]
 
-    def fail_once(connection: Connection, now: datetime) -> bool:
+    def fail_once(connection: Connection, now: datetime, route: str) -> bool:
         if failures:
             raise failures.pop()
-        return waiting(connection, now)
+        return waiting(connection, now, route)
 
     monkeypatch.setattr(outbox, "waiting", fail_once)
     worker = deliverer(sqlite_database, sink, clock)
@@ -793,7 +925,7 @@ def test_without_a_host_mail_is_written_to_a_maildir(
         database=sqlite_database,
         settings=settings.delivery,
         clock=clock,
-        open_transport=lambda: open_transport(settings),
+        open_transport=partial(open_transport, settings),
         assemblers={"post": lambda *those: Mail(data=raw_of(*those).data, head=lambda one: b"X-Own: 1\r\n")},
         return_path=return_path,
     )

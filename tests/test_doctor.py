@@ -133,7 +133,8 @@ def test_a_site_with_all_it_needs_is_ok_throughout(
         more = smart_host(sink.port, tls="tls") + key_file(any_site)
         found = examined(any_site, more, context=trust)
     assert [one for one in found if one.state != "ok"] == []
-    expected = [check.name for check in CHECKS if check.name not in ("mailbox", "plus-addressing")]
+    rare = ("smart host of a route", "mailbox", "plus-addressing")
+    expected = [check.name for check in CHECKS if check.name not in rare]
     assert [one.check for one in found] == ["settings", "database", *expected]
 
 
@@ -326,7 +327,7 @@ def test_an_address_that_this_machine_has_not_is_named(small_site: SmallSite) ->
 OFFERED = ("PIPELINING", "8BITMIME", "SIZE 100000000")
 
 
-@pytest.mark.parametrize("tls", ["none", "starttls", "tls"])
+@pytest.mark.parametrize("tls", ["none", "try", "starttls", "tls"])
 def test_a_smart_host_is_signed_in_at_and_left_without_a_mail(
     small_site: SmallSite, tls: str, trust: ssl.SSLContext, serving: ssl.SSLContext, tmp_path: Path
 ) -> None:
@@ -336,11 +337,11 @@ def test_a_smart_host_is_signed_in_at_and_left_without_a_mail(
         state, words = said("smart host", small_site, more, context=trust)
     assert (state, "as tidings" in words) == ("ok", True)
     verbs = [command.split()[0].upper() for command in sink.commands]
-    assert verbs == [*(["EHLO", "STARTTLS"] if tls == "starttls" else []), "EHLO", "AUTH", "RSET", "QUIT"]
+    assert verbs == [*(["EHLO", "STARTTLS"] if tls in ("try", "starttls") else []), "EHLO", "AUTH", "RSET", "QUIT"]
     assert sink.messages == []
 
 
-@pytest.mark.parametrize("tls", ["starttls", "tls"])
+@pytest.mark.parametrize("tls", ["try", "starttls", "tls"])
 def test_a_certificate_that_is_not_good_is_no_smart_host(
     small_site: SmallSite, tls: str, serving: ssl.SSLContext, tmp_path: Path
 ) -> None:
@@ -371,6 +372,22 @@ def test_each_trouble_with_a_smart_host_says_which_setting_it_is(small_site: Sma
             assert "secret" not in words
         assert "535 5.7.8 Wrong" in said("smart host", small_site, cases["delivery.user"])[1]
     assert said("smart host", small_site)[0] == "warning", "mail is written to a Maildir"
+
+
+def test_the_smart_host_of_each_route_is_tried(small_site: SmallSite) -> None:
+    with SmtpSink(OFFERED) as well, SmtpSink(OFFERED[1:]) as slow:
+        ports = {"well": well.port, "slow": slow.port, "down": free_port()}
+        more = "".join(
+            f'[[route]]\nname = "{name}"\ndomains = ["{name}.example"]\ntls = "try"\n'
+            f'host = "127.0.0.1"\nport = {port}\n'
+            for name, port in ports.items()
+        )
+        found = [one for one in examined(small_site, more) if one.check == "smart host of a route"]
+    assert [one.state for one in found] == ["ok", "warning", "failed"]
+    assert found[0].detail.startswith(f"well at 127.0.0.1:{well.port} lets us in in the clear and offers PIPELINING")
+    assert "does not offer PIPELINING" in found[1].detail and "route.host" in found[1].todo
+    assert found[2].detail.startswith("down at 127.0.0.1:")
+    assert found[2].todo.startswith("Set route.host and route.port")
 
 
 def test_a_smart_host_that_says_nothing_is_given_up(small_site: SmallSite) -> None:

@@ -71,6 +71,7 @@ WRITERS = {
     "outbox": {"mailer.outbox"},
     "delivery": {"mailer.outbox"},
     "destination": {"mailer.pace"},
+    "route_domain": {"mailer.outbox"},
     "period": {"digests.editions"},
     "edition": {"digests.editions"},
     "edition_section": {"digests.editions"},

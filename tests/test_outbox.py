@@ -1,5 +1,6 @@
 """Mail to be sent: who gets it, who holds it, what became of it. On both engines."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, event, func, insert, select, update
 
 from tests import seed
+from tests.running import wait_until
 from tidings.communities import joining
 from tidings.database import tables
 from tidings.database.engine import Database
@@ -351,10 +353,98 @@ def test_the_queue_is_counted_by_state_and_domain(connection: Connection) -> Non
     seed.member(connection, community_id, "sam@Other.example.org")
     add(connection, community_id, post_id)
     assert outbox.counts(connection) == [
-        Count(state="queued", domain="example.org", count=5),
-        Count(state="queued", domain="other.example.org", count=1),
-        Count(state="sent", domain="example.org", count=1),
+        Count(state="queued", route="", domain="example.org", count=5),
+        Count(state="queued", route="", domain="other.example.org", count=1),
+        Count(state="sent", route="", domain="example.org", count=1),
     ]
+
+
+FAR = {"far.example.net": "far"}
+
+
+def routes(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(select(tables.delivery.c.recipient, tables.delivery.c.route))
+    return {row.recipient: row.route for row in rows}
+
+
+def test_each_delivery_has_the_route_of_its_recipients_domain(connection: Connection) -> None:
+    assert outbox.set_routes(connection, {**FAR, "example.org": "near"}) == 0
+    community_id, post_id = a_post(connection, 1)
+    for email in ("b@FAR.example.net", '"far.example.net@x"@example.org', "c@sub.far.example.net", "d@example.net"):
+        seed.member(connection, community_id, email)
+    add(connection, community_id, post_id)
+    outbox.add_notice(connection, key="1", recipient='"x@y"@Far.Example.net', raw=b"", now=NOW)
+    outbox.add_notice(connection, key="2", recipient="e@elsewhere.example.net", raw=b"", now=NOW)
+    whose = {"community_id": community_id, "membership_id": None, "mail_from": PUMP, "now": NOW}
+    outbox.add_edition(connection, edition_id=1, recipient="f@far.example.net", **whose)
+    assert routes(connection) == {
+        "member0@example.org": "near",
+        "b@FAR.example.net": "far",
+        '"far.example.net@x"@example.org': "near",
+        "c@sub.far.example.net": "",
+        "d@example.net": "",
+        '"x@y"@Far.Example.net': "far",
+        "e@elsewhere.example.net": "",
+        "f@far.example.net": "far",
+    }
+    assert {(one.domain, one.route) for one in outbox.counts(connection) if one.route} == {
+        ("example.org", "near"),
+        ("far.example.net", "far"),
+    }
+
+
+def test_a_route_is_given_its_own_deliveries_and_no_others(connection: Connection) -> None:
+    outbox.set_routes(connection, FAR)
+    a_post(connection, 2)
+    assert outbox.waiting(connection, NOW) and not outbox.waiting(connection, NOW, "far")
+    outbox.add_notice(connection, key="1", recipient="a@far.example.net", raw=b"", now=NOW)
+    assert outbox.waiting(connection, NOW, "far")
+    assert [one.recipient for one in outbox.claim(connection, NOW, 100, LEASE, "far")] == ["a@far.example.net"]
+    assert len(claim(connection)) == 2
+    assert not outbox.waiting(connection, NOW) and not outbox.waiting(connection, NOW, "far")
+
+
+def test_what_is_queued_is_routed_anew_where_a_route_changed_and_only_then(connection: Connection) -> None:
+    for key, email in enumerate(("sent@far.example.net", "a@Far.example.net", "b@near.example.net", "c@example.org")):
+        outbox.add_notice(connection, key=str(key), recipient=email, raw=b"", now=NOW)
+    record(connection, claim(connection, limit=1), "sent")
+    assert outbox.set_routes(connection, FAR) == 1
+    assert routes(connection) == {
+        "sent@far.example.net": "",
+        "a@Far.example.net": "far",
+        "b@near.example.net": "",
+        "c@example.org": "",
+    }
+    connection.execute(update(tables.delivery).where(tables.delivery.c.id == 4).values(route="looked at"))
+    assert outbox.set_routes(connection, FAR) == 0
+    assert routes(connection)["c@example.org"] == "looked at"
+    assert outbox.set_routes(connection, {"far.example.net": "other", "near.example.net": "far"}) == 3
+    assert [routes(connection)[email] for email in ("a@Far.example.net", "b@near.example.net")] == ["other", "far"]
+    assert outbox.set_routes(connection, {}) == 2
+    assert set(routes(connection).values()) == {""}
+
+
+@pytest.mark.needs("postgres")
+def test_on_postgresql_nothing_is_queued_for_a_route_that_is_just_going(postgres_database: Database) -> None:
+    def change() -> None:
+        with postgres_database.write() as other:
+            outbox.set_routes(other, {})
+
+    def waits_or_is_done() -> bool:
+        with postgres_database.read() as reader:
+            waits = reader.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one()
+        return bool(waits) or not changing.is_alive()
+
+    with postgres_database.write() as connection:
+        outbox.set_routes(connection, FAR)
+    changing = threading.Thread(target=change)
+    with postgres_database.write() as connection:
+        outbox.add_notice(connection, key="1", recipient="a@far.example.net", raw=b"", now=NOW)
+        changing.start()
+        wait_until(waits_or_is_done, "the change, or its wait")
+    changing.join(10)
+    with postgres_database.read() as connection:
+        assert routes(connection) == {"a@far.example.net": ""}
 
 
 def test_a_retry_by_hand_makes_what_waits_due(connection: Connection) -> None:
@@ -416,7 +506,8 @@ def test_looking_for_work_reads_the_index_of_what_is_queued(sqlite_database: Dat
         raw.set_trace_callback(None)
         statement = next(line for line in seen if line.startswith("WITH due"))
         plan = " ".join(row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement))
-    assert "ix_delivery_queued" in plan and "SCAN delivery" not in plan and "TEMP B-TREE" not in plan
+    assert "ix_delivery_queued (route=? AND due_at<?)" in plan
+    assert "SCAN delivery" not in plan and "TEMP B-TREE" not in plan
 
 
 @pytest.mark.needs("postgres")
@@ -429,7 +520,7 @@ def test_looking_for_work_on_postgresql_sorts_nothing_however_much_is_due(postgr
     with postgres_database.write() as connection:
         a_post(connection, 1)
         row = {"outbox_id": 1, "state": "queued", "attempts": 0, "due_at": NOW, "changed_at": NOW}
-        many = [row | {"recipient": f"x{number}@example.org"} for number in range(3_000)]
+        many = [row | {"recipient": f"x{n}@example.org", "route": "far" if n % 2 else ""} for n in range(6_000)]
         connection.execute(insert(tables.delivery), many)
         connection.exec_driver_sql("ANALYZE delivery")
         event.listen(connection, "before_cursor_execute", keep)

@@ -88,6 +88,44 @@ def test_a_zone_that_is_none_is_refused_before_anybody_waits_for_a_digest() -> N
     assert "'CET+1'" in message
 
 
+HOSPITAL = 'name = "hospital"\nhost = "mail.hospital.example"\ndomains = ["hospital.example"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('name = "a"\ndomains = ["a.example"]', "route a has no host"),
+        ('name = "a"\nhost = "mail.example"', "route a has no domains"),
+        (HOSPITAL.replace('["h', '["H'), "'Hospital.example' is no domain name in lower"),
+        (HOSPITAL.replace('["h', '["ana@h'), "is no domain name in lower case"),
+        (HOSPITAL.replace('["hospital.example"]', '["hospital.example."]'), "is no domain name in lower case"),
+        (HOSPITAL.replace('"hospital"', '"The hospital"'), "route.name 'The hospital' is no name"),
+        (HOSPITAL.partition("\n")[2], "route.name '' is no name"),
+        (f"{HOSPITAL}[[route]]\n{HOSPITAL}", "or that of two routes"),
+        (
+            HOSPITAL + "[[route]]\n" + HOSPITAL.replace('"hospital"', '"other"'),
+            "stands in two routes, hospital and other",
+        ),
+        (HOSPITAL + 'user = "x"\n', "route hospital: user would go to 'mail.hospital.example' in the clear"),
+        (HOSPITAL + 'user = "x"\ntls = "try"\n', "route hospital: user would go to"),
+        (HOSPITAL + "port = 0\n", "`route[0].port`"),
+    ],
+)
+def test_a_route_that_can_carry_nothing_or_would_give_its_password_away_is_refused(text: str, words: str) -> None:
+    assert words in refused(f"[[route]]\n{text}")
+
+
+def test_a_user_goes_to_another_machine_by_tls_only_where_that_is_not_said_to_be_off() -> None:
+    user = 'user = "tidings"\n'
+    elsewhere, here = f'[delivery]\nhost = "mail.example.org"\n{user}', f'[delivery]\nhost = "127.0.0.1"\n{user}'
+    assert "delivery.user would go to 'mail.example.org' in the clear" in refused(f'{elsewhere}tls = "try"')
+    for text in (f'{here}tls = "try"', elsewhere, f'{elsewhere}tls = "starttls"'):
+        assert parse(text).delivery.user == "tidings"
+    for tls in ("starttls", "tls"):
+        (route,) = parse(f'[[route]]\n{HOSPITAL}{user}tls = "{tls}"').route
+        assert (route.user, route.tls) == ("tidings", tls)
+
+
 def test_what_is_no_toml_is_refused_with_the_place() -> None:
     assert "is not TOML" in refused("[site\n")
     assert "line 1" in refused("[site\n")

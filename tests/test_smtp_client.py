@@ -520,6 +520,36 @@ def test_nothing_goes_in_the_clear_where_encryption_was_asked_for_and_not_offere
     assert [line[:4] for line in sink.commands] == ["ehlo"]
 
 
+@pytest.mark.acceptance(76)
+def test_where_encryption_is_tried_mail_goes_encrypted_to_a_host_that_offers_it_and_else_in_the_clear(
+    sink: SmtpSink, certificate: Path, server_context: ssl.SSLContext
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    with SmtpSink(("PIPELINING", "STARTTLS"), context=server_context) as offering:
+        for host, said in ((offering, ["ehlo", "STARTTLS", "ehlo"]), (sink, ["ehlo"])):
+            client = transport(host, tls="try", context=trusting)
+            assert all(answer.accepted for answer in sent(client, members(2)))
+            client.close()
+            assert [line.split()[0] for line in host.commands[: len(said)]] == said
+            assert host.commands[len(said)].startswith("MAIL") and len(host.messages) == 2
+
+
+@pytest.mark.acceptance(76)
+@pytest.mark.parametrize("trouble", ["a bad certificate", "454 4.7.0 not now", CUT])
+def test_where_encryption_is_offered_and_fails_nothing_goes_in_the_clear(
+    trouble: str, certificate: Path, server_context: ssl.SSLContext
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    with SmtpSink(("PIPELINING", "STARTTLS"), context=server_context) as sink:
+        if trouble != "a bad certificate":
+            sink.on("STAR", trouble)
+        client = transport(sink, tls="try", context=None if trouble == "a bad certificate" else trusting)
+        (answer,) = sent(client, to("a@example.org", "b@example.org"))
+        client.close()
+    assert answer.step == "connect" and not answer.accepted
+    assert [line.split()[0] for line in sink.commands] == ["ehlo", "STARTTLS"] and sink.messages == []
+
+
 def test_what_was_slipped_in_behind_the_answer_to_starttls_is_not_believed(
     certificate: Path, server_context: ssl.SSLContext
 ) -> None:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -102,8 +103,9 @@ class Site:
         return Deliverer(
             database=self.database,
             settings=self.settings.delivery,
+            routes=self.settings.route,
             clock=self.clock,
-            open_transport=lambda: open_transport(self.settings),
+            open_transport=partial(open_transport, self.settings),
             assemblers=outgoing.assemblers,
             return_path=outgoing.return_path,
             on_refused=self._refused,

@@ -1064,7 +1064,8 @@ def queue(
         with site.database.read() as connection:
             slow = pace.listing(connection)
             if not paced:
-                _print_rows(outbox.counts(connection), ("state", "domain", "count"), "The outbox is empty.", as_json)
+                counts = outbox.counts(connection)
+                _print_rows(counts, ("state", "domain", "count", "route"), "The outbox is empty.", as_json)
     if paced or (slow and not as_json):
         _print_rows(slow, ("domain", "since", "pause", "next_at", "said"), "No domain is sent less.", as_json)
 

@@ -22,6 +22,18 @@ def _doc(text: str, ge: int | None = None, le: int | None = None) -> msgspec.Met
     return msgspec.Meta(description=text, ge=ge, le=le)
 
 
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""What this machine is called by itself."""
+
+_SmartHostTls = Annotated[
+    Literal["none", "try", "starttls", "tls"],
+    _doc(
+        "tls (from the first byte); starttls (required, or nothing is sent); try (STARTTLS where it is offered, else "
+        "in the clear); none. Certificates are checked."
+    ),
+]
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the settings file."""
 
@@ -118,21 +130,36 @@ class ImapSettings(Part, frozen=True):
 
 
 class DeliverySettings(Part, frozen=True):
-    """The smart host that carries mail out."""
+    """The smart host that carries mail out, and what holds for those of every [[route]] too."""
 
     host: Annotated[str, _doc("Name of the smart host; empty: mail is written to `maildir` instead.")] = ""
     port: Annotated[int, _doc("Port of the smart host.", ge=1, le=65535)] = 25
-    tls: Annotated[
-        Literal["none", "starttls", "tls"],
-        _doc("none; starttls (upgraded, certificate checked); tls (from the first byte, certificate checked)."),
-    ] = "none"
-    user: Annotated[str, _doc("User name at the smart host; empty: no sign-in.")] = ""
+    tls: _SmartHostTls = "none"
+    user: Annotated[str, _doc("User name at the smart host; empty: no sign-in. With `try` only on this machine.")] = ""
     password_file: Annotated[str, _doc("File whose first line is the password of `user`.")] = ""
     connections: Annotated[int, _doc("Connections to the smart host at a time.", ge=1, le=100)] = 2
     recipients: Annotated[int, _doc("Letters claimed for one connection at a time.", ge=1, le=1000)] = 100
     timeout: Annotated[int, _doc("Seconds to wait for an answer of the smart host.", ge=1)] = 120
     give_up_after: Annotated[int, _doc("Hours of temporary failures before a delivery has failed.", ge=1)] = 120
     maildir: Annotated[str, _doc("Maildir for mail out where no host is set, relative to data_dir.")] = "outbox"
+
+
+class RouteSettings(Part, frozen=True):
+    """A smart host that carries mail to some domains; there may be several, each under a [[route]] of its own."""
+
+    name: Annotated[str, _doc("What `tidings queue` calls it: lower-case letters, digits and hyphens.")] = ""
+    domains: Annotated[
+        list[str], _doc("Domains of recipients, in lower case, each as it is: a.example.org is not in example.org.")
+    ] = []
+    host: Annotated[str, _doc("Name of its smart host.")] = ""
+    port: Annotated[int, _doc("Port of its smart host.", ge=1, le=65535)] = 25
+    tls: _SmartHostTls = "none"
+    user: Annotated[
+        str,
+        _doc("User name there; empty: no sign-in. With `try` and `none` only on this machine."),
+    ] = ""
+    password_file: Annotated[str, _doc("File whose first line is the password of `user`.")] = ""
+    connections: Annotated[int, _doc("Connections to its smart host at a time.", ge=1, le=100)] = 2
 
 
 class DkimSettings(Part, frozen=True):
@@ -191,6 +218,7 @@ class Settings(Part, frozen=True):
     smtp: SmtpSettings = SmtpSettings()
     imap: list[ImapSettings] = []
     delivery: DeliverySettings = DeliverySettings()
+    route: list[RouteSettings] = []
     dkim: DkimSettings = DkimSettings()
     web: WebSettings = WebSettings()
     bounces: BounceSettings = BounceSettings()
@@ -302,7 +330,39 @@ def parse(text: str, name: str = "settings") -> Settings:
         zone(settings.site.zone)
     except UsageError as error:
         raise SettingsError(f"{name}: site.zone: {error}") from error
+    if trouble := next(_trouble_with_hosts(settings), ""):
+        raise SettingsError(f"{name}: {trouble}")
     return settings
+
+
+def _trouble_with_hosts(settings: Settings) -> Iterator[str]:
+    """What is wrong with the smart hosts, each said in a sentence."""
+    delivery = settings.delivery
+    # User and "none" were always taken together: who has them, behind a tunnel say, is not locked out by an update.
+    if delivery.user and delivery.tls == "try" and delivery.host not in LOCAL_HOSTS:
+        yield f'delivery.user would go to {delivery.host!r} in the clear; set delivery.tls to "starttls" or "tls".'
+    names: set[str] = set()
+    owners: dict[str, str] = {}
+    for route in settings.route:
+        if not re.fullmatch(r"[a-z0-9-]{1,64}", route.name) or route.name in names:
+            yield f'route.name {route.name!r} is no name, or that of two routes; write one like "hospital".'
+        names.add(route.name)
+        yield from _trouble_with_route(route)
+        for domain in route.domains:
+            if owners.setdefault(domain, route.name) != route.name:
+                yield f"{domain} stands in two routes, {owners[domain]} and {route.name}; take it out of one."
+
+
+def _trouble_with_route(route: RouteSettings) -> Iterator[str]:
+    if not route.host:
+        yield f"route {route.name} has no host; set host to the name of its smart host."
+    if not route.domains:
+        yield f'route {route.name} has no domains; write them like domains = ["hospital.example"].'
+    for domain in route.domains:
+        if domain != domain.lower() or not re.fullmatch(r"[^\s@.]+(\.[^\s@.]+)*", domain) or len(domain) > 255:
+            yield f"route {route.name}: {domain!r} is no domain name in lower case."
+    if route.user and route.tls in ("none", "try") and route.host not in LOCAL_HOSTS:
+        yield f'route {route.name}: user would go to {route.host!r} in the clear; set tls to "starttls" or "tls".'
 
 
 def _explained(message: str) -> str:

@@ -379,6 +379,7 @@ delivery = Table(
     _ref("outbox_id", "outbox"),
     _ref("membership_id", "membership", nullable=True, index=True),
     Column("recipient", String(320), nullable=False),
+    Column("route", String(64), nullable=False, server_default=""),  # which smart host; empty: the default one
     Column("state", String(8), nullable=False),  # queued, sent, failed, dropped
     Column("attempts", Integer, nullable=False),
     Column("due_at", Moment, nullable=False),
@@ -388,7 +389,11 @@ delivery = Table(
     Column("changed_at", Moment, nullable=False),
     UniqueConstraint("outbox_id", "recipient"),
     Index(
-        "ix_delivery_queued", "due_at", sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'")
+        "ix_delivery_queued",
+        "route",
+        "due_at",
+        sqlite_where=text("state = 'queued'"),
+        postgresql_where=text("state = 'queued'"),
     ),
     Index(
         "ix_delivery_failed",
@@ -408,6 +413,13 @@ destination = Table(
     Column("next_at", Moment, nullable=False),  # when the next letter may be tried
     Column("changed_at", Moment, nullable=False),
     Column("said", Text, nullable=False),  # what the smart host said when it went to rest
+)
+# Which route carries mail to a domain, as the settings had it when the deliverer last started.
+route_domain = Table(
+    "route_domain",
+    metadata,
+    Column("domain", String(255), primary_key=True),  # in lower case
+    Column("route", String(64), nullable=False),
 )
 
 # How many notices an address was sent on a day that anybody might have asked for in its name.

@@ -115,6 +115,14 @@ class Office:
     streaks: Streaks = field(default_factory=Streaks)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """What one courier carries, and by how many sessions at a time; the default smart host's has no name."""
+
+    name: str = ""
+    connections: int
+
+
 class _Trouble:
     """What the answers to a batch say of the letters that are still to be tried."""
 
@@ -163,12 +171,12 @@ def _tell(one: Claimed, answer: Answer) -> None:
 
 
 class Courier:
-    """Carries batch after batch by one transport; for one thread."""
+    """Carries batch after batch of one route by one transport; for one thread."""
 
-    def __init__(self, office: Office, transport: Transport, moment: Callable[[], datetime]) -> None:
-        self._office, self._transport, self._moment = office, transport, moment
+    def __init__(self, office: Office, route: Route, transport: Transport, moment: Callable[[], datetime]) -> None:
+        self._office, self._route, self._transport, self._moment = office, route.name, transport, moment
         self._database = office.database
-        self._limit = office.settings.recipients * office.settings.connections
+        self._limit = office.settings.recipients * route.connections
         self._give_up_after = timedelta(hours=office.settings.give_up_after)
         self._lease = _LEASE + 5 * timedelta(seconds=office.settings.timeout)
         self._outcomes: list[Outcome] = []  # that are not recorded yet
@@ -203,7 +211,7 @@ class Courier:
         now = self._moment()
         if not self._outcomes:
             with self._database.read() as connection:
-                if not outbox.waiting(connection, now):
+                if not outbox.waiting(connection, now, self._route):
                     return []
         batch: list[Claimed] = []
         more = True
@@ -229,7 +237,7 @@ class Courier:
         with pace.slots(connection, now) as slots:
             self._lessons.known = slots.domains
             while more and len(batch) <= self._limit / 2 and put_back < _PUT_BACK:
-                claimed = outbox.claim(connection, now, self._limit - len(batch), self._lease)
+                claimed = outbox.claim(connection, now, self._limit - len(batch), self._lease, self._route)
                 kept = self._put_back(connection, claimed, slots, now) if slots.domains else claimed
                 put_back += len(claimed) - len(kept)
                 more = len(kept) < len(claimed)
@@ -260,9 +268,16 @@ class Courier:
         """
         counted = Counter(domain_of(one.recipient) for one in claimed)
         domain = max(slots.domains, key=lambda name: counted[name])
-        until, why = now + pace.LONGEST_PAUSE, slots.why(domain)
-        give_up_after = self._give_up_after
-        return outbox.set_aside(connection, domain, now, until=until, why=why, many=_AHEAD, give_up_after=give_up_after)
+        return outbox.set_aside(
+            connection,
+            domain,
+            now,
+            until=now + pace.LONGEST_PAUSE,
+            why=slots.why(domain),
+            many=_AHEAD,
+            route=self._route,
+            give_up_after=self._give_up_after,
+        )
 
     def _send_all(self, batch: list[Claimed]) -> list[Claimed]:
         """Send a batch; returns what was not tried, because we stop or the host is down."""

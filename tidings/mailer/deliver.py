@@ -1,11 +1,13 @@
-"""The thread that sends what is in the outbox, by a courier and its sessions to the smart host.
+"""The threads that send what is in the outbox, one for each route, by a courier and its sessions to a smart host.
 
-It starts, waits, wakes and stops; what the courier does with a batch is its own matter.
+They start, wait, wake and stop; what a courier does with a batch is its own matter. No route waits for another: a smart
+host that is down or stalls delays nobody else's mail.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 
@@ -14,11 +16,11 @@ from sqlalchemy import Connection
 from tidings.clock import Clock
 from tidings.database.engine import Database
 from tidings.mailer import outbox
-from tidings.mailer.courier import Assembler, Courier, Mail, Office, OnRefused, ReturnPath, Round, Transport
+from tidings.mailer.courier import Assembler, Courier, Mail, Office, OnRefused, ReturnPath, Round, Route, Transport
 from tidings.mailer.maildir import MaildirTransport
 from tidings.mailer.outbox import Claimed
 from tidings.mailer.smtp_client import SmtpTransport
-from tidings.settings import DeliverySettings, Settings
+from tidings.settings import DeliverySettings, RouteSettings, Settings
 
 log = logging.getLogger(__name__)
 
@@ -26,46 +28,51 @@ _POLL = 2.0  # seconds between looks for what has become due
 _PAUSE = 15.0  # seconds before a smart host that cannot be reached is tried again
 
 
-def open_transport(settings: Settings) -> Transport:
-    """A transport as the settings want it: to the smart host, or to a Maildir where none is set.
+def open_transport(settings: Settings, route: RouteSettings | None = None) -> Transport:
+    """A transport as the settings want it: to the smart host, a route's own, or to a Maildir where none is set.
 
     Raises SettingsError where the password cannot be read.
     """
     delivery = settings.delivery
-    if not delivery.host:
+    if route is None and not delivery.host:
         return MaildirTransport(settings.path(delivery.maildir))
+    host, table = (delivery, "delivery") if route is None else (route, "route")
     return SmtpTransport(
-        host=delivery.host,
-        port=delivery.port,
+        host=host.host,
+        port=host.port,
         name=settings.site.domain,
-        connections=delivery.connections,
-        tls=delivery.tls,
-        user=delivery.user,
-        password=settings.secret("delivery.password_file", delivery.password_file) if delivery.user else "",
+        connections=host.connections,
+        tls=host.tls,
+        user=host.user,
+        password=settings.secret(f"{table}.password_file", host.password_file) if host.user else "",
         timeout=delivery.timeout,
     )
 
 
 class Deliverer:
-    """Sends what is due, by a thread of its own or by `run_once` in the caller's."""
+    """Sends what is due, by a thread for each route or by `run_once` in the caller's."""
 
     def __init__(
         self,
         *,
         database: Database,
         settings: DeliverySettings,
+        routes: Sequence[RouteSettings] = (),
         clock: Clock,
-        open_transport: Callable[[], Transport],
+        open_transport: Callable[[RouteSettings | None], Transport],
         assemblers: Mapping[str, Assembler],
         return_path: ReturnPath,
         on_refused: OnRefused | None = None,
     ) -> None:
         """`assemblers` make the mail of a delivery by its kind, with a reader's connection; a notice brings its own.
 
+        `open_transport` is asked once for each of the `routes`, and with None for the default smart host.
         `return_path` is asked for each copy that is not to have the null return path, with the day in UTC. `on_refused`
         is told of each recipient that the smart host refused for good, in the transaction that records it.
         """
-        self._settings, self._clock, self._open = settings, clock, open_transport
+        self._database, self._clock, self._open = database, clock, open_transport
+        self._hosts: dict[Route, RouteSettings | None] = {Route(connections=settings.connections): None}
+        self._hosts |= {Route(name=route.name, connections=route.connections): route for route in routes}
         self._stopping = threading.Event()
         self._office = Office(
             database=database,
@@ -75,15 +82,18 @@ class Deliverer:
             on_refused=on_refused,
             stopping=self._stopping,
         )
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._busy: set[Route] = set()
         self._nudged = threading.Condition()
         self._nudges = 0
 
     def start(self) -> None:
-        """Start the thread."""
+        """Route what is queued, and start the threads. Raises SettingsError where a password cannot be read."""
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._work, name="deliver", daemon=True)
-        self._thread.start()
+        for route, transport in self._opened():
+            name = f"deliver {route.name}".rstrip()
+            self._threads.append(threading.Thread(target=self._work, args=(route, transport), name=name, daemon=True))
+            self._threads[-1].start()
 
     def wake(self) -> None:
         """Say that something was put into the outbox; it is looked at at once."""
@@ -95,35 +105,54 @@ class Deliverer:
         """Send no more; returns when what is under way has ended, or after `timeout` seconds without it."""
         self._stopping.set()
         self.wake()
-        if self._thread:
-            self._thread.join(timeout)
-            self._thread = None
+        until = None if timeout is None else time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+        self._threads = []
 
     def run_once(self, now: datetime | None = None) -> int:
         """Try all that is due at `now` (by default the clock's) in the calling thread; returns how many were tried.
 
-        It ends early where the smart host cannot be reached: the rest stays due.
+        One route comes after the other, and ends early where its smart host cannot be reached: its rest stays due.
+        Raises SettingsError where a password cannot be read.
         """
-        with closing(self._open()) as transport:
-            courier = Courier(self._office, transport, self._clock.now if now is None else lambda: now)
-            try:
-                while courier.run() is Round.BUSY:
-                    pass
-            finally:
-                courier.finish()
-        return courier.tried
+        moment = self._clock.now if now is None else lambda: now
+        tried = 0
+        for route, transport in self._opened():
+            with closing(transport):
+                courier = Courier(self._office, route, transport, moment)
+                try:
+                    while courier.run() is Round.BUSY:
+                        pass
+                finally:
+                    courier.finish()
+            tried += courier.tried
+        return tried
 
-    def _work(self) -> None:
-        with closing(self._open()) as transport:
-            courier = Courier(self._office, transport, self._clock.now)
+    def _opened(self) -> list[tuple[Route, Transport]]:
+        """A transport for each route, once all that is queued has one of these."""
+        opened = [(route, self._open(host)) for route, host in self._hosts.items()]
+        domains = {domain: host.name for host in self._hosts.values() if host for domain in host.domains}
+        with self._database.write() as connection:
+            moved = outbox.set_routes(connection, domains)
+        if moved:
+            log.info("delivery: %d deliveries that were queued go by another route now", moved)
+        return opened
+
+    def _work(self, route: Route, transport: Transport) -> None:
+        with closing(transport):
+            courier = Courier(self._office, route, transport, self._clock.now)
             while not self._stopping.is_set():
                 seen = self._nudges
                 came_to = _safely(courier.run)
-                if came_to is not Round.BUSY:
-                    _safely(courier.finish)  # nothing is left unrecorded over a pause
+                if came_to is Round.BUSY:
+                    self._busy.add(route)
+                    continue
+                self._busy.discard(route)
+                _safely(courier.finish)  # nothing is left unrecorded over a pause
                 if came_to is Round.IDLE:
                     self._wait(seen, transport)
-                elif came_to is not Round.BUSY:
+                else:
                     self._stopping.wait(_PAUSE)
             _safely(courier.finish)
 
@@ -132,7 +161,8 @@ class Deliverer:
             nudged = self._nudged.wait_for(lambda: self._nudges != seen, _POLL)
         if not nudged:
             transport.close()  # an idle session is closed by the other side sooner or later
-            self._office.kept.clear()
+            if not self._busy:
+                self._office.kept.clear()
 
 
 def _safely(step: Callable[[], Round | None]) -> Round | None:

@@ -1,7 +1,8 @@
 """Our side of SMTP: some reused sessions to the smart host, over which letters are carried at the same time.
 
-It knows no database and decides no retry. It never sends in the clear what was to be encrypted, and raises for no
-trouble of the network: that too is an answer.
+It knows no database and decides no retry. It never sends in the clear what was to be encrypted; where that is only
+tried, a host that offers it and then cannot do it gets nothing. It raises for no trouble of the network: that too is an
+answer.
 """
 
 import logging
@@ -35,7 +36,7 @@ class SmtpTransport:
         port: int,
         name: str,
         connections: int = 1,
-        tls: Literal["none", "starttls", "tls"] = "none",
+        tls: Literal["none", "try", "starttls", "tls"] = "none",
         user: str = "",
         password: str = "",
         timeout: float = 120.0,
@@ -170,7 +171,7 @@ class SmtpTransport:
             context=self._context if self._tls == "tls" else None,
         )
         try:
-            if self._tls == "starttls" and self._context:
+            if self._context and (self._tls == "starttls" or (self._tls == "try" and session.offers_encryption())):
                 session.encrypt(self._context)
             session.ehlo_or_helo_if_needed()
             if self._user:

@@ -126,6 +126,11 @@ class Session(smtplib.SMTP):
 
     # --- opening and closing: one step waits for the other ------------------------------------------------------------
 
+    def offers_encryption(self) -> bool:
+        """Whether the host offers STARTTLS (RFC 3207 4). Raises OSError."""
+        self.ehlo_or_helo_if_needed()
+        return self.has_extn("starttls")
+
     def encrypt(self, context: ssl.SSLContext) -> None:
         """STARTTLS; raises OSError where it is not offered. What came in the clear behind the answer is dropped."""
         self.starttls(context=context)

@@ -9,7 +9,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -44,12 +44,12 @@ class Check:
     """A check by its name. It is given the site, and gives None where it has nothing to say of it.
 
     `reads` says where it makes sense: `database` where that can be used, `domain` where it is no demo's, which is made
-    up, and `mailbox` once for each, which it is given too.
+    up, and `mailbox` and `route` once for each, which it is given too.
     """
 
     name: str
     run: Callable[..., Result | None]
-    reads: Literal["settings", "database", "domain", "mailbox"] = "settings"
+    reads: Literal["settings", "database", "domain", "mailbox", "route"] = "settings"
 
 
 CHECKS = (
@@ -58,6 +58,7 @@ CHECKS = (
     Check(name="clock", run=machine.clock, reads="database"),
     Check(name="listener", run=machine.listener),
     Check(name="smart host", run=servers.smart_host),
+    Check(name="smart host of a route", run=servers.smart_host_of, reads="route"),
     Check(name="mailbox", run=servers.mailbox, reads="mailbox"),
     Check(name="plus-addressing", run=servers.plus_addressing),
     Check(name="MX", run=names.mx, reads="domain"),
@@ -102,9 +103,10 @@ Call = tuple[str, Callable[[], Result | None]]
 
 def _planned(site: Site, *, usable: bool) -> Iterator[Call]:
     makes_sense = {"settings": True, "database": usable, "domain": not site.settings.site.demo}
+    of_each: dict[str, Sequence[object]] = {"mailbox": site.settings.imap, "route": site.settings.route}
     for check in CHECKS:
-        if check.reads == "mailbox":
-            yield from ((check.name, partial(check.run, site, mailbox)) for mailbox in site.settings.imap)
+        if check.reads in of_each:
+            yield from ((check.name, partial(check.run, site, one)) for one in of_each[check.reads])
         elif makes_sense[check.reads]:
             yield check.name, partial(check.run, site)
 

@@ -1,4 +1,4 @@
-"""Checks of the servers that carry mail for a site: the smart host and the mailboxes; nothing is sent or fetched."""
+"""Checks of the servers that carry mail for a site: smart hosts and mailboxes; nothing is sent or fetched."""
 
 import contextlib
 import smtplib
@@ -7,17 +7,17 @@ from typing import Any
 
 from tidings.mailer.imap_session import LostError, RefusedError, Session, Timing
 from tidings.operations.doctor.site import Result, Site, words
-from tidings.settings import ImapSettings
+from tidings.settings import DeliverySettings, ImapSettings, RouteSettings
 
 _WANTED = ("PIPELINING", "SIZE", "8BITMIME")
 _ADDED = 65_536  # bytes by which a copy may be larger than its post
 # What to do about an error of the smart host; the first that fits counts.
 _SMART_HOST_TODO: tuple[tuple[type[OSError], str], ...] = (
-    (ssl.SSLCertVerificationError, "Set delivery.host to the name in its certificate, or have that renewed."),
-    (ssl.SSLError, 'Set delivery.tls to "starttls" in the place of "tls", or delivery.port to one for TLS.'),
-    (smtplib.SMTPAuthenticationError, "Mend delivery.user, or the first line of delivery.password_file."),
-    (smtplib.SMTPNotSupportedError, "Set delivery.tls, delivery.user and delivery.port to what its page says."),
-    (OSError, "Set delivery.host and delivery.port to a server that takes mail from this machine."),
+    (ssl.SSLCertVerificationError, "Set {table}.host to the name in its certificate, or have that renewed."),
+    (ssl.SSLError, 'Set {table}.tls to "starttls" in the place of "tls", or {table}.port to one for TLS.'),
+    (smtplib.SMTPAuthenticationError, "Mend {table}.user, or the first line of {table}.password_file."),
+    (smtplib.SMTPNotSupportedError, "Set {table}.tls, {table}.user and {table}.port to what its page says."),
+    (OSError, "Set {table}.host and {table}.port to a server that takes mail from this machine."),
 )
 _WITHOUT = "Without IDLE mail comes later (poll), without MOVE it is copied and deleted: nothing has to be done."
 
@@ -27,60 +27,73 @@ def smart_host(site: Site) -> Result:
     settings = site.settings.delivery
     if not settings.host:
         folder = site.settings.path(settings.maildir)
-        detail = f"None is set, so no mail leaves this machine: it is written to {folder}."
+        others = " but for that of the routes" if site.settings.route else ""
+        detail = f"None is set, so no mail leaves this machine{others}: it is written to {folder}."
         return Result("warning", detail, "Set host in [delivery].")
-    where = f"{settings.host}:{settings.port}"
-    password = site.settings.secret("delivery.password_file", settings.password_file) if settings.user else ""
+    return _asked(site, settings, "delivery", f"{settings.host}:{settings.port}")
+
+
+def smart_host_of(site: Site, route: RouteSettings) -> Result:
+    """So does the smart host of a route."""
+    return _asked(site, route, "route", f"{route.name} at {route.host}:{route.port}")
+
+
+def _asked(site: Site, host: DeliverySettings | RouteSettings, table: str, where: str) -> Result:
+    password = site.settings.secret(f"{table}.password_file", host.password_file) if host.user else ""
     try:
-        with contextlib.closing(_connected(site)) as client:
-            _sign_in(site, client, password)
+        with contextlib.closing(_connected(site, host)) as client:
+            _sign_in(site, host, client, password)
             client.rset()
-            said = _offered(site, where, client.esmtp_features)  # which are forgotten with the session
+            signed_in = f"{where} lets us in{f' as {host.user}' if host.user else ''}{_clear(host, client)}"
+            said = _offered(site, table, signed_in, client.esmtp_features)  # which are forgotten with the session
             with contextlib.suppress(OSError):  # some close the connection without an answer
                 client.quit()
             return said
     except OSError as error:
         todo = next(todo for kind, todo in _SMART_HOST_TODO if isinstance(error, kind))
-        return Result("failed", f"{where}: {words(error)}.", todo)
+        return Result("failed", f"{where}: {words(error)}.", todo.format(table=table))
 
 
-def _connected(site: Site) -> smtplib.SMTP:
-    settings = site.settings.delivery
+def _connected(site: Site, host: DeliverySettings | RouteSettings) -> smtplib.SMTP:
     where: dict[str, Any] = {
-        "host": settings.host,
-        "port": settings.port,
+        "host": host.host,
+        "port": host.port,
         "local_hostname": site.domain,
         "timeout": site.patience,
     }
-    if settings.tls == "tls":
+    if host.tls == "tls":
         return smtplib.SMTP_SSL(**where, context=_trust(site))
     return smtplib.SMTP(**where)
 
 
-def _sign_in(site: Site, client: smtplib.SMTP, password: str) -> None:
-    settings = site.settings.delivery
-    if settings.tls == "starttls":
-        client.starttls(context=_trust(site))
+def _sign_in(site: Site, host: DeliverySettings | RouteSettings, client: smtplib.SMTP, password: str) -> None:
     client.ehlo_or_helo_if_needed()
-    if settings.user:
-        client.login(settings.user, password)
+    if host.tls == "starttls" or (host.tls == "try" and client.has_extn("starttls")):
+        client.starttls(context=_trust(site))
+        client.ehlo_or_helo_if_needed()
+    if host.user:
+        client.login(host.user, password)
+
+
+def _clear(host: DeliverySettings | RouteSettings, client: smtplib.SMTP) -> str:
+    """What is to be said where encryption was only tried, and not offered."""
+    return " in the clear" if host.tls == "try" and not isinstance(client.sock, ssl.SSLSocket) else ""
 
 
 def _trust(site: Site) -> ssl.SSLContext:
     return site.context or ssl.create_default_context()
 
 
-def _offered(site: Site, where: str, features: dict[str, str]) -> Result:
+def _offered(site: Site, table: str, signed_in: str, features: dict[str, str]) -> Result:
     """What is to be said of a smart host that lets us in."""
     if missing := [name for name in _WANTED if name.lower() not in features]:
-        detail = f"{where} lets us in, but does not offer {', '.join(missing)}: mail goes out slowly, or not as it is."
-        return Result("warning", detail, "Ask for it there, or name another server in delivery.host.")
+        detail = f"{signed_in}, but does not offer {', '.join(missing)}: mail goes out slowly, or not as it is."
+        return Result("warning", detail, f"Ask for it there, or name another server in {table}.host.")
     size, most = features["size"], site.settings.smtp.max_size
     if size.isdecimal() and 0 < int(size) < most + _ADDED:  # RFC 1870 4: none, or 0, is no limit
-        detail = f"{where} takes mail of {size} bytes at most, while we take posts of {most} bytes."
+        detail = f"{signed_in}, and takes mail of {size} bytes at most, while we take posts of {most} bytes."
         return Result("warning", detail, f"Set smtp.max_size = {max(1024, int(size) - _ADDED)}, or raise its limit.")
-    signed_in = f" as {site.settings.delivery.user}" if site.settings.delivery.user else ""
-    return Result("ok", f"{where} lets us in{signed_in} and offers {', '.join(_WANTED)}; nothing was sent.")
+    return Result("ok", f"{signed_in} and offers {', '.join(_WANTED)}; nothing was sent.")
 
 
 class _Mailbox(Session):

@@ -9,8 +9,7 @@ from tidings.communities import standing
 from tidings.database.tables import community, delivery, membership
 from tidings.mailer.spool import Spool
 from tidings.operations.doctor.site import Result, Site
-
-_LOCAL = ("localhost", "127.0.0.1", "::1")
+from tidings.settings import LOCAL_HOSTS
 
 
 def pages(site: Site) -> Result:
@@ -20,8 +19,8 @@ def pages(site: Site) -> Result:
     todo = 'Set base_url = "https://..." in [site] to where your web server passes requests on to web.listen.'
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return Result("failed", f"site.base_url {url!r} is no address of a page.", todo)
-    if parts.hostname in _LOCAL:
-        if site.settings.delivery.host:
+    if parts.hostname in LOCAL_HOSTS:
+        if site.settings.delivery.host or site.settings.route:
             return Result("warning", f"Links in mail lead to {url}, which only this machine can open.", todo)
         return Result("ok", f"The pages are at {url}, for this machine only.")
     if parts.scheme == "http":
