@@ -77,7 +77,7 @@ def test_a_plain_text_gets_it_as_its_last_lines(content: bytes, body: bytes) -> 
     [
         ("utf-8", "8bit", True),
         ("ISO-8859-1", "8bit", True),
-        ("utf-8", "7bit", False),  # whose body has no such letter, and says so
+        ("utf-8", "7bit", True),
         ("us-ascii", "8bit", False),
         ("koi8-r", "8bit", False),
         ("utf-16", "8bit", False),
@@ -89,7 +89,8 @@ def test_a_plain_text_gets_it_as_its_last_lines(content: bytes, body: bytes) -> 
 def test_a_charset_that_lacks_a_letter_of_it_is_left_alone(charset: str, encoding: str, fits: bool) -> None:
     content = f"Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n".encode()
     if fits:
-        _, got = footed(b"Yes\r\n", content, "Grüße")
+        head, got = footed(b"Yes\r\n", content, "Grüße")
+        assert read(head, b"").get_all("Content-Transfer-Encoding") == ["8bit"]
         assert got == b"Yes\r\n" + b"_" * 40 + b"\r\n" + "Grüße".encode(charset) + b"\r\n"
     else:
         first, second = wrapped(b"Yes\r\n", content, "Grüße")
