@@ -158,6 +158,7 @@ SIGNED = (
         (MIXED.partition(b"\r\n")[2] + b"Content-Transfer-Encoding: base64\r\n", b"--b 1\r\n\r\nx\r\n--b 1--"),
         (b"Content-Type: multipart/mixed\r\n", b"--b\r\n\r\nx\r\n--b--"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\nx\r\n"),  # never closed
+        (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\nx\r\n--b\r\n\r\ny\r\n"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b--"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\n--bc\r\n\r\nx\r\n--bc--\r\n--b--"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\nx\r\n--b--\r\n--b\r\n\r\ny\r\n--b--"),
