@@ -77,7 +77,7 @@ def test_a_plain_text_gets_it_as_its_last_lines(content: bytes, body: bytes) -> 
     [
         ("utf-8", "8bit", True),
         ("ISO-8859-1", "8bit", True),
-        ("utf-8", "7bit", False),  # whose body has no such letter, and says so
+        ("utf-8", "7bit", True),
         ("us-ascii", "8bit", False),
         ("koi8-r", "8bit", False),
         ("utf-16", "8bit", False),
@@ -89,7 +89,8 @@ def test_a_plain_text_gets_it_as_its_last_lines(content: bytes, body: bytes) -> 
 def test_a_charset_that_lacks_a_letter_of_it_is_left_alone(charset: str, encoding: str, fits: bool) -> None:
     content = f"Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n".encode()
     if fits:
-        _, got = footed(b"Yes\r\n", content, "Grüße")
+        head, got = footed(b"Yes\r\n", content, "Grüße")
+        assert read(head, b"").get_all("Content-Transfer-Encoding") == ["8bit"]
         assert got == b"Yes\r\n" + b"_" * 40 + b"\r\n" + "Grüße".encode(charset) + b"\r\n"
     else:
         first, second = wrapped(b"Yes\r\n", content, "Grüße")
@@ -157,6 +158,7 @@ SIGNED = (
         (MIXED.partition(b"\r\n")[2] + b"Content-Transfer-Encoding: base64\r\n", b"--b 1\r\n\r\nx\r\n--b 1--"),
         (b"Content-Type: multipart/mixed\r\n", b"--b\r\n\r\nx\r\n--b--"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\nx\r\n"),  # never closed
+        (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\nx\r\n--b\r\n\r\ny\r\n"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b--"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\n--bc\r\n\r\nx\r\n--bc--\r\n--b--"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\nx\r\n--b--\r\n--b\r\n\r\ny\r\n--b--"),

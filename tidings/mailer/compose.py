@@ -2,9 +2,9 @@
 
 It sends nothing and reads no database. A post's bytes are never parsed and written anew: header fields are cut out of
 them and put in front of them, so that signatures over the body hold. What a community adds to a subject or under a body
-is put beside what stands there (footer). The standard library's header generator is not
-used: it writes the line ends that hide in a decoded encoded word (CVE-2024-6923). Whatever header block is made here is
-read once more, and refused where its fields are not the intended ones.
+is put beside what stands there (footer). The standard library's header generator is not used: it writes the line ends
+that hide in a decoded encoded word (CVE-2024-6923). Whatever header block is made here is read once more, and refused
+where its fields are not the intended ones.
 """
 
 import binascii
@@ -227,7 +227,7 @@ def _prefixed_field(part: bytes, prefix: str) -> bytes:
 
 
 def _holds(value: str, prefix: str) -> bool:
-    return prefix.casefold() in decode_header_text(value).casefold()
+    return " ".join(prefix.split()).casefold() in decode_header_text(value).casefold()
 
 
 def _people(facts: CopyFacts, copied: Sequence[bytes]) -> list[tuple[str, str]]:

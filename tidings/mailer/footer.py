@@ -50,14 +50,16 @@ def under(fields: Sequence[tuple[str, bytes]], body: bytes, text: str, part: byt
     `part` is the same footer as a MIME part. Whatever cannot plainly take one or the other is wrapped.
     """
     content = _content(fields)
-    new: bytes | None = None
+    new, add, left_out = None, [], _MEASURES
     if content.kind == "text/plain":
         new = _appended(content, body, text)
+        if new is not None and content.encoding == "7bit" and not new[len(body) :].isascii():
+            add, left_out = [("Content-Transfer-Encoding", "8bit")], left_out | {"content-transfer-encoding"}
     elif content.kind == "multipart/mixed" and content.encoding in (*_PLAIN_ENCODINGS, "binary"):
         new = _inserted(content.parameters.get("boundary", ""), body, part)
     if new is None:
         return _wrapped(fields, content, body, part)
-    return Footed(kept=[one for one in fields if one[0] not in _MEASURES], body=new)
+    return Footed(kept=[one for one in fields if one[0] not in left_out], add=add, body=new)
 
 
 def _content(fields: Sequence[tuple[str, bytes]]) -> _Content:
@@ -106,11 +108,7 @@ def _appended(content: _Content, body: bytes, text: str) -> bytes | None:
     if content.encoding == "quoted-printable":
         data = binascii.b2a_qp(data.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
         above = _with_line_end(body, soft=True)
-    elif (
-        content.encoding in _PLAIN_ENCODINGS
-        and (content.encoding == "8bit" or data.isascii())
-        and max(map(len, data.split(b"\r\n"))) <= _LINE_LIMIT
-    ):
+    elif content.encoding in _PLAIN_ENCODINGS and max(map(len, data.split(b"\r\n"))) <= _LINE_LIMIT:
         above = _with_line_end(body, soft=False)
     else:
         return None
