@@ -4,6 +4,7 @@ The posts are made up and go through the archive's own store in batches, as an i
 what that costs does not depend on what is stored already.
 """
 
+import base64
 import hashlib
 import random
 import time
@@ -55,7 +56,7 @@ class Grown:
 
 
 def posts(count: int, seed: int = 11) -> Iterator[tuple[ParsedMessage, bytes]]:
-    """Messages of about 2 kB, headers and all, parents before replies; as parsed, and raw."""
+    """Messages of about 3 kB, half of it header as on real lists, parents before replies; as parsed, and raw."""
     chance = random.Random(seed)
     words = word_list(chance)
     lines = [" ".join(chance.choices(words, k=chance.randint(6, 13))) for _ in range(_LINES)]
@@ -88,10 +89,16 @@ def _post(
     hops = "".join(
         f"Received: from relay{hop}.example.org (relay{hop}.example.org [192.0.2.{hop}])\n"
         f"\tby mx{hop}.example.org with ESMTPS id {chance.getrandbits(48):012x};\n\t{format_datetime(date)}\n"
-        for hop in range(2)
+        for hop in range(3)
     )
+    signed = [base64.b64encode(chance.randbytes(48)).decode() for _ in range(6)]
     head = (
-        f"{hops}From: {name} <{email}>\nTo: {LIST}\nSubject: {subject}\nDate: {format_datetime(date)}\n"
+        f"{hops}DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=mail;\n"
+        f"\th=from:subject:to:references:in-reply-to:message-id:date:mime-version:content-type;\n\tbh={signed[0][:44]};\n"
+        + "".join(f"\t{'b=' if line == signed[1] else ''}{line}\n" for line in signed[1:])
+        + f"From: {name} <{email}>\nTo: {LIST}\nSubject: {subject}\nDate: {format_datetime(date)}\n"
+        "User-Agent: Made-up/1.0 (X11; Linux x86_64; rv:102.0)\nContent-Language: en-US\nPrecedence: list\n"
+        f"List-Id: Bench <bench.lists.example.org>\nList-Post: <mailto:{LIST}>\nX-Mailer-Id: {signed[0][::-1]}\n"
         f"Message-ID: <{message_id}>\n"
         + (f"In-Reply-To: <{parent}>\nReferences: {references}\n" if parent else "")
         + "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n"
