@@ -150,8 +150,7 @@ def add(
     number = connection.execute(_NUMBER, {"community": community_id}).scalar_one()
     blob_hash = hashlib.sha256(raw).digest()
     writes.blobs.append({"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)})
-    believed = message.date is not None and message.date <= received_at + _FUTURE and message.date.year >= 1970
-    date = message.date if believed and message.date is not None else received_at
+    date = believed_date(message, received_at)
     sent_id = message.message_id if message.message_id != message_id else None
     row = {
         "community_id": community_id,
@@ -180,6 +179,12 @@ def add(
     return Stored(post_id=post_id, number=number, message_id=message_id, sent_id=sent_id, date=date)
 
 
+def believed_date(message: Incoming, received_at: datetime) -> datetime:
+    """When a message was written: what its Date field says where that can be believed, else when it came."""
+    date = message.date
+    return date if date is not None and date <= received_at + _FUTURE and date.year >= 1970 else received_at
+
+
 def settle(
     connection: Connection, community_id: int, post_id: int, thread_id: int, merged: Collection[int], writes: Writes
 ) -> None:
@@ -200,8 +205,8 @@ def set_threads(connection: Connection, threads: Sequence[tuple[int, int]]) -> N
         connection.execute(_THREAD, [{"post": post_id, "thread": thread_id} for post_id, thread_id in threads])
 
 
-def refresh(connection: Connection, post_id: int, message: Incoming, writes: Writes) -> None:
-    """Make all that is derived from a post's raw bytes anew; number, ids, dates and thread stay."""
+def refresh(connection: Connection, post_id: int, message: Incoming, received_at: datetime, writes: Writes) -> None:
+    """Make all that is derived from a post's raw bytes anew; number, ids and thread stay."""
     connection.execute(
         update(post_table)
         .where(post_table.c.id == post_id)
@@ -210,6 +215,7 @@ def refresh(connection: Connection, post_id: int, message: Incoming, writes: Wri
             author_name=message.author_name,
             author_email=message.author_email,
             recipients=message.recipients,
+            date=believed_date(message, received_at),
             text=message.text,
             folds=_encode(message.folds).decode(),
             attachments=len(message.attachments),

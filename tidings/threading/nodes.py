@@ -3,7 +3,7 @@
 It decides nothing: `place` says what to keep.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 
 from tidings.database.tables import node as node_table
 from tidings.database.tables import node_wish
+from tidings.threading.mending import Change, Stored
 from tidings.threading.parents import Why
-from tidings.threading.place import MemoryNodes, Node, Wish
+from tidings.threading.place import Node, Wish
 
 _COLUMNS = (
     node_table.c.id,
@@ -37,6 +38,11 @@ _ALL = (
     .where(node_table.c.community_id == bindparam("community"))
     .order_by(node_table.c.thread_id, node_table.c.id)
 )
+_ALL_WISHES = (
+    select(node_wish.c.ghost_id, node_wish.c.node_id, node_wish.c.rank, node_wish.c.why)
+    .join(node_table, node_table.c.id == node_wish.c.ghost_id)
+    .where(node_table.c.community_id == bindparam("community"))
+)
 _ADD = insert(node_table).returning(node_table.c.id)
 _SAVE = (
     update(node_table)
@@ -55,6 +61,25 @@ _WISHES = select(node_wish.c.node_id, node_wish.c.rank, node_wish.c.why).where(
     node_wish.c.ghost_id == bindparam("ghost")
 )
 _FORGET = delete(node_wish).where(node_wish.c.node_id == bindparam("node"), node_wish.c.rank >= bindparam("from_rank"))
+_FORGET_ONE = delete(node_wish).where(
+    node_wish.c.ghost_id == bindparam("ghost"), node_wish.c.node_id == bindparam("node")
+)
+_CHILD = node_table.alias("child")
+# A ghost that nobody refers to any more, not even mail that came this moment.
+_DROP = delete(node_table).where(
+    node_table.c.id == bindparam("node"),
+    ~select(_CHILD.c.id).where(_CHILD.c.parent_id == node_table.c.id).exists(),
+    ~select(_CHILD.c.id)
+    .where(
+        _CHILD.c.community_id == node_table.c.community_id,
+        _CHILD.c.thread_id == node_table.c.id,
+        _CHILD.c.id != node_table.c.id,
+    )
+    .exists(),
+    ~select(node_wish.c.node_id)
+    .where((node_wish.c.ghost_id == node_table.c.id) | (node_wish.c.node_id == node_table.c.id))
+    .exists(),
+)
 
 
 def _node(row: Row[*tuple[Any, ...]]) -> Node:
@@ -165,16 +190,32 @@ def all_threads(connection: Connection, community_id: int) -> Iterator[list[Node
         yield gathered
 
 
-def replace_all(connection: Connection, community_id: int, made: MemoryNodes) -> None:
-    """Put the nodes of a community, made anew in memory, in the place of those that are stored."""
-    own = select(node_table.c.id).where(node_table.c.community_id == community_id)
-    connection.execute(delete(node_wish).where(node_wish.c.node_id.in_(own)))
-    connection.execute(delete(node_table).where(node_table.c.community_id == community_id))
+def stored(connection: Connection, community_id: int) -> Stored:
+    """Every node and wish of a community as it is now."""
+    values = {"community": community_id}
+    wishes = {
+        (ghost_id, Wish(node_id=node_id, rank=rank, why=why))
+        for ghost_id, node_id, rank, why in connection.execute(_ALL_WISHES, values)
+    }
+    return Stored(nodes=[_node(row) for row in connection.execute(_ALL, values)], wishes=wishes)
+
+
+def mend(connection: Connection, community_id: int, wanted: Sequence[Change]) -> None:
+    """Write what differs from nodes made anew (see mending); rows that changed meanwhile are left for the next look."""
     sql = SqlNodes(connection, community_id)
-    # Parents and threads are ids of nodes; the new ids are known once the rows are there.
-    ids = {old.id: sql.add(old).id for old in made.nodes.values()}
-    for old in made.nodes.values():
-        parent_id = ids[old.parent_id] if old.parent_id else None
-        sql.save(replace(old, id=ids[old.id], thread_id=ids[old.thread_id], parent_id=parent_id))
-        for wish in made.wishes(old.id):
-            sql.wish(ids[wish.node_id], [(ids[old.id], Wish(node_id=ids[wish.node_id], rank=wish.rank, why=wish.why))])
+    known = sql.find([change.add.message_id for change in wanted if change.add])
+    now = sql.by_id([change.before.id for change in wanted if change.before])
+    for change in wanted:
+        if change.add and change.add.message_id not in known:
+            sql.add(change.add)
+        if change.before and change.after and now.get(change.before.id) == change.before:
+            sql.save(change.after)
+        if change.forget:
+            ghost_id, wish = change.forget
+            connection.execute(_FORGET_ONE, {"ghost": ghost_id, "node": wish.node_id})
+        if change.keep:
+            ghost_id, wish = change.keep
+            connection.execute(_FORGET_ONE, {"ghost": ghost_id, "node": wish.node_id})
+            sql.wish(wish.node_id, [(ghost_id, wish)])
+        if change.drop:
+            connection.execute(_DROP, {"node": change.drop.id})
