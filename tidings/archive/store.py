@@ -83,6 +83,7 @@ _BLOB = {
     "postgresql": postgresql.insert(blob_table).on_conflict_do_nothing(),
 }
 _POST = insert(post_table).returning(post_table.c.id)
+_BLOB_OF = select(post_table.c.blob_hash).where(post_table.c.id == bindparam("post"))
 _ATTACHMENT = insert(attachment_table)
 _THREAD = update(post_table).where(post_table.c.id == bindparam("post")).values(thread_id=bindparam("thread"))
 
@@ -225,6 +226,24 @@ def refresh(connection: Connection, post_id: int, message: Incoming, received_at
     unindex(connection, post_id)
     writes.attachments += _attachments(post_id, message)
     writes.index.append(_index_row(post_id, message))
+
+
+def exchange(connection: Connection, post_id: int, raw: bytes, content_hash: bytes, message_id: str) -> None:
+    """Put other raw bytes in the place of a post's, for an erasure alone; `refresh` makes the rest of it from them.
+
+    The old bytes go where no post has them any more; `message_id` is the post's from now on.
+    """
+    old = connection.execute(_BLOB_OF, {"post": post_id}).scalar_one()
+    blob_hash = hashlib.sha256(raw).digest()
+    row = {"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)}
+    connection.execute(_BLOB[connection.dialect.name], [row])
+    connection.execute(
+        update(post_table)
+        .where(post_table.c.id == post_id)
+        .values(blob_hash=blob_hash, content_hash=content_hash, message_id=message_id, from_line=None)
+    )
+    unused = ~select(post_table.c.id).where(post_table.c.blob_hash == old).exists()
+    connection.execute(delete(blob_table).where(blob_table.c.hash == old, unused))
 
 
 def _attachments(post_id: int, message: Incoming) -> list[dict[str, object]]:
