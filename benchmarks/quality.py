@@ -10,7 +10,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import quality_automated, quality_bounces, quality_files, quality_lists, quality_orders, quality_replies
+from benchmarks import (
+    quality_automated,
+    quality_bounces,
+    quality_files,
+    quality_lists,
+    quality_orders,
+    quality_replies,
+    quality_threads,
+)
 from benchmarks.report import Figure, conclude, print_table
 
 
@@ -22,6 +30,7 @@ def figures(corpus: Path) -> Iterator[list[Figure]]:
         with tempfile.TemporaryDirectory() as folder:
             raws = quality_lists.messages(gzip.decompress(path.read_bytes()))
             yield quality_orders.measure(name, raws, Path(folder))
+    yield list(quality_threads.figures(corpus))
     for name in quality_files.FOLDERS:
         if (corpus / name).is_dir():
             with tempfile.TemporaryDirectory() as folder:
@@ -33,11 +42,18 @@ def figures(corpus: Path) -> Iterator[list[Figure]]:
 
 
 def _replies(corpus: Path) -> Iterator[Figure]:
-    """How well quotes are folded; what the counts must be is not settled, so none fails."""
-    for name, counts in quality_replies.measure(corpus).items():
-        hidden = counts["author_words_hidden"] / max(counts["author_words"], 1)
-        value = f"{counts['exact']} of {counts['bodies']} exact; {hidden:.2%} of the author's words hidden"
-        yield Figure(of=f"replies/{name}", what="visible replies", value=value)
+    """How well quotes are folded, for each set, and how much of what people wrote is hidden over all of them."""
+    sets = quality_replies.measure(corpus)
+    for name, counts in sets.items():
+        value = f"{counts['exact']} of {counts['bodies']} exact"
+        wanted = f"at least {quality_replies.WANTED[name]:.0%}"
+        good = counts["exact"] >= quality_replies.WANTED[name] * counts["bodies"]
+        yield Figure(of=f"replies/{name}", what="visible replies", value=value, wanted=wanted, ok=good)
+    hidden = sum(one["author_words_hidden"] for one in sets.values())
+    share = hidden / max(sum(one["author_words"] for one in sets.values()), 1)
+    wanted = f"under {quality_replies.HIDDEN_MOST:.1%}"
+    good = share < quality_replies.HIDDEN_MOST
+    yield Figure(of="replies", what="the author's words hidden", value=f"{share:.2%}", wanted=wanted, ok=good)
 
 
 def main(corpus: str) -> int:

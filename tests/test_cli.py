@@ -115,7 +115,7 @@ COMMUNITY = {
 }
 MEMBER = {
     *("membership_id", "community_id", "person_id", "name", "email", "role", "delivery", "cursor", "zone", "crew_id"),
-    *("digest_weekday", "digest_time", "held_posts", "paused_until", "stopped_at"),
+    *("digest_weekday", "digest_time", "held_posts", "own_posts", "also_named", "paused_until", "stopped_at"),
 }
 WAITING = {
     *("key", "state", "received_at", "mail_from", "recipient", "message_id", "subject", "reason", "traceback"),
@@ -171,6 +171,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "shunt retry": (("{shunted}",), "object", WAITING),
     "shunt discard": (("{shunted}",), "object", WAITING),
     "queue": ((), "lines", {"state", "domain", "count"}),
+    "retract": (("stock@example.org",), "object", {"dropped"}),
     "why": (("stock@example.org",), "list", {"at", "what", "detail"}),
     "run-due": (("--at", SOON), "object", DONE),
     "rebuild": ((), "object", {"posts"}),

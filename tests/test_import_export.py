@@ -433,3 +433,22 @@ def test_sams_cursor_stays_where_it_is_when_mail_is_imported(small_site: SmallSi
         sam = directory.member_by_address(connection, small_site.community().id, SAM)
     assert sam is not None
     assert sam.cursor == 0
+
+
+def test_a_parent_that_comes_late_ends_a_join_by_subject_and_rebuild_agrees(any_site: SmallSite) -> None:
+    def raw(message_id: str, subject: str, day: int, more: str = "") -> bytes:
+        lines = (
+            *(f"Message-ID: <{message_id}@x>", "From: Ana <ana@example.org>", "To: pump@lists.example.org"),
+            *(f"Date: Mon, {day} Sep 2026 10:00:00 +0000", f"Subject: {subject}"),
+        )
+        return ("\n".join(lines) + f"\n{more}\nSome words of the day.\n").encode()
+
+    any_site.import_raws([raw("asked", "Seal", 1), raw("reply", "Re: Seal", 3, "In-Reply-To: <late@x>\n")])
+    assert any_site.tree()["reply@x"] == ("asked@x", 1, "subject")
+    any_site.import_raws([raw("late", "Bearings", 2)])
+    assert any_site.tree()["reply@x"] == ("late@x", 1, "in-reply-to")
+    assert any_site.problems() == []
+    shown, placed = any_site.shown(), any_site.tree()
+    any_site.rebuild("threads")
+    assert (any_site.shown(), any_site.tree()) == (shown, placed)
+    assert len({tuple(row[-1]) for row in shown.values()}) == 2

@@ -11,6 +11,7 @@ from tests import seed
 from tidings.communities import joining
 from tidings.database import tables
 from tidings.database.engine import Database
+from tidings.errors import NotFoundError
 from tidings.mailer import outbox
 from tidings.mailer.outbox import Claimed, Count, Outcome
 
@@ -83,6 +84,50 @@ def test_whose_address_was_stopped_is_left_out(connection: Connection) -> None:
     stopped = tables.address.c.email == "member1@example.org"
     connection.execute(update(tables.address).where(stopped).values(stopped_at=NOW))
     assert add(connection, community_id, post_id) == 1
+
+
+def test_an_author_gets_their_own_post_unless_they_want_no_such_copies(connection: Connection) -> None:
+    community_id, post_id = a_post(connection)
+    assert add(connection, community_id, post_id, author="member1@example.org") == 3
+    change(connection, "member1@example.org", "own-posts", "no")
+    assert add(connection, community_id, post_id, author="member1@example.org") == 2
+    assert add(connection, community_id, post_id, author="member2@example.org") == 3
+
+
+def test_who_stands_in_to_or_cc_by_any_address_gets_a_copy_only_if_they_ask(connection: Connection) -> None:
+    community_id, post_id = a_post(connection)
+    person_id = connection.execute(
+        select(tables.address.c.person_id).where(tables.address.c.email_key == "member2@example.org")
+    ).scalar_one()
+    joining.add_address(connection, person_id=person_id, email="second@example.org")
+    named = ["member1@example.org", "second@example.org", "stranger@example.org"]
+    assert add(connection, community_id, post_id, named=named) == 1
+    change(connection, "member1@example.org", "also-named", "yes")
+    assert add(connection, community_id, post_id, named=named) == 2
+
+
+def change(connection: Connection, email: str, key: str, text: str) -> None:
+    joining.set_member(connection, community="pump", email=email, changes={key: text}, now=NOW)
+
+
+@pytest.mark.acceptance(74)
+def test_of_a_post_that_was_taken_back_and_of_an_archived_community_nothing_more_is_sent(
+    connection: Connection,
+) -> None:
+    community_id, post_id = a_post(connection)
+    (first, *_) = claim(connection, limit=1)
+    record(connection, [first], "sent")
+    message_id = connection.execute(select(tables.post.c.message_id).where(tables.post.c.id == post_id)).scalar_one()
+    assert outbox.retract(connection, message_id, NOW) == 2
+    with pytest.raises(NotFoundError, match="tidings why"):
+        outbox.retract(connection, "no.such@example.org", NOW)
+    assert (claim(connection), sorted(states(connection).values())) == ([], ["dropped", "dropped", "sent"])
+    assert outbox.retracted(connection, [first.outbox_id, 999]) == {first.outbox_id}
+    other = seed.post(connection, community_id).id
+    assert other is not None
+    assert add(connection, community_id, other) == 3
+    joining.archive_community(connection, "pump", NOW)
+    assert claim(connection) == []
 
 
 def test_who_muted_the_thread_is_left_out_of_it_and_of_no_other(connection: Connection) -> None:

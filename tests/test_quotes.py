@@ -32,6 +32,16 @@ def seen(text: str) -> str:
         "Den 5. mars 2024 kl. 09.07 skrev Ann Example <ann@example.org>:",
         "Em 5 de março de 2024 09:07, Ann Example <ann@example.org> escreveu:",
         "wt., 5 mar 2024 o 09:07 Ann <ann@example.org> napisał:",
+        "вт, 5 мар. 2024 г. в 09:07, Анна <ann@example.org>:",
+        "5 марта 2024, 09:07, Анна <ann@example.org> написала:",
+        "вт, 5 бер. 2024 р. о 09:07 Ганна <ann@example.org> пише:",
+        "ti 5. maaliskuuta 2024 klo 9.07 Ann (ann@example.org) kirjoitti:",
+        "Dne 5. 3. 2024 v 9:07 Ann Example napsal(a):",
+        "Den tis 5 mars 2024 kl 09:07 skrev Ann <ann@example.org>:",
+        "2024年3月5日(火) 9:07 Ann <ann@example.org>:",
+        "在 2024年3月5日，上午9:07，Ann <ann@example.org> 写道：",
+        "2024년 3월 5일 (화) 오전 9:07, Ann <ann@example.org>님이 작성:",
+        "5 Mar 2024 Sal 09:07 tarihinde Ann <ann@example.org> şunu yazdı:",
         "Ann Example <ann@example.org> writes:",
         "Ann Example wrote:",
         "2024-03-05 9:07 GMT+01:00 Ann Example <ann@example.org>:",
@@ -114,15 +124,87 @@ def test_a_quote_without_marks_folds_to_the_end(line: str) -> None:
     assert seen(f"mine\n\n{line}\nFrom: Ann\nSubject: x\n\ntheirs\n") == "mine"
 
 
-@pytest.mark.parametrize(
-    "text", ["> only a quote\n", "-- \nonly a signature", "-----Original Message-----\nx", "", "\n\n", ">"]
-)
+@pytest.mark.parametrize("text", ["> only a quote\n", "-- \nonly a signature", "", "\n\n", ">"])
 def test_where_all_would_be_folded_nothing_is(text: str) -> None:
     assert fold(text) == ()
 
 
 def test_a_signature_stays_where_only_a_quote_were_left_besides() -> None:
     assert seen("> theirs\n-- \nAnn\n") == "-- \nAnn"
+
+
+BLOCKS = [
+    "From: Ann <ann@example.org>\nSent: Tuesday, 5 March 2024 09:07\nTo: Bob\nSubject: Re: Valve",
+    "*Von:* Ann [mailto:ann@example.org]\n*Gesendet:* Dienstag\n*An:* Bob\n*Betreff:* Ventil",
+    "De : Ann\nEnvoyé : mardi 5 mars\nÀ : Bob;\n Eva\nObjet : vanne",
+    "Från: Ann\n\nSkickat: den 5 mars\n\nTill: Bob\n\nÄmne: ventil",
+    "От: Анна\nДата: 5 марта\nКому: Иван\nТема: клапан",
+    "发件人: 安\n发送时间: 2024年3月5日\n收件人: 波\n主题: 阀门",
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("rule", ["", "_" * 32 + "\n", " " + "-" * 30 + "\n\n"])
+def test_a_header_block_folds_what_it_stands_above(block: str, rule: str) -> None:
+    assert seen(f"mine\n\n{rule}{block}\n\ntheirs\n") == "mine"
+
+
+def test_answers_between_the_marks_below_a_header_block_stay() -> None:
+    text = f"See below.\n\n-----Original Message-----\n{BLOCKS[0]}\n\n> One?\nYes.\n> Two?\nNo.\n"
+    assert seen(text).split() == ["See", "below.", "Yes.", "No."]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_mail_that_is_passed_on_is_kept(block: str) -> None:
+    text = f"Please read.\n\n{block}\n\ntheirs\n"
+    assert shown(text, fold(text, forwarded=True)) == text.strip()
+    assert seen(f"{block}\n\ntheirs\n") == f"{block}\n\ntheirs"
+
+
+@pytest.mark.parametrize(
+    "line", ["---------- Forwarded message ---------", "-------- Weitergeleitete Nachricht --------"]
+)
+def test_what_stands_below_the_line_of_a_forward_is_kept(line: str) -> None:
+    text = f"mine\n\n{line}\nFrom: Ann\nDate: today\nSubject: Valve\nTo: Bob\n\ntheirs"
+    assert seen(text) == text
+    assert seen(text.removeprefix("mine\n\n")) == "theirs"
+
+
+def test_headers_that_somebody_pasted_are_their_own_words() -> None:
+    text = "See:\nFrom: ann@example.org\nTo: bob@example.org\nSubject: x\nMessage-ID: <1@example.org>\n\nWhy?"
+    assert fold(text) == ()
+
+
+def test_below_an_attribution_that_quotes_nothing_the_text_is_shown() -> None:
+    assert seen("On 5 Mar 2024 09:07, Ann <ann@example.org> wrote:\n\nMaybe mine.\n") == "Maybe mine."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Envoyé de mon téléphone Android",
+        "Verstuurd vanaf mijn iPad",
+        "Skickat från min iPhone",
+        "Sent from my cell, please excuse typos.",
+        "Inviato da Outlook per Android",
+        "Diese Nachricht wurde von meinem Android-Gerät mit K-9 Mail gesendet.",
+        "-Ann van Example",
+        "\u1427",
+    ],
+)
+def test_the_last_line_may_be_none_of_the_authors_words(line: str) -> None:
+    assert seen(f"mine\n\n{line}\n") == "mine"
+
+
+@pytest.mark.parametrize("line", ["Sent from my desk, which is easier than the phone.", "-Yes", "- one more point"])
+def test_a_last_line_of_words_stays(line: str) -> None:
+    assert seen(f"mine\n\n{line}\n") == f"mine\n\n{line}"
+
+
+def test_disclaimers_and_warnings_of_gateways_fold() -> None:
+    below = "This e-mail is confidential and meant for the intended recipient only."
+    above = "CAUTION: This email originated from outside of the organisation."
+    assert seen(f"{above}\n\nmine\n\n{below}\n") == "mine"
 
 
 PIECES = [
@@ -196,6 +278,9 @@ def work(call: Callable[[str], Any], text: str) -> int:
         "Sent from my iPhone\n\n",
         "\n",
         "<a\n> wrote:\n",
+        "From: a\n\n",
+        "On 5 Mar 2024\n\n<\n",
+        "From: a\nTo: b\nSubject: c\n\n",
     ],
 )
 def test_twice_the_text_is_at_most_twice_the_work(piece: str) -> None:
@@ -220,10 +305,11 @@ def test_of_a_long_line_only_the_beginning_is_looked_at(monkeypatch: pytest.Monk
 
             return call
 
-    from tidings.threading import quotes
+    from tidings.threading import headings, quotes, signatures
 
-    for name in [name for name, value in vars(quotes).items() if hasattr(value, "finditer")]:
-        monkeypatch.setattr(quotes, name, Counting(getattr(quotes, name)))
+    for module in (headings, quotes, signatures):
+        for name in [name for name, value in vars(module).items() if hasattr(value, "finditer")]:
+            monkeypatch.setattr(module, name, Counting(getattr(module, name)))
     for piece in ("<", ">", "On 5 Mar 2024 wrote: ", "_", "Sent from my phone ", " "):
         fold(f"mine\n{piece * 50_000}\n> a\n{piece * 50_000}:\n> b\n")
     assert 300 <= longest <= 3 * 301 + 2

@@ -36,6 +36,8 @@ def member(**values: object) -> Member:
         "delivery": "weekly",
         "cursor": 0,
         "held_posts": 0,
+        "own_posts": True,
+        "also_named": False,
         "paused_until": None,
         "stopped_at": None,
         "zone": BERLIN,

@@ -1,7 +1,11 @@
 """Placing: any order of arrival gives one tree, on the SQL side and the one in memory alike."""
 
 import random
+from base64 import b64encode
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,9 +14,11 @@ from hypothesis import strategies as st
 from tests import seed
 from tidings.database.engine import Database
 from tidings.threading import nodes as stored
+from tidings.threading.joins import WINDOW, Near
+from tidings.threading.likeness import Likeness, likeness
 from tidings.threading.mending import changes
 from tidings.threading.parents import Candidate, candidates, message_ids, one_message_id
-from tidings.threading.place import Arrival, MemoryNodes, Node, Nodes, place
+from tidings.threading.place import Arrival, By, MemoryNodes, Node, Nodes, place
 from tidings.threading.tree import arrange
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -93,10 +99,10 @@ def test_loops_and_self_references_end_and_lose_nothing() -> None:
 
 
 @pytest.mark.acceptance(25)
-def test_a_chain_of_20000_replies_is_arranged_without_recursion() -> None:
-    chain = [arrival(0, "m0"), *(arrival(n, f"m{n}", f"m{n - 1}") for n in range(1, 20_000))]
+def test_a_chain_of_100000_replies_is_arranged_without_recursion() -> None:
+    chain = [arrival(0, "m0"), *(arrival(n, f"m{n}", f"m{n - 1}") for n in range(1, 100_000))]
     found = tree(chain)
-    assert (found[-1][0], found[-1][1]) == ("m19999", 19_999)
+    assert (found[-1][0], found[-1][1]) == ("m99999", 99_999)
 
 
 @st.composite
@@ -153,6 +159,114 @@ def test_stored_nodes_are_brought_to_those_made_anew_in_memory_and_what_is_right
         found = [node for thread in stored.all_threads(connection, community) for node in thread]
     assert sorted(map(str, shape(found))) == sorted(map(str, expected))
     assert len(found) == len(nodes.nodes)
+
+
+# --- joins without header fields ---
+
+
+def like(subject: str, author: str, to: str = "", text: str = "", quote: str = "", index: str = "") -> Likeness:
+    folds = [(len(text), len(text) + len(quote), "quote")] if quote else []
+    return likeness(
+        subject=subject, author=author, recipients=to, text=text + quote, folds=folds, thread_index=index, lists=["l.x"]
+    )
+
+
+def spoken(number: int, name: str, alike: Likeness, *parents: str) -> Arrival:
+    return replace(arrival(number, name, *parents), like=alike)
+
+
+ASKED = spoken(0, "asked", like("[pump] Seal leaks", "ana@x", "l@x", "The seal of pump four leaks again."))
+
+
+def _why(*messages: Arrival) -> dict[str, str]:
+    nodes = MemoryNodes()
+    for message in messages:
+        place(nodes, message)
+    return {node.message_id: node.why for node in nodes.nodes.values()}
+
+
+def test_a_reply_by_subject_needs_a_prefix_and_people_or_a_quote_and_comes_soon() -> None:
+    def joins(alike: Likeness, day: int = 1) -> bool:
+        return _why(ASKED, replace(spoken(1, "b", alike), date=START + timedelta(days=day)))["b"] == "subject"
+
+    assert joins(like("AW: [Pump] Seal leaks", "li@x", "Ana <ana@x>, l@x"))
+    assert joins(like("Re[2]: Seal leaks", "li@x", "l@x", "Yes.", "> The seal of pump four leaks again."))
+    assert not joins(like("Seal leaks", "li@x", "ana@x"))
+    assert not joins(like("Re: Seal leaks", "li@x", "l@x", "Other words, and not a quote."))
+    assert not joins(like("Re: [PATCH 2/3] Seal leaks", "li@x", "ana@x"))
+    assert not joins(like("Re: Seal leaks", "li@x", "ana@x"), day=31)
+    assert not joins(like("Re: Seal leaks", "l@x", "ana@l.x"))
+
+
+def test_a_better_parent_that_comes_late_ends_a_join_and_the_threads_come_apart() -> None:
+    first = spoken(1, "reply", like("Re: Seal leaks", "li@x", "ana@x"), "lost")
+    below = spoken(2, "below", like("Re: Seal leaks", "sam@x", "li@x"), "reply")
+    late = spoken(0, "lost", like("Bearings", "kim@x"))
+    for order in permutations((ASKED, first, below, late)):
+        assert [members for *_, members in tree(list(order))] == ["asked", *["below lost reply"] * 3], order
+    assert _why(ASKED, first)["reply"] == "subject"
+
+
+def test_thread_index_joins_the_nearest_index_that_it_extends() -> None:
+    head, block = bytes([1, 2, 3, 4, 5, 6]) + bytes(range(16)), b"12345"
+    lines = [b64encode(head + block * count).decode() for count in range(3)]
+    messages = [spoken(n, f"m{n}", like(f"Topic {n}", f"p{n}@x", index=line)) for n, line in enumerate(lines)]
+    for order in permutations(messages):
+        assert [(name, parent) for name, _, parent, _ in tree(list(order))] == [
+            ("m0", None),
+            ("m1", "m0"),
+            ("m2", "m1"),
+        ]
+    assert _why(*messages)["m2"] == "thread-index"
+
+
+@st.composite
+def talk(draw: st.DrawFn) -> list[Arrival]:
+    alikes = st.builds(
+        like,
+        st.sampled_from(["Seal", "Re: Seal", "AW: Seal", "Other", "Re: Other"]),
+        st.sampled_from(["ana@x", "li@x", "sam@x"]),
+        st.sampled_from(["ana@x", "li@x", "l@x"]),
+    )
+    return [replace(message, like=draw(alikes)) for message in draw(mailboxes())]
+
+
+@settings(max_examples=200, deadline=None)
+@given(talk(), st.randoms(use_true_random=False))
+def test_joins_by_subject_are_the_same_in_any_order(messages: list[Arrival], chance: random.Random) -> None:
+    assert tree(chance.sample(messages, len(messages))) == tree(messages)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(messages=talk())
+def test_joins_by_subject_are_equal_on_the_sql_side(database: Database, messages: list[Arrival]) -> None:
+    messages = messages[::2] + messages[1::2]
+    assert sorted(map(str, _sql_tree(database, messages))) == sorted(map(str, tree(messages)))
+
+
+def test_a_frequent_subject_costs_each_arrival_the_same() -> None:
+    asked = [spoken(n, f"m{n}", like("Re: question" if n % 9 else "question", f"p{n}@x")) for n in range(3000)]
+    random.Random(3).shuffle(asked)
+    nodes = CountingNodes()
+    for message in asked:
+        place(nodes, message)
+    assert nodes.looked_at <= len(asked) * 2 * WINDOW
+
+
+class CountingNodes(MemoryNodes):
+    """Counts the neighbours and members that placing looks at."""
+
+    looked_at = 0
+
+    def near(self, by: By, key: int, turn: int, many: int) -> list[Near]:
+        found = super().near(by, key, turn, many)
+        self.looked_at += len(found)
+        return found
+
+    def members(self, threads: Collection[int]) -> list[Node]:
+        found = super().members(threads)
+        self.looked_at += len(found)
+        return found
 
 
 # --- the header fields ---

@@ -452,7 +452,7 @@ def member_set(
     changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
     as_json: Json = False,
 ) -> None:
-    """Change a member: name, role, delivery, crew, zone, digest."""
+    """Change a member: name, role, delivery, crew, zone, digest, own-posts, also-named."""
     from tidings.communities import joining
     from tidings.digests import editions
 
@@ -1059,6 +1059,20 @@ def queue(
                 outbox.retry(connection, site.clock.now())
         with site.database.read() as connection:
             _print_rows(outbox.counts(connection), ("state", "domain", "count"), "The outbox is empty.", as_json)
+
+
+@app.command()
+def retract(message_id: Annotated[str, typer.Argument(metavar="MESSAGE-ID")], as_json: Json = False) -> None:
+    """Send no more copies of a post; what was sent is sent, and the archive keeps it."""
+    from tidings.mailer import outbox
+
+    with _open() as site:
+        with site.database.write() as connection:
+            dropped = outbox.retract(connection, message_id.strip("<>"), site.clock.now())
+        if as_json:
+            _print_json({"dropped": dropped})
+        else:
+            typer.echo(f"{dropped} copies that were to be sent are not.")
 
 
 @app.command()

@@ -5,7 +5,7 @@ The only writer of `post`, `blob` and `attachment`. It decides neither what is p
 
 import hashlib
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -187,16 +187,17 @@ def believed_date(message: Incoming, received_at: datetime) -> datetime:
 
 
 def settle(
-    connection: Connection, community_id: int, post_id: int, thread_id: int, merged: Collection[int], writes: Writes
+    connection: Connection, community_id: int, post_id: int, thread_id: int, merged: Mapping[int, int], writes: Writes
 ) -> None:
     """Note the thread of a new post, and that other threads became one with it."""
     writes.threads.append({"post": post_id, "thread": thread_id})
     if merged:
         writes.flush(connection)  # posts of this very transaction may be in the threads that end
+    for loser, into in merged.items():
         connection.execute(
             update(post_table)
-            .where(post_table.c.community_id == community_id, post_table.c.thread_id.in_(list(merged)))
-            .values(thread_id=thread_id)
+            .where(post_table.c.community_id == community_id, post_table.c.thread_id == loser)
+            .values(thread_id=into)
         )
 
 

@@ -58,6 +58,8 @@ class Member:
     delivery: str
     cursor: int
     held_posts: int  # how many more of its posts are held
+    own_posts: bool  # are sent their own posts too
+    also_named: bool  # are sent a copy also where To or Cc has them
     paused_until: datetime | None
     stopped_at: datetime | None  # no mail goes to the address since
     zone: str | None
@@ -117,6 +119,8 @@ _MEMBERS = (
         _membership.delivery,
         _membership.cursor,
         _membership.held_posts,
+        _membership.own_posts,
+        _membership.also_named,
         _membership.paused_until,
         _address.stopped_at,
         _person.zone,

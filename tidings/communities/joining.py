@@ -32,6 +32,9 @@ _TOLD_BY_DIGEST = ("daily", "weekly")
 _NAME_OCTETS = 24  # so that NAME+b.TOKEN stays within the 64 octets of a local part (RFC 5321 4.5.3.1.1)
 _TITLE_LENGTH, _TEXT_LENGTH = 200, 2000
 _LEAST_SIZE = 10_000  # bytes that a community has to take: a header alone has some thousand
+COPIES = ("own-posts", "also-named")
+"""Which copies a member may choose to have or not: of their own posts, and of posts that name them in To or Cc."""
+
 _PLAIN_SETTINGS = ("title", "description", "zone", "cut-off", "meeting", "meeting-place")
 _POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only")
 _NOBODYS_NAMES = {
@@ -281,7 +284,7 @@ def _present(connection: Connection, joined: Community, email: str) -> Member:
 def set_member(
     connection: Connection, *, community: str, email: str, changes: Mapping[str, str], now: datetime
 ) -> Member:
-    """The member after changes of name, role, delivery, crew, zone and digest (`Mon 08:00`, or `shift`).
+    """The member after changes of name, role, delivery, crew, zone, digest (`Mon 08:00`, or `shift`) and COPIES.
 
     Empty or `none` takes a crew or a zone away. Turning from each or none to daily or weekly starts at the current
     archive number. Raises NotFoundError and UsageError.
@@ -293,6 +296,8 @@ def set_member(
     for key, text in changes.items():
         if key in ("role", "delivery"):
             membership[key] = choice(text, ROLES if key == "role" else DELIVERIES, key)
+        elif key in COPIES:
+            membership[key.replace("-", "_")] = choice(text, ("yes", "no"), "answer") == "yes"
         else:
             person |= _person_change(connection, key, text)
     if membership.get("delivery") in _TOLD_BY_DIGEST and found.delivery not in _TOLD_BY_DIGEST:
@@ -306,7 +311,7 @@ def set_member(
 
 def _person_change(connection: Connection, key: str, text: str) -> dict[str, Any]:
     away = text.strip() in ("", "none")
-    match choice(key, ("name", "role", "delivery", "crew", "zone", "digest"), "setting"):
+    match choice(key, ("name", "role", "delivery", "crew", "zone", "digest", *COPIES), "setting"):
         case "name":
             return {"name": line(text, "name", _TITLE_LENGTH)}
         case "crew":

@@ -172,6 +172,8 @@ membership = Table(
     Column("cursor", BigInteger, nullable=False),  # told up to this archive number
     Column("held_posts", Integer, nullable=False, server_default="0"),  # how many more of its posts are held
     Column("paused_until", Moment),  # no mail before that
+    Column("own_posts", Boolean, nullable=False, server_default=text("true")),  # are sent their own posts too
+    Column("also_named", Boolean, nullable=False, server_default=text("false")),  # a copy also where To or Cc has them
     Column("joined_at", Moment, nullable=False),
     Column("left_at", Moment),
     UniqueConstraint("community_id", "person_id"),
@@ -263,12 +265,27 @@ node = Table(
     Column("thread_id", Id, nullable=False),  # the id of one of the thread's nodes
     Column("parent_id", Id),
     Column("parent_rank", Integer),  # which of its candidates the parent is; null: a root
-    Column("why", String(16), nullable=False),  # root, ghost, reply-token, in-reply-to, references, loop
+    Column(
+        "why", String(16), nullable=False
+    ),  # root, ghost, reply-token, in-reply-to, references, thread-index, subject
     Column("date", Moment),
     Column("post_id", Id),  # null: a ghost
+    Column(
+        "kin_id", Id, nullable=False, server_default="0"
+    ),  # what header fields alone hold together: the id of one of its nodes
+    Column("header_id", Id),  # the parent by header fields
+    Column("header_why", String(16), nullable=False, server_default="root"),
+    Column("index_id", Id),  # the parent by Thread-Index, should header fields name none that was seen
+    Column("subject_id", Id),  # the parent by subject, should that fail too
+    Column("turn", BigInteger),  # its place in time among those of the same subject
+    Column("subject_key", BigInteger),  # a hash of the subject without prefixes; null: it has none
+    Column("conversation_key", BigInteger),  # a hash of what Thread-Index names; null: it has none
+    Column("likeness", LargeBinary),  # MessagePack: threading.likeness
     UniqueConstraint("community_id", "message_id"),
     Index("ix_node_thread", "community_id", "thread_id"),
     Index("ix_node_parent", "parent_id"),
+    Index("ix_node_subject", "community_id", "subject_key", "turn"),
+    Index("ix_node_conversation", "community_id", "conversation_key", "turn"),
 )
 # A node that would rather have this ghost as its parent, should the ghost ever be seen.
 node_wish = Table(
@@ -350,6 +367,7 @@ outbox = Table(
     Column("fields", Text),  # JSON: header fields that replace the post's own
     Column("body", Text),  # the text that replaces the post's own (a digest reply without the digest)
     Column("raw", LargeBinary),  # a notice's bytes
+    Column("retracted_at", Moment),  # no copy that was not sent by then is
     Column("created_at", Moment, nullable=False),
 )
 delivery = Table(

@@ -270,6 +270,8 @@ with one or more of these, each on a line of its own (as plain text):
 - crew B: your crew, so that we know your shifts
 - zone Europe/Paris: your time zone
 - name Ana Lindgren: your name
+- own-posts no: no copy of your own posts; own-posts yes: with them again
+- also-named yes: a copy also of posts that have you in To or Cc
 - address new@example.org: your mail goes to that address from now on
 - also second@example.org: you write from that address, too
 - forget old@example.org: that address is no longer yours

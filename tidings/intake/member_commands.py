@@ -34,6 +34,8 @@ _DONE: Mapping[str, str] = {
     "zone": "Your time zone is now: {what}.",
     "digest": "Your digest now comes {what}.",
     "name": "Your name is now: {what}.",
+    "own-posts": "Your own posts to {title} are {what} sent to you too.",
+    "also-named": "Posts to {title} that have you in To or Cc are {what} sent to you by the community too.",
 }
 
 
@@ -209,4 +211,6 @@ def _in_words(verb: str, wanted: str) -> str:
         return letters.DELIVERY[wanted]
     if verb == "digest":
         return "at the start of your shift" if wanted == "shift" else f"on {wanted}"
+    if verb in joining.COPIES:
+        return "now" if wanted == "yes" else "not"
     return "none" if wanted.lower() == "none" and verb != "name" else wanted

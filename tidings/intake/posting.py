@@ -5,6 +5,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from email.utils import getaddresses
 
 import msgspec
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ from tidings.mailer import outbox
 from tidings.mailer.addresses import is_edition_id
 from tidings.mailer.parse import ParsedMessage
 from tidings.settings import Settings
+from tidings.threading.likeness import likeness
 from tidings.threading.nodes import SqlNodes
 from tidings.threading.parents import candidates
 from tidings.threading.place import Arrival, place
@@ -63,6 +65,9 @@ def file_message(
     )
     placed = place(SqlNodes(connection, community_id), arrival)
     store.settle(connection, community_id, stored.post_id, placed.node.thread_id, placed.merged, writes)
+    if placed.moved:
+        writes.flush(connection)
+        store.set_threads(connection, [(one.post_id, one.thread_id) for one in placed.moved if one.post_id is not None])
     return stored
 
 
@@ -81,6 +86,15 @@ def arrival_of(
             answers=answers,
             never=lambda bare: is_edition_id(bare, settings.site.domain),
             limit=settings.limits.references,
+        ),
+        like=likeness(
+            subject=message.subject,
+            author=message.author_email,
+            recipients=message.recipients,
+            text=message.text,
+            folds=message.folds,
+            thread_index=message.thread_index,
+            lists=message.list_ids,
         ),
     )
 
@@ -169,6 +183,8 @@ class Posting:
             post_id=filed.post_id,
             mail_from=case.address.post,
             now=self._parts.clock.now(),
+            author=directory.email_key(message.author_email),
+            named=[directory.email_key(email) for _, email in getaddresses([message.recipients]) if email],
             fields=_thread_fields(case, routed) if routed else None,
             # A reply to a digest quotes it, and with it the reader's own reply addresses.
             body=message.text if routed and not message.attachments else None,

@@ -17,8 +17,9 @@ from tidings.errors import UsageError
 
 Reading = Literal["help", "which", "search", "get"]
 Setting = Literal["pause", "resume", "delivery", "crew", "zone", "digest", "name", "address", "also", "forget"]
+Copies = Literal["own-posts", "also-named"]
 AtAnItem = Literal["mute", "follow"]
-Verb = Literal[Reading, Setting, AtAnItem, "subscribe", "leave"]
+Verb = Literal[Reading, Setting, Copies, AtAnItem, "subscribe", "leave"]
 
 READING: frozenset[Verb] = frozenset({"help", "which", "search", "get"})
 """The commands that change nothing."""
@@ -207,6 +208,10 @@ def _delivery(text: str, _today: date) -> str:
     return choice(text.lower().rstrip(" .!"), DELIVERIES, "delivery")
 
 
+def _yes_or_no(text: str, _today: date) -> str:
+    return choice(text.lower().rstrip(" .!"), ("yes", "no"), "answer")
+
+
 def _crew(text: str, _today: date) -> str:
     return line(text, "crew", _CREW_LENGTH)
 
@@ -259,6 +264,8 @@ _ARGUMENTS: dict[Verb, tuple[Callable[[str, date], str], str]] = {
     "address": (_email, "Write the new address, like this: address ana@example.org"),
     "also": (_email, "Write the other address, like this: also ana@example.org"),
     "forget": (_email, "Write the old address, like this: forget ana@example.org"),
+    "own-posts": (_yes_or_no, "Write one of these: own-posts yes, own-posts no"),
+    "also-named": (_yes_or_no, "Write one of these: also-named yes, also-named no"),
     "subscribe": (_nothing, ""),
     "leave": (_nothing, ""),
     "mute": (_only_at_an_item, "Reply with `mute` to an entry of a digest, and you hear no more of it."),

@@ -237,9 +237,9 @@ class Courier:
         lost = self._lost(everyone, now)
         gone = self._gone(everyone, now)
         for one in everyone:
-            if one.membership_id in gone and one.delivery_id not in lost:
-                self._note(one, "dropped", gone[one.membership_id])
-        wanted = {one.delivery_id for one in everyone if one.membership_id not in gone} - lost
+            if one.delivery_id in gone and one.delivery_id not in lost:
+                self._note(one, "dropped", gone[one.delivery_id])
+        wanted = {one.delivery_id for one in everyone} - gone.keys() - lost
         addressed = []
         for one, mail in mails:
             if one.delivery_id in wanted and (letter := self._letter(one, mail, now.date())):
@@ -255,13 +255,19 @@ class Courier:
         with self._database.write() as connection:
             return {one.delivery_id for one in left} - outbox.renew(connection, left, now, self._lease)
 
-    def _gone(self, those: Sequence[Claimed], now: datetime) -> dict[int | None, str]:
-        """Who of these wants no more mail: asked again where what was sent before them took a while."""
+    def _gone(self, those: Sequence[Claimed], now: datetime) -> dict[int, str]:
+        """Which of these are wanted no more, and why: asked again where what was sent before them took a while."""
         if now - self._asked_at < _ASK_AFTER:
             return {}
         self._asked_at = now
         with self._database.read() as connection:
-            return outbox.gone(connection, [one.membership_id for one in those], now)
+            no_more = outbox.gone(connection, [one.membership_id for one in those], now)
+            retracted = outbox.retracted(connection, {one.outbox_id for one in those})
+        return {
+            one.delivery_id: no_more.get(one.membership_id, outbox.RETRACTED)
+            for one in those
+            if one.membership_id in no_more or one.outbox_id in retracted
+        }
 
     def _mails(self, left: list[Claimed]) -> tuple[list[tuple[Claimed, Mail]], list[Claimed]]:
         """The first of `left` with their mails, but for those that are not tried now, and what is behind them."""

@@ -28,7 +28,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tidings.database.tables import Moment, address, delivery, membership, node, outbox, post, thread_choice
+from tidings.database.tables import (
+    Moment,
+    address,
+    community,
+    delivery,
+    membership,
+    node,
+    outbox,
+    post,
+    thread_choice,
+)
+from tidings.errors import NotFoundError
 from tidings.tokens import random_token
 
 Kind = Literal["post", "edition", "notice"]
@@ -37,6 +48,8 @@ Result = Literal["sent", "retry", "failed", "dropped"]
 FIRST_RETRY = timedelta(minutes=5)
 LAST_RETRY = timedelta(hours=4)
 GIVE_UP_AFTER = timedelta(days=5)
+
+RETRACTED = "the post was taken back before it was sent"
 
 # A literal, not a bound value: only so do both engines see that the partial index of queued deliveries serves.
 _QUEUED = delivery.c.state == literal_column("'queued'")
@@ -115,6 +128,9 @@ _MUTERS = (
     .join(post, (post.c.community_id == _OF_POST.c.community_id) & (post.c.message_id == _OF_POST.c.message_id))
     .where(post.c.id == bindparam("of_post"), thread_choice.c.choice == "mute")
 )
+# People, not addresses: who stands in Cc with one address is a member with another.
+_AUTHOR = select(address.c.person_id).where(address.c.email_key == bindparam("author"))
+_NAMED = select(address.c.person_id).where(address.c.email_key.in_(bindparam("named", expanding=True)))
 _TO_EACH = (
     insert(delivery)
     .from_select(
@@ -132,6 +148,8 @@ _TO_EACH = (
             or_(membership.c.paused_until.is_(None), membership.c.paused_until <= _NOW),
             address.c.stopped_at.is_(None),
             membership.c.id.not_in(_MUTERS),
+            or_(membership.c.own_posts, membership.c.person_id.not_in(_AUTHOR)),
+            or_(membership.c.also_named, membership.c.person_id.not_in(_NAMED)),
         ),
     )
     .execution_options(preserve_rowcount=True)
@@ -142,10 +160,12 @@ _NO_MORE = {
     "the member turned mail off before it was sent": membership.c.delivery == "none",
     "the member paused before it was sent": membership.c.paused_until > _NOW,
     "mail to the address was stopped before it was sent: too much of it came back": address.c.stopped_at.is_not(None),
+    "the community was archived before it was sent": community.c.archived_at.is_not(None),
 }
 _GONE = (
     select(membership.c.id, *_NO_MORE.values())
     .join(address, address.c.id == membership.c.address_id)
+    .join(community, community.c.id == membership.c.community_id)
     .where(membership.c.id.in_(bindparam("ids", expanding=True)), or_(*_NO_MORE.values()))
 )
 _FREE = (
@@ -176,6 +196,9 @@ _TAKE = (
 _MESSAGE_COLUMNS = ("kind", "community_id", "post_id", "edition_id", "mail_from", "fields", "body", "created_at")
 _MESSAGES = select(outbox.c.id.label("outbox_id"), *(outbox.c[name] for name in _MESSAGE_COLUMNS)).where(
     outbox.c.id.in_(bindparam("ids", expanding=True))
+)
+_RETRACTED = select(outbox.c.id).where(
+    outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.retracted_at.is_not(None)
 )
 _RAW = select(outbox.c.raw).where(outbox.c.id == bindparam("message"))
 _DROP = (
@@ -210,13 +233,16 @@ def add_post(
     post_id: int,
     mail_from: str,
     now: datetime,
+    author: str = "",
+    named: Collection[str] = (),
     fields: Mapping[str, str | None] | None = None,
     body: str | None = None,
 ) -> int:
     """Put a post, which has its place in a thread, out to every member who gets each one; returns how many those are.
 
-    Left out are who paused, whose address is stopped, and who muted the thread. `mail_from` is the community's own
-    address: each copy gets a return path of its own there when it is sent.
+    Left out are who paused, whose address is stopped, and who muted the thread; the `author` where they want no copy of
+    their own posts; and, unless they asked for it, whoever is `named` in To or Cc (addresses in lower case).
+    `mail_from` is the community's own address: each copy gets a return path of its own there when it is sent.
     """
     outbox_id = _add_message(
         connection,
@@ -228,7 +254,14 @@ def add_post(
         body=body,
         created_at=now,
     )
-    values = {"in_community": community_id, "of_post": post_id, "now": now, **_new(outbox_id, now)}
+    values = {
+        "in_community": community_id,
+        "of_post": post_id,
+        "author": author,
+        "named": list(named),
+        "now": now,
+        **_new(outbox_id, now),
+    }
     return connection.execute(_TO_EACH, values).rowcount
 
 
@@ -308,6 +341,29 @@ def gone(connection: Connection, membership_ids: Iterable[int | None], now: date
     """Which of these memberships no longer want mail, and why: they left or paused, or their address was stopped."""
     rows = connection.execute(_GONE, {"ids": list(set(membership_ids) - {None}), "now": now})
     return {row[0]: next(why for why, true in zip(_NO_MORE, row[1:], strict=True) if true) for row in rows}
+
+
+def retract(connection: Connection, message_id: str, now: datetime) -> int:
+    """Send no more copies of the post with that bare id, in any community; returns how many are not sent.
+
+    Raises NotFoundError where no copies of such a post were ever to be sent.
+    """
+    of_post = select(outbox.c.id).join(post, post.c.id == outbox.c.post_id).where(post.c.message_id == message_id)
+    ids = connection.execute(of_post).scalars().all()
+    if not ids:
+        raise NotFoundError(f"No copies of a post with the id {message_id} were to be sent; `tidings why` says more.")
+    connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(retracted_at=now))
+    statement = (
+        update(delivery)
+        .where(delivery.c.outbox_id.in_(ids), _QUEUED)
+        .values(state="dropped", reply=RETRACTED, claim=None, claimed_until=None, changed_at=now)
+    )
+    return connection.execute(statement).rowcount
+
+
+def retracted(connection: Connection, outbox_ids: Collection[int]) -> set[int]:
+    """Which of these mails were taken back."""
+    return set(connection.execute(_RETRACTED, {"ids": list(outbox_ids)}).scalars())
 
 
 def raw(connection: Connection, outbox_id: int) -> bytes:

@@ -21,6 +21,7 @@ from tidings.mailer.bounces import Reading, read_bounce
 from tidings.mailer.charsets import clean, decode_header_text
 from tidings.mailer.text import display
 from tidings.settings import LimitSettings
+from tidings.threading.headings import is_forward
 from tidings.threading.parents import one_message_id
 from tidings.threading.quotes import fold
 
@@ -50,6 +51,7 @@ class ParsedMessage(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
     in_reply_to: str
     references: str
+    thread_index: str = ""  # Outlook's field (MS-OXOMSG 2.2.1.3)
     subject: str
     author_name: str
     author_email: str
@@ -82,13 +84,14 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             message_id=_message_id(fields),
             in_reply_to=_first(fields, "in-reply-to"),
             references=" ".join(fields.get("references", [])),
+            thread_index=_first(fields, "thread-index"),
             subject=subject,
             author_name=clean(author_name),
             author_email=clean(author_email)[:_EMAIL_LIMIT],
             recipients=clean(_recipients(view)),
             date=_date(view, fields),
             text=shown.text,
-            folds=[(one.start, one.end, one.kind) for one in fold(shown.text)],
+            folds=[(one.start, one.end, one.kind) for one in fold(shown.text, forwarded=is_forward(subject))],
             attachments=[(part.position, part.filename, part.content_type, part.size) for part in shown.attachments],
             content_hash=_content_hash(raw, fields),
             automatic=sign_of_a_program(fields, subject, author_email),

@@ -26,7 +26,7 @@ from tidings.mailer.parse import ParsedMessage
 from tidings.mailer.worker import ParseWorker, Readable
 from tidings.settings import Settings
 from tidings.threading import nodes
-from tidings.threading.mending import Stored, changes
+from tidings.threading.mending import Change, Stored, changes
 from tidings.threading.place import Arrival, MemoryNodes, place
 
 What = Literal["threads", "index", "all"]
@@ -188,6 +188,7 @@ class _Rebuild:
     def run(self, what: What) -> Iterator[int]:
         """Yields the archive number up to which posts were read, batch by batch."""
         yield from self._read(what)
+        changed: list[Change] | None = None
         while what != "index":
             # Nodes and the newest number of one moment; what came until then is placed in memory too. Where nothing
             # differs after that, all is as it would be had every post come anew, and what comes later is placed on it.
@@ -195,7 +196,9 @@ class _Rebuild:
                 newest = _newest(connection, self._community_id)
                 stored = nodes.stored(connection, self._community_id)
             yield from self._read(what, newest)
-            changed = list(changes(self._memory, stored))
+            before, changed = changed, list(changes(self._memory, stored))
+            if changed and changed == before:
+                raise AssertionError("unreachable: what was written of the threads did not stay")
             for some in _few(changed):
                 with self._writing() as connection:
                     nodes.mend(connection, self._community_id, some)
@@ -213,7 +216,9 @@ class _Rebuild:
                     with self._writing() as connection:
                         _refresh(connection, some)
             for row, message in parsed:
-                place(self._memory, _arrival(row, message, self._settings))
+                # As it is archived: what it is like depends on the words that are shown.
+                archived = message and _as_archived(row, message)
+                place(self._memory, _arrival(row, archived, self._settings))
             self._up_to = batch[-1].number
             yield self._up_to
 

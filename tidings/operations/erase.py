@@ -1,7 +1,7 @@
 """Erases a person: their posts become tombstones, and name, address and quoted words go from everything that is stored.
 
 Threads stay whole. Of all modules only this one writes in every table, since a person may stand in any of them
-(docs/decisions/0013-erase-sweeps-every-table.md). What in a text is theirs is redaction's to say.
+(docs/decisions/0014-erase-sweeps-every-table.md). What in a text is theirs is redaction's to say.
 """
 
 import zlib

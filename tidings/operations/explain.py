@@ -6,6 +6,7 @@ It decides nothing and changes nothing.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import getaddresses
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, select
@@ -84,10 +85,23 @@ def _told(connection: Connection, row: RowMapping, email: str | None) -> Iterato
         return
     if not copies:
         yield Step(at=None, what="member", detail=f"{email} gets this community as: {member.delivery}")
+        yield from _without_a_copy(row, member, email)
     if row["via"] == "import":
         yield Step(at=None, what="member", detail="it was imported: no copy was sent, and no digest tells of it")
         return
     yield from _digests(connection, member, row["number"])
+
+
+def _without_a_copy(row: RowMapping, member: directory.Member, email: str) -> Iterator[Step]:
+    """Why a member who gets each post got none of this one."""
+    if member.delivery != "each":
+        return
+    key = directory.email_key(email)
+    if not member.own_posts and key == directory.email_key(row["author_email"]):
+        yield Step(at=None, what="member", detail="it is their own, of which they want no copy")
+    named = [directory.email_key(address) for _, address in getaddresses([row["recipients"]])]
+    if not member.also_named and key in named:
+        yield Step(at=None, what="member", detail="it has them in To or Cc; `also-named=yes` sends such posts too")
 
 
 def _digests(connection: Connection, member: directory.Member, number: int) -> Iterator[Step]:

@@ -6,9 +6,12 @@ all. It neither places messages (place.py) nor opens transactions.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from tidings.threading.place import Node, Wish
+
+# How a node refers to others, by their ids.
+_NOBODY: dict[str, Any] = dict.fromkeys(("parent_id", "header_id", "index_id", "subject_id"))
 
 
 class Made(Protocol):
@@ -52,15 +55,19 @@ def changes(made: Made, stored: Stored) -> Iterator[Change]:
     known = {node.message_id: node for node in stored.nodes}
     missing = [node for node in made.nodes.values() if node.message_id not in known]
     if missing:
-        yield from (Change(add=replace(node, id=0, thread_id=0, parent_id=None)) for node in missing)
+        yield from (Change(add=replace(node, id=0, thread_id=0, kin_id=0, **_NOBODY)) for node in missing)
         return
     ids = {number: known[node.message_id].id for number, node in made.nodes.items()}
-    threads = _threads(made, known)
-    for number, node in made.nodes.items():
-        parent_id = ids[node.parent_id] if node.parent_id else None
-        wanted = replace(node, id=ids[number], thread_id=threads[node.thread_id], parent_id=parent_id)
-        if wanted != known[node.message_id]:
-            yield Change(before=known[node.message_id], after=wanted)
+    threads = _groups(made, known, "thread_id")
+    kin = _groups(made, known, "kin_id")
+    for node in made.nodes.values():
+        refers: dict[str, Any] = {name: (other := getattr(node, name)) and ids[other] for name in _NOBODY}
+        there = known[node.message_id]
+        groups: dict[str, Any] = {"thread_id": threads[node.thread_id], "kin_id": kin[node.kin_id]}
+        # What a message is like is not known where it can be read no more: what is stored of that stays.
+        wanted = replace(node, id=there.id, like=node.like or there.like, **groups, **refers)
+        if wanted != there:
+            yield Change(before=there, after=wanted)
     yield from _wishes(made, ids, stored)
     needed = set(ids.values())
     yield from (_unneeded(node) for node in stored.nodes if node.id not in needed)
@@ -68,19 +75,19 @@ def changes(made: Made, stored: Stored) -> Iterator[Change]:
 
 def _unneeded(node: Node) -> Change:
     """Two that nobody needs may refer to each other: first such a node is let go of, then it is dropped."""
-    alone = replace(node, thread_id=node.id, parent_id=None)
+    alone = replace(node, thread_id=node.id, kin_id=node.id, **_NOBODY)
     return Change(drop=node) if node == alone else Change(before=node, after=alone)
 
 
-def _threads(made: Made, known: Mapping[str, Node]) -> dict[int, int]:
-    """The stored id of each thread: one that it has already where there is one, else that of its first node."""
+def _groups(made: Made, known: Mapping[str, Node], name: Literal["thread_id", "kin_id"]) -> dict[int, int]:
+    """The stored id of each thread, or kin: one that it has already where there is one, else that of its first node."""
     members: dict[int, list[Node]] = {}
     for node in made.nodes.values():
-        members.setdefault(node.thread_id, []).append(known[node.message_id])
+        members.setdefault(getattr(node, name), []).append(known[node.message_id])
     found = {}
-    for thread_id, nodes in members.items():
+    for number, nodes in members.items():
         ids = {node.id for node in nodes}
-        found[thread_id] = min((node.thread_id for node in nodes if node.thread_id in ids), default=min(ids))
+        found[number] = min((one for node in nodes if (one := getattr(node, name)) in ids), default=min(ids))
     return found
 
 

@@ -7,13 +7,16 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from tidings.database.tables import node as node_table
 from tidings.database.tables import node_wish
+from tidings.threading.joins import Near
+from tidings.threading.likeness import Likeness
 from tidings.threading.mending import Change, Stored
 from tidings.threading.parents import Why
-from tidings.threading.place import Node, Wish
+from tidings.threading.place import By, Node, Wish
 
 _COLUMNS = (
     node_table.c.id,
@@ -24,6 +27,12 @@ _COLUMNS = (
     node_table.c.why,
     node_table.c.date,
     node_table.c.post_id,
+    node_table.c.kin_id,
+    node_table.c.header_id,
+    node_table.c.header_why,
+    node_table.c.index_id,
+    node_table.c.subject_id,
+    node_table.c.turn,
 )
 # Built once: building a statement costs more than running it.
 _FIND = select(*_COLUMNS).where(
@@ -38,11 +47,33 @@ _ALL = (
     .where(node_table.c.community_id == bindparam("community"))
     .order_by(node_table.c.thread_id, node_table.c.id)
 )
+_ALL_LIKENESSES = _ALL.add_columns(node_table.c.likeness)
 _ALL_WISHES = (
     select(node_wish.c.ghost_id, node_wish.c.node_id, node_wish.c.rank, node_wish.c.why)
     .join(node_table, node_table.c.id == node_wish.c.ghost_id)
     .where(node_table.c.community_id == bindparam("community"))
 )
+_MEMBERS = select(*_COLUMNS).where(
+    node_table.c.community_id == bindparam("community"),
+    node_table.c.thread_id.in_(bindparam("threads", expanding=True)),
+)
+_KEYS = {"subject": node_table.c.subject_key, "conversation": node_table.c.conversation_key}
+_NEAR = {
+    by: select(node_table.c.id, node_table.c.turn, node_table.c.likeness)
+    .where(node_table.c.community_id == bindparam("community"), key == bindparam("key"))
+    .limit(bindparam("many"))
+    for by, key in _KEYS.items()
+}
+_BEFORE = {
+    by: query.where(node_table.c.turn < bindparam("at")).order_by(node_table.c.turn.desc(), node_table.c.id.desc())
+    for by, query in _NEAR.items()
+}
+_FROM = {
+    by: query.where(node_table.c.turn >= bindparam("at")).order_by(node_table.c.turn, node_table.c.id)
+    for by, query in _NEAR.items()
+}
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(Likeness).decode
 _ADD = insert(node_table).returning(node_table.c.id)
 _SAVE = (
     update(node_table)
@@ -54,9 +85,28 @@ _SAVE = (
         why=bindparam("to_why"),
         date=bindparam("to_date"),
         post_id=bindparam("to_post"),
+        kin_id=bindparam("to_kin"),
+        header_id=bindparam("to_header"),
+        header_why=bindparam("to_header_why"),
+        index_id=bindparam("to_index"),
+        subject_id=bindparam("to_subject"),
+        turn=bindparam("to_turn"),
     )
 )
-_OWN_THREAD = update(node_table).where(node_table.c.id == bindparam("node")).values(thread_id=node_table.c.id)
+_LIKEN = (
+    update(node_table)
+    .where(node_table.c.id == bindparam("node"))
+    .values(
+        subject_key=bindparam("to_subject_key"),
+        conversation_key=bindparam("to_conversation_key"),
+        likeness=bindparam("to_likeness"),
+    )
+)
+_OWN_THREAD = (
+    update(node_table)
+    .where(node_table.c.id == bindparam("node"))
+    .values(thread_id=node_table.c.id, kin_id=node_table.c.id)
+)
 _WISHES = select(node_wish.c.node_id, node_wish.c.rank, node_wish.c.why).where(
     node_wish.c.ghost_id == bindparam("ghost")
 )
@@ -82,8 +132,9 @@ _DROP = delete(node_table).where(
 )
 
 
-def _node(row: Row[*tuple[Any, ...]]) -> Node:
-    number, message_id, thread_id, parent_id, rank, why, date, post_id = row
+def _node(row: Row[*tuple[Any, ...]] | list[Any]) -> Node:
+    number, message_id, thread_id, parent_id, rank, why, date, post_id, *more = row
+    kin_id, header_id, header_why, index_id, subject_id, turn = more
     return Node(
         id=number,
         message_id=message_id,
@@ -93,7 +144,21 @@ def _node(row: Row[*tuple[Any, ...]]) -> Node:
         why=cast("Why", why),
         date=date,
         post_id=post_id,
+        kin_id=kin_id,
+        header_id=header_id,
+        header_why=cast("Why", header_why),
+        index_id=index_id,
+        subject_id=subject_id,
+        turn=turn,
     )
+
+
+def _likeness(like: Likeness | None, prefix: str = "") -> dict[str, Any]:
+    return {
+        f"{prefix}subject_key": like.subject if like else None,
+        f"{prefix}conversation_key": like.conversation if like else None,
+        f"{prefix}likeness": _pack(like) if like else None,
+    }
 
 
 class SqlNodes:
@@ -119,11 +184,18 @@ class SqlNodes:
             "why": node.why,
             "date": node.date,
             "post_id": node.post_id,
+            "kin_id": node.kin_id,
+            "header_id": node.header_id,
+            "header_why": node.header_why,
+            "index_id": node.index_id,
+            "subject_id": node.subject_id,
+            "turn": node.turn,
+            **_likeness(node.like),
         }
         number = self._connection.execute(_ADD, values).scalar_one()
         if not node.thread_id:
             self._connection.execute(_OWN_THREAD, {"node": number})
-        return replace(node, id=number, thread_id=node.thread_id or number)
+        return replace(node, id=number, thread_id=node.thread_id or number, kin_id=node.kin_id or number)
 
     def save(self, node: Node) -> None:
         """See Nodes."""
@@ -137,8 +209,16 @@ class SqlNodes:
                 "to_why": node.why,
                 "to_date": node.date,
                 "to_post": node.post_id,
+                "to_kin": node.kin_id,
+                "to_header": node.header_id,
+                "to_header_why": node.header_why,
+                "to_index": node.index_id,
+                "to_subject": node.subject_id,
+                "to_turn": node.turn,
             },
         )
+        if node.like is not None:
+            self._connection.execute(_LIKEN, {"node": node.id, **_likeness(node.like, "to_")})
 
     def merge(self, threads: Collection[int], into: int) -> None:
         """See Nodes."""
@@ -147,6 +227,33 @@ class SqlNodes:
             .where(node_table.c.community_id == self._community_id, node_table.c.thread_id.in_(list(threads)))
             .values(thread_id=into)
         )
+
+    def merge_kin(self, kin: Collection[int], into: int, thread_id: int) -> None:
+        """See Nodes."""
+        self._connection.execute(
+            update(node_table)
+            .where(
+                node_table.c.community_id == self._community_id,
+                node_table.c.thread_id == thread_id,
+                node_table.c.kin_id.in_(list(kin)),
+            )
+            .values(kin_id=into)
+        )
+
+    def members(self, threads: Collection[int]) -> list[Node]:
+        """See Nodes."""
+        rows = self._connection.execute(_MEMBERS, {"community": self._community_id, "threads": list(threads)})
+        return [_node(row) for row in rows]
+
+    def near(self, by: By, key: int, turn: int, many: int) -> list[Near]:
+        """See Nodes."""
+        values = {"community": self._community_id, "key": key, "at": turn, "many": many}
+        before = self._connection.execute(_BEFORE[by], values).all()
+        after = self._connection.execute(_FROM[by], values).all()
+        return [
+            Near(node_id=number, turn=turn, like=_unpack(packed))
+            for number, turn, packed in (*reversed(before), *after)
+        ]
 
     def wishes(self, ghost_id: int) -> list[Wish]:
         """See Nodes."""
@@ -197,7 +304,11 @@ def stored(connection: Connection, community_id: int) -> Stored:
         (ghost_id, Wish(node_id=node_id, rank=rank, why=why))
         for ghost_id, node_id, rank, why in connection.execute(_ALL_WISHES, values)
     }
-    return Stored(nodes=[_node(row) for row in connection.execute(_ALL, values)], wishes=wishes)
+    found = [
+        replace(_node(row), like=_unpack(packed) if packed else None)
+        for *row, packed in connection.execute(_ALL_LIKENESSES, values)
+    ]
+    return Stored(nodes=found, wishes=wishes)
 
 
 def mend(connection: Connection, community_id: int, wanted: Sequence[Change]) -> None:
@@ -208,7 +319,7 @@ def mend(connection: Connection, community_id: int, wanted: Sequence[Change]) ->
     for change in wanted:
         if change.add and change.add.message_id not in known:
             sql.add(change.add)
-        if change.before and change.after and now.get(change.before.id) == change.before:
+        if change.before and change.after and now.get(change.before.id) == replace(change.before, like=None):
             sql.save(change.after)
         if change.forget:
             ghost_id, wish = change.forget

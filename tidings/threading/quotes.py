@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from tidings.threading import headings, signatures
+
 _LOOKED_AT = 300
 _ATTRIBUTION_LINES = 3
 _DASHES_MOST = 15  # lines of a signature that begins with `--` and no blank: the line has other uses
@@ -18,7 +20,7 @@ _BLANKS_MOST = 5  # lines between a full attribution and its quote; a short one 
 _QUOTED = re.compile(r"[ \t]{0,3}>")
 _WROTE = re.compile(
     r"(?i)\b(?:wrote|writes|said|schrieb|schreibt|a écrit|écrit|escribió|escribio|escreveu|scritto|scrive|schreef|"
-    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|пишет|пише|yazdı|írta|scris)\b"
+    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|kirjoittaa|scrisse|yazdı|írta|scris)\b"
     r"|(?<=>)wrote|写道|書きました|작성"
 )
 _OPENS = re.compile(
@@ -30,22 +32,15 @@ _NAMED_ADDRESS = re.compile(r"[^<>:,.;!?]{0,60}<[^<> ]{1,120}@[^<>]{1,120}>")
 _MAY_BEGIN = re.compile(r"\W{0,8}\w.{0,200}(?:\d|<)")
 _DATED = re.compile(r"\d{1,2}[:.h]\d\d|\b(?:19|20)\d\d\b")
 _DATED_ADDRESS = re.compile(r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>\s?:?$")
-_ORIGINAL = re.compile(
-    r"(?i)[ \t*>_]{0,4}-{2,12} ?(?:original message|original email|reply message|originalnachricht|original-nachricht|"
-    r"ursprüngliche nachricht|ursprüngliche mail|message d.origine|message original|mensaje original|"
-    r"messaggio originale|oorspronkelijk bericht|ursprungligt meddelande|originalmeddelande|oprindelig meddelelse|"
-    r"opprinnelig melding|mensagem original|wiadomość oryginalna|oryginalna wiadomość|původní zpráva|"
-    r"alkuperäinen viesti|исходное сообщение|eredeti üzenet|mesaj original|"
-    r"orijinal mesaj|原始邮件|原始郵件|元のメッセージ|원본 메시지) ?-{2,12}[ \t*_]{0,4}$"
-)
+# Gmail in Russian and Ukrainian has no verb: "вт, 5 мар. 2024 г. в 09:07, NAME <ADDRESS>:".
+_NO_VERB = re.compile(r"[^<>]{1,40}\b(?:19|20)\d\d[^<>]{1,20}\d{1,2}:\d\d[^<>]{1,80}<[^<>@]{1,120}@[^<>]{1,120}>\s?:$")
+_GMAIL_BARE = re.compile(
+    r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d .{2,80}$"
+)  # older Gmail, its address lost on the way
+_LOST_LINK = re.compile(r"> ?(?:wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev) ?:$")
 _DIFF = re.compile(r"@@ -\d|diff --git |\+\+\+ ")
 _FOOTER_RULE = re.compile(r"_{20,}[ \t]*$")
 _FOOTER = re.compile(r"(?i)mailing list|unsubscribe|listinfo|@lists?\.|abmelden|désabonner")
-_SENT_FROM = re.compile(
-    r"(?i)(?:sent|gesendet|von meinem|envoyé|enviado|inviato|verzonden|sendt|skickat|wysłane|get outlook)\b[^,.]{0,40}"
-    r"\b(?:i-?phone|i-?pad|ios|android|blackberry|outlook|galaxy|samsung|nokia|huawei|mobile|handy|smartphone|device|phone|"
-    r"proton ?mail|yahoo mail|mail f[oü]r windows)\b[^,]{0,80}$"
-)
 
 
 @dataclass(frozen=True)
@@ -57,12 +52,16 @@ class Fold:
     kind: str
 
 
-def fold(text: str) -> tuple[Fold, ...]:
-    """The quoted blocks and signatures of a text (LF line ends), ascending and disjoint; none if nothing were left."""
+def fold(text: str, *, forwarded: bool = False) -> tuple[Fold, ...]:
+    """The quoted blocks and signatures of a text (LF line ends), ascending and disjoint; none if nothing were left.
+
+    `forwarded` says that the subject calls it a mail that is passed on: then what stands below a header block is kept.
+    """
     lines = text.split("\n")
     heads = [line[: _LOOKED_AT + 1] for line in lines]
     kinds = _quoted(heads)
-    _mark_tail(heads, kinds)
+    _mark_warning(heads, kinds)
+    _mark_tail(heads, kinds, forwarded=forwarded)
     _mark_attributions(heads, kinds)
     _join_quotes(heads, kinds)
     _mark_signatures(heads, kinds)
@@ -104,25 +103,97 @@ def _quoted(heads: list[str]) -> list[str]:
     kinds, before = [], ""
     for head in heads:
         wrapped = "<" in before[before.rfind(">") + 1 :] and (head.startswith(">:") or _WRAPPED.match(head))
-        kinds.append("quote" if _QUOTED.match(head) and not wrapped else "")
+        kinds.append("quote" if _QUOTED.match(head) and not (wrapped or _LOST_LINK.match(head)) else "")
         before = head
     return kinds
 
 
-def _mark_tail(heads: list[str], kinds: list[str]) -> None:
-    """Mark a quote without marks, to the end: from "Original Message", or from an attribution after the last mark."""
+def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
+    """Mark a quote without marks, to the end: from "Original Message", a header block, or an attribution.
+
+    Where none of the author's words stand above it, what follows may be theirs: then only the heading is marked. A mail
+    that is passed on is content, and so is one that begins with a header block. An
+    attribution counts after the last mark only, since a person may write one.
+    """
     last_quoted = max((place for place, kind in enumerate(kinds) if kind), default=-1)
+    own, past = False, 0
     for place, head in enumerate(heads):
-        if _ORIGINAL.match(head) or (place > last_quoted and _begins_attribution(heads, place)):
-            kinds[place:] = ["quote"] * (len(kinds) - place)
+        if place < past or kinds[place] or _blank(head):
+            continue
+        passed_on = headings.is_forwarded(head)
+        if passed_on or ((forwarded or not own) and headings.block(heads, place)):
+            if passed_on and not own:
+                past = place + _forward_heading(heads, place)
+                kinds[place:past] = ["quote"] * (past - place)
             return
+        count = _heading(heads, place, after_marks=place > last_quoted)
+        if count and own:
+            begin, past = place - _rule_above(heads, place), place + count
+            if not _marks_follow(heads, kinds, past):
+                kinds[begin:] = ["quote"] * (len(kinds) - begin)
+                return
+            kinds[begin:past] = ["quote"] * (past - begin)
+            continue
+        if count:
+            past = place + count
+            kinds[place:past] = ["quote"] * count
+        else:
+            own = own or not signatures.is_rule(head)
 
 
-def _begins_attribution(heads: list[str], place: int) -> bool:
+def _heading(heads: list[str], place: int, *, after_marks: bool) -> int:
+    """How many lines from `place` on stand above a quoted mail; 0 for none."""
+    if headings.is_original(heads[place]):
+        following = next((at for at in range(place + 1, min(place + 4, len(heads))) if not _blank(heads[at])), place)
+        count = headings.block(heads, following) if following > place else 0
+        return following - place + count if count else 1
+    return headings.block(heads, place) or (after_marks and _begins_attribution(heads, place)) or 0
+
+
+def _forward_heading(heads: list[str], place: int) -> int:
+    begin = place
+    if headings.is_forwarded(heads[place]):
+        begin = next((at for at in range(place + 1, min(place + 4, len(heads))) if not _blank(heads[at])), place)
+    return begin - place + (headings.block(heads, begin) if begin < len(heads) else 0)
+
+
+def _marks_follow(heads: list[str], kinds: list[str], past: int) -> bool:
+    """Whether the mail below a heading has marks: then answers may stand between them."""
+    following = range(past, min(past + _BLANKS_MOST, len(heads)))
+    return next((bool(kinds[place]) for place in following if not _blank(heads[place])), False)
+
+
+def _rule_above(heads: list[str], place: int) -> int:
+    """How many lines up to `place` are a rule and the blanks below it."""
+    for count in range(1, min(_BLANKS_MOST, place) + 1):
+        above = heads[place - count]
+        if not _blank(above):
+            return count if signatures.is_rule(above) else 0
+    return 0
+
+
+def _begins_attribution(heads: list[str], place: int) -> int:
+    """How many lines from `place` on are an attribution; 0 for none."""
     if not _MAY_BEGIN.match(heads[place]):
-        return False
-    candidates = [_joined(heads, place, count) for count in range(1, _ATTRIBUTION_LINES + 1)]
-    return any(_is_dated(text) or _is_named(text) for text in candidates)
+        return 0
+    for count in range(1, _ATTRIBUTION_LINES + 1):
+        text = _joined(heads, place, count)
+        if _is_dated(text) or _is_named(text):
+            return count
+    following = heads[place + 1] if place + 1 < len(heads) else ""
+    if _GMAIL_BARE.match(heads[place].rstrip()) and _blank(following):
+        return 1
+    return _lost_link(heads, place)
+
+
+def _lost_link(heads: list[str], place: int) -> int:
+    """The lines of an attribution whose address was a link that became lines of its own, as HTML made text has it."""
+    if not (_OPENS.match(heads[place]) and _DATED.search(heads[place])):
+        return 0
+    lines = [at for at in range(place + 1, min(place + 6, len(heads))) if not _blank(heads[at])][:3]
+    if len(lines) == 3 and heads[lines[0]].strip() == "<" and _LOST_LINK.match(heads[lines[2]].strip()):
+        return lines[2] + 1 - place
+    return 0
 
 
 def _mark_attributions(heads: list[str], kinds: list[str]) -> None:
@@ -159,7 +230,7 @@ def _joined(heads: list[str], place: int, count: int) -> str:
 def _is_dated(joined: str) -> bool:
     """Whether a text is an attribution like "On DATE, NAME wrote:"."""
     if not _WROTE.search(joined):
-        return bool(_DATED_ADDRESS.match(joined))
+        return bool(_DATED_ADDRESS.match(joined) or _NO_VERB.match(joined.rstrip()))
     return bool(_OPENS.match(joined) and _DATED.search(joined))
 
 
@@ -209,9 +280,35 @@ def _mark_signatures(heads: list[str], kinds: list[str]) -> None:
             found_below = True
             kinds[place:end] = ["signature"] * (end - place)
             end, below = place, 0
-        elif below == 1 and _SENT_FROM.match(heads[place].strip()):
+        elif below == 1 and _is_last(heads, place, end):
             kinds[place] = "signature"
             end, below = place, 0
+        elif (place == 0 or _blank(heads[place - 1])) and _is_disclaimer(heads, place, end):
+            kinds[place:end] = ["signature"] * (end - place)
+            end, below = place, 0
+
+
+def _is_last(heads: list[str], place: int, end: int) -> bool:
+    """Whether the last of somebody's own lines is none of their words."""
+    line = heads[place].strip()
+    after_blank = place > 0 and _blank(heads[place - 1])
+    return (
+        signatures.is_sent_from(line)
+        or (after_blank and signatures.is_name(line))
+        or (line == "\u1427" or (place + 1 <= end and bool(_FOOTER_RULE.match(line))))
+    )
+
+
+def _is_disclaimer(heads: list[str], place: int, end: int) -> bool:
+    """Whether the paragraph at `place`, with what follows it, is a disclaimer."""
+    return signatures.is_disclaimer(" ".join(heads[place : min(end, place + 3)])[:_LOOKED_AT])
+
+
+def _mark_warning(heads: list[str], kinds: list[str]) -> None:
+    """Mark the warning that a company's gateway put above all else."""
+    first = next((place for place, head in enumerate(heads) if not _blank(head)), None)
+    if first is not None and not kinds[first] and signatures.is_warning(heads[first][:_LOOKED_AT]):
+        kinds[first] = "signature"
 
 
 def _begins_signature(heads: list[str], place: int, end: int, below: int) -> bool:

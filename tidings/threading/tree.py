@@ -75,6 +75,7 @@ def _loop_cuts(by_id: Mapping[int, Node]) -> set[int]:
         if here is not None and here in path:
             steps = list(path)
             loop = steps[steps.index(here) :]
-            cuts.add(min(loop, key=lambda number: _order(by_id[number])))
+            # What was only guessed gives way to what the header fields say.
+            cuts.add(min(loop, key=lambda number: (not by_id[number].joined, *_order(by_id[number]))))
         done.update(path)
     return cuts

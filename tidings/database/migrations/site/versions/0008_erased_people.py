@@ -1,13 +1,13 @@
 """erased people
 
-Revision: 0008, after 0002
+Revision: 0008, after 0004
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0002"
+down_revision = "0004"
 
 
 def upgrade() -> None:

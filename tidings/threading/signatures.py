@@ -1,0 +1,78 @@
+"""The lines that end a mail or stand around it without being its words: phones' lines, names, rules, disclaimers.
+
+It says what one line or paragraph is; where such a one may stand is not its matter.
+"""
+
+import re
+
+_WORDS_MOST = 10
+_LINE_MOST = 120
+
+_MY = re.compile(
+    r"(?i)(?:sent|gesendet|envoyé|enviado|inviato|verzonden|verstuurd|sendt|skickat|wysłan[eo]|odesláno|отправлено|"
+    r"надіслано|lähetetty|from|von)\b"
+    r".{0,20}\b(?:my|mon|ma|meinem|mi|meu|mio|mijn|min|mina|mojego|mého|моего|мого)\b|(?:发自|從|从)我的"
+)
+_SENT = re.compile(
+    r"(?i)(?:sent (?:from|via|with|by|using)|get \[?outlook for|\w{1,20} from (?:my )?mobile$|gesendet (?:von|mit)|"
+    r"von meinem|diese nachricht wurde von meinem|envoyé (?:de|depuis|avec|à partir)|enviado (?:desde|do|de|a partir)|"
+    r"inviato da|(?:verzonden|verstuurd) (?:vanaf|met)|skickat från|skickades från|sendt fra|hentet outlook|"
+    r"lähetetty|wysłan[eo] z|odesláno z|отправлено (?:с|из)|надіслано з|(?:发自|從|从)我的|iphoneから送信|나의 )"
+)
+_DEVICE = re.compile(
+    r"(?i)i-?phone|i-?pad|i-?pod|\bios|android|blackberry|outlook|galaxy|samsung|nokia|huawei|xiaomi|mobil|handy|phone|"
+    r"\bdevice|proton ?mail|yahoo|airmail|mailbox|tablet|\bcell\b|windows|\bhtc\b|gmail|thunderbird|\bk-9|puhelim|"
+    r"móvil|celular|telefon|telefoon|смартфон|телефон"
+)
+_EXCUSE = re.compile(r"(?i)\s{0,4}(?:please|excuse|sorry|pardon|bitte|désolé|merci d)")
+_RULE = re.compile(r"[ \t]{0,8}(?:[-_=*~#+—]{5,}|\u1427)[ \t]*$")  # U+1427 marks mail that a Gmail add-on tracks
+_NAME = re.compile(r"[-—–]\s?[^\W\d_a-z][\w.'’]{1,20}(?: [\w.'’]{1,20}){0,2} [^\W\d_a-z][\w.'’]{1,20}$")
+_WARNING = re.compile(
+    r"(?i)\W{0,4}(?:caution|external e?-?mail|warning|achtung|attention)\b.{0,40}\b(?:originated|comes?|came|kommt|"
+    r"stammt|provient|sent)\b.{0,10}\b(?:from|von|de|d)\b.{0,12}(?:outside|external|extern|extérieur|l.extérieur)"
+)
+_DISCLAIMER = re.compile(
+    r"(?i)(?:this|the information|die(?:se)?|ce|cet|este|esta|questo|questa|dit|deze|det|denna|ta|tato|это|данное|"
+    r"confidentiality|disclaimer|notice)\b.{0,120}"
+    r"(?:confidential|privileged|vertraulich|confidentiel|confidencial|riservat|vertrouwelijk|konfidentiel|"
+    r"konfidenti|fortrolig|poufn|důvěrn|конфиденциальн)"
+)
+_RECIPIENT = re.compile(
+    r"(?i)intended|recipient|addressee|empfänger|adressat|destinat|destinatari|geadresseerde|mottagare|modtager|"
+    r"mottaker|adresat|получател|адресат"
+)
+
+
+def is_sent_from(line: str) -> bool:
+    """Whether a line is a phone's or a program's own, such as "Sent from my iPhone"."""
+    bare = line.strip(" \t*_<>()[]")
+    if len(bare) > _LINE_MOST or not (_SENT.match(bare) or _MY.match(bare)):
+        return False
+    cut = min((at for at in (bare.find(","), bare.find(". ")) if at >= 0), default=len(bare))
+    first, rest = bare[:cut], bare[cut + 1 :]
+    if len(first.split()) > _WORDS_MOST:
+        return False
+    if rest.strip() and not _EXCUSE.match(rest):
+        return False
+    return bool(_DEVICE.search(first)) or (bare.lower().startswith("sent from my ") and len(first.split()) <= 5)
+
+
+def is_rule(line: str) -> bool:
+    """Whether a line is nothing but a rule."""
+    return bool(_RULE.match(line))
+
+
+def is_name(line: str) -> bool:
+    """Whether a line is a name after a dash, as some sign: "-Ann Example"."""
+    return bool(_NAME.match(line.rstrip()))
+
+
+def is_warning(line: str) -> bool:
+    """Whether a line is what a company's gateway puts above mail from outside."""
+    return bool(_WARNING.match(line))
+
+
+def is_disclaimer(paragraph: str) -> bool:
+    """Whether a paragraph says that a mail is confidential and for whom."""
+    bare = paragraph.lstrip(" \t*_-")
+    return bool(_DISCLAIMER.match(bare) and _RECIPIENT.search(bare))
