@@ -59,7 +59,7 @@ def authors() -> list[str]:
 def threaded(count: int, seed: int = 1) -> Iterator[Made]:
     """Messages of some kB in threads, parents before replies, replies with their quotes; some HTML, some files."""
     chance = random.Random(seed)
-    vocabulary = _vocabulary(chance)
+    vocabulary = word_list(chance)
     recent: list[_Before] = []
     for number in range(count):
         above = (
@@ -75,7 +75,7 @@ def threaded(count: int, seed: int = 1) -> Iterator[Made]:
 def plain(count: int, size: int, seed: int = 1) -> Iterator[Made]:
     """Messages of exactly `size` bytes, each a thread of its own."""
     chance = random.Random(seed)
-    vocabulary = _vocabulary(chance)
+    vocabulary = word_list(chance)
     for number in range(count):
         mark = _mark(seed, number)
         message_id = f"{mark}@example.org"
@@ -122,7 +122,7 @@ _FIELDS_OF_LISTS = re.compile(
 )
 
 
-def _vocabulary(chance: random.Random) -> list[str]:
+def word_list(chance: random.Random) -> list[str]:
     """Common words often, made-up ones by a long tail."""
     syllables = _SYLLABLES.split()
     rare = ["".join(chance.choices(syllables, k=chance.randint(2, 4))) for _ in range(4_000)]

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import limits, quality_lists, queue, speed
+from benchmarks import limits, million, quality_lists, queue, speed
 from benchmarks.mail import Made, as_mbox, authors, plain, real, threaded
 from benchmarks.report import Figure, conclude, print_table, write_markdown
 from benchmarks.served import Memory, Served
@@ -36,6 +36,15 @@ WANTED_IMPORT = {"linux-raid-2020": 300, "usrp-users-2021": 150}  # messages a s
 WANTED_PAGE = 5.0  # milliseconds, the median
 WANTED_PAGES = ("thread page", "search")
 WANTED_MEMORY = 200  # MB
+WANTED_GROWTH = 1.3  # the cost of the next message beside that of the 1,000th
+WANTED_SPACE = 2.0  # store and index beside the raw bytes
+WANTED_CHECK = 600  # seconds for a million
+WANTED_LARGE = {  # milliseconds, the 95th percentile
+    "thread page": 20.0,
+    "list of threads, newest": 200.0,
+    "list of threads, anywhere": 200.0,
+    "search": 100.0,
+}
 
 COMMITS = "fsynced commits of one row/s"
 PARSES = "compat32 parses/s"
@@ -205,6 +214,36 @@ def measure_pages(run: Run, folder: Path) -> None:
     run.memory("5,000 messages", memory)
 
 
+def measure_million(run: Run, folder: Path) -> None:
+    """An archive of a million posts, or of `--posts`: the next message, pages, search, check and space."""
+    of = f"{run.options.posts:,} posts"
+    with Sink() as sink:
+        served = Served(folder / "site", sink.port)
+        grown = million.grow(served.site, run.options.posts)
+        cpu, findings = million.checking(served.site)
+        longest = million.largest_thread(served.site)
+        with served:
+            times = million.reading(served, grown)
+            memory = served.memory()
+    growth, space = grown.last / grown.first, grown.file_bytes / grown.raw_bytes
+    run.raw[of] = {"first": grown.first, "last": grown.last, "growth": growth, "space": space, "check": cpu}
+    run.add(of, "CPU ms to store one, around the 1,000th", f"{grown.first:.2f}")
+    wanted = f"<= {WANTED_GROWTH} times that"
+    run.add(of, "CPU ms to store the next", f"{grown.last:.2f}, {growth:.2f} times", wanted, growth <= WANTED_GROWTH)
+    size = f"{grown.file_bytes / 1e6:,.0f} MB of {grown.raw_bytes / 1e6:,.0f} MB raw, {space:.2f} times"
+    run.add(of, "store and index on the disk", size, f"< {WANTED_SPACE} times", space < WANTED_SPACE)
+    for what, milliseconds in times.items():
+        p50, p95 = (milliseconds[len(milliseconds) * share // 100] for share in (50, 95))
+        wanted_ms = WANTED_LARGE[what]
+        run.raw[f"{of}: {what}"] = {"p50": p50, "p95": p95, "max": milliseconds[-1]}
+        run.add(f"{of}: {what}", "ms", f"p50 {p50:.1f}, p95 {p95:.1f}", f"p95 < {wanted_ms:.0f}", p95 < wanted_ms)
+    wanted = f"<= {WANTED_CHECK} s a million"
+    right = findings == 0 and cpu <= WANTED_CHECK * run.options.posts / 1_000_000
+    run.add(of, "CPU s of tidings check", f"{cpu:.0f}, {findings} findings", wanted, right)
+    run.add(of, "filled in", f"{grown.seconds:,.0f} s; the longest thread has {longest} posts")
+    run.memory(of, memory)
+
+
 def _query(chance: random.Random, made: Sequence[Made]) -> str:
     """A search as people make them: a word or two of some message, a phrase, who wrote it."""
     text = chance.choice(made).raw.decode().partition("\r\n\r\n")[2]
@@ -229,20 +268,24 @@ MEASURES: dict[str, Callable[[Run, Path], None]] = {
     "queue": measure_queue,
     "pages": measure_pages,
 }
+ASKED_FOR: dict[str, Callable[[Run, Path], None]] = {"million": measure_million}
+"""What takes so long that only `--only` measures it."""
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", default=",".join(MEASURES), help=f"some of {','.join(MEASURES)}")
+    parser.add_argument("--only", default=",".join(MEASURES), help=f"some of {','.join(MEASURES | ASKED_FOR)}")
     parser.add_argument("--corpus", type=Path, help="a folder of real mail, to import and to send too")
     parser.add_argument("--messages", type=int, default=2_000, help="messages end to end and of the made-up import")
     parser.add_argument("--burst", type=int, default=5_000, help="messages of the burst")
+    parser.add_argument("--posts", type=int, default=1_000_000, help="of the large archive of `million`")
     parser.add_argument("--json", type=Path, metavar="F", help="write the figures as JSON")
     parser.add_argument("--markdown", type=Path, metavar="F", help="write the table into F, between its two marks")
     options = parser.parse_args()
-    unknown = set(options.only.split(",")) - set(MEASURES)
+    every = MEASURES | ASKED_FOR
+    unknown = set(options.only.split(",")) - set(every)
     if unknown:
-        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(every)}")
     return options
 
 
@@ -255,7 +298,7 @@ def main() -> int:
         already = len(run.figures)
         with tempfile.TemporaryDirectory(suffix=f"-{part}") as folder:
             try:
-                MEASURES[part](run, Path(folder))
+                (MEASURES | ASKED_FOR)[part](run, Path(folder))
             except Exception as error:
                 traceback.print_exc()
                 run.add(part, "failed", f"{type(error).__name__}: {error}", ok=False)

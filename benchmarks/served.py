@@ -65,16 +65,16 @@ class Served:
             # The made-up threads of a whole year are sent within minutes.
             f'[limits]\nstorm_posts = 1000000\n[dkim]\nkey_file = "{key}"\n'
         )
-        self._site = open_site(load(self.config))
-        with self._site.database.write() as connection:
-            now = self._site.clock.now()
+        self.site = open_site(load(self.config))
+        with self.site.database.write() as connection:
+            now = self.site.clock.now()
             joining.add_community(connection, name="bench", title="Bench", zone="UTC", posting=posting, now=now)
             self.session = sessions.open_session(connection, ADMIN, now)
 
     def add_members(self, emails: Sequence[str], delivery: str) -> None:
         """Members who are told in that way."""
-        with self._site.database.write() as connection:
-            now = self._site.clock.now()
+        with self.site.database.write() as connection:
+            now = self.site.clock.now()
             for email in emails:
                 joining.add_member(connection, community="bench", email=email, delivery=delivery, now=now)
 
@@ -108,7 +108,7 @@ class Served:
 
     def close(self) -> None:
         """Let go of the databases; where the site was served, that was done."""
-        self._site.close()
+        self.site.close()
 
     def cpu(self) -> float:
         """CPU seconds of the server's processes so far."""
@@ -131,7 +131,7 @@ class Served:
     def archive(self) -> Archive:
         """What is stored; read beside the server."""
         post, node, delivery = tables.post, tables.node, tables.delivery
-        with self._site.database.read() as connection:
+        with self.site.database.read() as connection:
             counts = [
                 connection.execute(statement).scalar_one()
                 for statement in (
@@ -143,7 +143,7 @@ class Served:
                 )
             ]
             indexed = connection.exec_driver_sql("SELECT count(*) FROM post_text").scalar_one()
-        waiting = sum(self._site.spool.counts().values())
+        waiting = sum(self.site.spool.counts().values())
         posts, different, nodes, sent, deliveries = counts
         return Archive(
             posts=posts,

@@ -83,6 +83,7 @@ class SmallSite:
             community=self.community(community),
             clock=self.clock,
             settings=self.site.settings,
+            tokens=self.site.tokens,
             dry_run=dry_run,
         )
 

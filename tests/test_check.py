@@ -5,9 +5,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from urllib.parse import quote
 
 import pytest
-from sqlalchemy import Connection, Executable, delete, func, select, text, update
+from sqlalchemy import Connection, Executable, delete, event, func, select, text, update
 
 from tests.running import message
 from tests.small_site import (
@@ -24,8 +25,11 @@ from tests.small_site import (
     small_site,
 )
 from tests.test_import_export import GOOD, NO_ID, SAME_ID, SEAL
+from tests.web_site import ADMIN, Browser, WebSite
 from tidings.communities import joining
 from tidings.database import tables
+from tidings.database.engine import sqlite
+from tidings.digests import drafts
 from tidings.errors import UsageError
 from tidings.mailer.worker import ParseWorker
 from tidings.operations import check
@@ -171,21 +175,76 @@ def test_findings_of_every_community_are_named_with_it(small_site: SmallSite) ->
 # --- rebuild ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.acceptance(83)
+@pytest.mark.acceptance(82, 83)
 def test_what_is_derived_is_made_anew_as_it_was(any_site: SmallSite) -> None:
+    """Every derived table, the text index word by word, the pages and a digest; `all` after all of it was deleted."""
     fill(any_site)
-    before = looks(any_site)
+    admin = WebSite(any_site.site.database).client(ADMIN)
+    before, tables_before, pages_before = looks(any_site), derived(any_site), pages(any_site, admin)
     lost = dict.fromkeys(("subject", "author_name", "author_email", "recipients", "text"), "?")
     own = update(tables.post).where(tables.post.c.answers.is_(None))
     threads = (delete(tables.node_wish), delete(tables.node), update(tables.post).values(thread_id=0))
-    index = (own.values(folds="[]", attachments=0, **lost), delete(tables.attachment), text("DELETE FROM post_text"))
+    index = (
+        own.values(folds="[]", attachments=0, date=any_site.clock.now(), **lost),
+        delete(tables.attachment),
+        text("DELETE FROM post_text"),
+    )
     cases: dict[check.What, tuple[Executable, ...]] = {"threads": threads, "index": index, "all": threads + index}
     for what, statements in cases.items():
         change(any_site, *statements)
         assert looks(any_site) != before
         assert any_site.rebuild(what) == [10]
+        assert derived(any_site) == tables_before, what
         assert looks(any_site) == before, what
         assert any_site.problems() == []
+    assert pages(any_site, admin) == pages_before
+
+
+def derived(site: SmallSite) -> dict[str, list[tuple[object, ...]]]:
+    """The rows of every derived table; ids that a rebuild gives anew stand as the message ids that they mean."""
+    post, node, wish = tables.post, tables.node, tables.node_wish
+    with site.site.database.read() as connection:
+        names = dict(connection.execute(select(node.c.id, node.c.message_id)).all())
+        nodes = connection.execute(select(node).order_by(node.c.message_id)).all()
+        firsts: dict[int, str] = {}
+        for row in nodes:
+            firsts.setdefault(row.thread_id, row.message_id)
+        posts = connection.execute(select(post).order_by(post.c.id)).mappings().all()
+        rows = {
+            "post": [(*(value for key, value in row.items() if key != "thread_id"), firsts.get(row["thread_id"]))
+                     for row in posts],
+            "attachment": connection.execute(select(tables.attachment).order_by(*tables.attachment.c)).all(),
+            "node": [
+                (row.message_id, firsts[row.thread_id], names.get(row.parent_id), row.parent_rank, row.why, row.date,
+                 row.post_id)
+                for row in nodes
+            ],
+            "node_wish": sorted(
+                (names[row.ghost_id], names[row.node_id], row.rank, row.why)
+                for row in connection.execute(select(wish))
+            ),
+        }  # fmt: skip
+        if connection.dialect.name == "postgresql":
+            rows["post_text"] = connection.execute(text("SELECT * FROM post_text ORDER BY rowid")).all()
+    return rows | ({} if "post_text" in rows else {"post_text": _words(site)})
+
+
+def _words(site: SmallSite) -> list[tuple[object, ...]]:
+    """Every word of SQLite's text index with its post, its column and its place there."""
+    connection = sqlite.connect(str(site.site.database.path))
+    try:
+        connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab('main', 'post_text', 'instance')")
+        return connection.execute("SELECT term, doc, col, offset FROM temp.words ORDER BY 1, 2, 3, 4").fetchall()
+    finally:
+        connection.close()
+
+
+def pages(site: SmallSite, browser: Browser) -> list[str]:
+    """The pages of the archive as an admin sees them, and the digest that Sam would get."""
+    paths = ["", "search?q=seal", "atom.xml", *(f"m/{quote(one, safe='@')}/" for one in sorted(site.shown()))]
+    with site.site.database.read() as connection:
+        digest = drafts.preview(connection, "pump", SAM, site.clock.now(), site=site.site.settings.site)
+    return [*(browser.get(f"/c/pump/{path}").text for path in paths), digest.text, digest.html]
 
 
 def test_a_rebuild_of_what_is_well_changes_nothing(small_site: SmallSite) -> None:
@@ -247,6 +306,9 @@ def test_mail_that_comes_while_threads_are_made_anew_keeps_its_place(
 ) -> None:
     """It comes between the last look at the posts and the moment at which the new threads take the place of the old."""
     fill(any_site)
+    change(
+        any_site, delete(tables.node_wish), delete(tables.node).where(tables.node.c.message_id != "stock@example.org")
+    )
     database, write = any_site.site.database, any_site.site.database.write
     late = [from_ana("Re: Spare stock", "I took one.\n", "late@example.org", In_Reply_To="<thanks@example.org>")]
 
@@ -262,6 +324,30 @@ def test_mail_that_comes_while_threads_are_made_anew_keeps_its_place(
     assert not late
     assert any_site.tree()["late@example.org"] == ("thanks@example.org", 3, "in-reply-to")
     assert any_site.problems() == []
+
+
+def test_no_transaction_of_a_rebuild_is_long(small_site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many statements at most, whatever there is to write; where nothing differs, threads write nothing at all."""
+    fill(small_site)
+    before = looks(small_site)
+    monkeypatch.setattr(check, "_WRITTEN", 2)
+    counts: list[int] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("BEGIN"):
+            counts.append(0)
+        else:
+            counts[-1] += 1
+
+    event.listen(small_site.site.database._writer, "before_cursor_execute", count)
+    small_site.rebuild("threads")
+    assert counts == []
+    change(small_site, delete(tables.node_wish), delete(tables.node), text("DELETE FROM post_text"))
+    counts.clear()
+    small_site.rebuild()
+    assert len(counts) > 10
+    assert max(counts) < 15
+    assert looks(small_site) == before
 
 
 def test_a_rebuild_in_pieces_is_a_rebuild(small_site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ TESTED_BELOW = {
     "stopped end-wave",
     "mailbox troubles",
 }
-TESTED_ELSEWHERE = {"demo", "bounce", "config postfix", "doctor"}
+TESTED_ELSEWHERE = {"demo", "bounce", "config postfix", "doctor", "erase"}
 
 
 def commands() -> set[str]:

@@ -87,7 +87,11 @@ WRITERS = {
     "bounce": {"communities.standing"},
     "bounce_wave": {"communities.standing"},
     "notice_count": {"mailer.notices"},
+    "erasure": {"operations.erase"},
+    "erased_mark": {"operations.erase"},
 }
+# A person may stand in any table, so whoever erases people goes through all of them (docs/decisions).
+SWEEPS = "operations.erase"
 # By design a counter moves in the transaction of what it counts; the rest of the row stays its writer's.
 ALSO_UPDATES = {
     ("archive.store", "community"): {"last_number"},
@@ -140,6 +144,8 @@ def foreign_writes(found: Iterable[Write]) -> list[str]:
 
 def _may(write: Write) -> bool:
     module = write.module.removeprefix("tidings.")
+    if module == SWEEPS:
+        return True
     if write.table is None:
         return False
     extra = ALSO_UPDATES.get((module, write.table), set())

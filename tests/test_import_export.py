@@ -25,6 +25,7 @@ from tests.small_site import (
     makings,
     small_site,
 )
+from tests.web_site import ADMIN, WebSite
 from tidings.archive import read
 from tidings.communities import directory, joining
 from tidings.database import tables
@@ -284,6 +285,26 @@ def test_mail_of_strangers_and_programs_is_imported_too(small_site: SmallSite) -
     loop = ORPHAN.replace(b"Subject:", b"X-Tidings-Loop: pump@lists.example.org\nSubject:")
     found = small_site.import_raws([SEAL.replace(b"ana@", b"stranger@"), program, loop])
     assert verdicts(found) == ["stored"] * 3
+
+
+@pytest.mark.acceptance(106)
+def test_what_is_imported_is_never_visible_to_who_is_not_signed_in(
+    small_site: SmallSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A community made for an import is private: a stranger who asks after every message gets what stands nowhere."""
+    monkeypatch.setattr(importing, "_BATCH", 1)
+    with small_site.site.database.write() as connection:
+        joining.add_community(connection, name="old", title="Old seals", zone="UTC", now=WEDNESDAY)
+    web = WebSite(small_site.site.database)
+    stranger, admin = web.client(), web.client(ADMIN)
+    post = "m/seal@example.org/"
+    paths = ["/", *(f"/c/old/{page}" for page in ("", "search?q=seal", "atom.xml", "mbox", post, f"{post}raw"))]
+    for _ in small_site.importer("old").run(as_entries(*GOOD)):
+        for path in paths:
+            answer = stranger.get(path)
+            assert not any(word in answer.text for word in ("leaks", "Old seals", "Ana")), path
+            assert answer.status_code == (200 if path == "/" else 404), path
+    assert all(admin.get(path).status_code == 200 for path in paths)
 
 
 # --- any order -------------------------------------------------------------------------------------------------------

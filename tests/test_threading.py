@@ -16,6 +16,7 @@ from tidings.database.engine import Database
 from tidings.threading import nodes as stored
 from tidings.threading.joins import WINDOW, Near
 from tidings.threading.likeness import Likeness, likeness
+from tidings.threading.mending import changes
 from tidings.threading.parents import Candidate, candidates, message_ids, one_message_id
 from tidings.threading.place import Arrival, By, MemoryNodes, Node, Nodes, place
 from tidings.threading.tree import arrange
@@ -138,16 +139,26 @@ def test_the_sql_side_and_the_one_in_memory_are_equal(database: Database, messag
     assert sorted(map(str, _sql_tree(database, messages))) == sorted(map(str, tree(messages)))
 
 
-def test_nodes_made_anew_in_memory_replace_those_stored(database: Database) -> None:
+def test_stored_nodes_are_brought_to_those_made_anew_in_memory_and_what_is_right_is_not_written(
+    database: Database,
+) -> None:
     messages = arrivals("a", "b a", "d c b a", "x y", "c b a")
     nodes = MemoryNodes()
     expected = tree(messages, nodes)
     with database.write() as connection:
         community = seed.community(connection, name="pump")
-        stored.replace_all(connection, community, nodes)
-        stored.replace_all(connection, community, nodes)
+        # What stands there is of quite other messages, two of which nobody needs and which refer to each other.
+        sql = stored.SqlNodes(connection, community)
+        for arrival in arrivals("b x", "x b", "q p", "p q", "c q"):
+            place(sql, arrival)
+        rounds = 0
+        while wanted := list(changes(nodes, stored.stored(connection, community))):
+            stored.mend(connection, community, wanted)
+            rounds += 1
+            assert rounds < 10
         found = [node for thread in stored.all_threads(connection, community) for node in thread]
     assert sorted(map(str, shape(found))) == sorted(map(str, expected))
+    assert len(found) == len(nodes.nodes)
 
 
 # --- joins without header fields ---

@@ -635,6 +635,7 @@ def import_mail(
             community=_community(site, community),
             clock=site.clock,
             settings=site.settings,
+            tokens=site.tokens,
             dry_run=dry_run,
         )
         log = stack.enter_context(verdicts.open("w", encoding="utf-8")) if verdicts else None
@@ -1159,6 +1160,50 @@ def rebuild(what: Annotated[str, typer.Argument(metavar="[threads|index|all]")] 
         for done in checking.rebuild(site.database, worker, site.settings, checking.which(what)):  # noqa: B007
             pass
     _print_object({"posts": done}, as_json)
+
+
+@app.command()
+def erase(
+    email: str,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase a person: what they wrote, and their name, address and words wherever else they stand. For good."""
+    from tidings.communities.entries import parse_email
+    from tidings.operations import erase as erasing
+
+    if as_json and not (dry_run or yes):
+        raise UsageError("With --json nothing is asked: say --dry-run or --yes.")
+    with _open() as site, contextlib.ExitStack() as stack:
+        worker = site.worker()
+        stack.callback(worker.close)
+        with site.database.read() as connection:
+            person = erasing.find(connection, parse_email(email))
+            posts = erasing.posts(connection)
+
+        def run(act: bool) -> erasing.Report:
+            erasure = erasing.Erasure(site=site, worker=worker, person=person, act=act)
+            with _progress(posts, "erase" if act else "look") as advance:
+                for done in erasure.run():
+                    advance(done, done)
+            return erasure.report()
+
+        found = run(act=False)
+        if not as_json:
+            typer.echo(f"Addresses: {', '.join(person.emails)}\nNames: {', '.join(person.names) or 'none'}")
+            for what, many in found.counts.items():
+                typer.echo(f"{many:>8} {what}")
+        if not found.counts:
+            raise NotFoundError(f"Nothing of {email} is stored here.")
+        if not dry_run:
+            if not yes:
+                typer.confirm("Erase this for good?", abort=True)
+            found = run(act=True)
+        if as_json:
+            _print_json({"erased": not dry_run, **asdict(person), "found": found.counts, "todo": found.todo})
+        for what in () if as_json else found.todo:
+            typer.echo(f"To do: {what}")
 
 
 @_groups["config"].command("example")

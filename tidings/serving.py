@@ -262,6 +262,7 @@ def make_demo(settings: Settings) -> None:
                 database=site.database,
                 spool=site.spool,
                 clock=clock,
+                tokens=site.tokens,
                 worker=worker,
                 intake=intake,
                 run_due=site.run_due,

@@ -111,6 +111,10 @@ class Tokens:
         """The membership that a `/u/` token belongs to. Raises BadTokenError."""
         return int.from_bytes(self._open("u", token, 5))
 
+    def mark(self, data: bytes) -> bytes:
+        """What is kept of something that was erased, to know it again; without the key it tells nothing."""
+        return hmac.digest(self._key, b"erased\0" + data, hashlib.sha256)
+
     def form(self, session_hash: bytes) -> str:
         """The hidden field that every POST of a session carries (against forged requests)."""
         return _encode(self._mac("form", session_hash))

@@ -83,6 +83,7 @@ _BLOB = {
     "postgresql": postgresql.insert(blob_table).on_conflict_do_nothing(),
 }
 _POST = insert(post_table).returning(post_table.c.id)
+_BLOB_OF = select(post_table.c.blob_hash).where(post_table.c.id == bindparam("post"))
 _ATTACHMENT = insert(attachment_table)
 _THREAD = update(post_table).where(post_table.c.id == bindparam("post")).values(thread_id=bindparam("thread"))
 
@@ -150,8 +151,7 @@ def add(
     number = connection.execute(_NUMBER, {"community": community_id}).scalar_one()
     blob_hash = hashlib.sha256(raw).digest()
     writes.blobs.append({"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)})
-    believed = message.date is not None and message.date <= received_at + _FUTURE and message.date.year >= 1970
-    date = message.date if believed and message.date is not None else received_at
+    date = believed_date(message, received_at)
     sent_id = message.message_id if message.message_id != message_id else None
     row = {
         "community_id": community_id,
@@ -180,6 +180,12 @@ def add(
     return Stored(post_id=post_id, number=number, message_id=message_id, sent_id=sent_id, date=date)
 
 
+def believed_date(message: Incoming, received_at: datetime) -> datetime:
+    """When a message was written: what its Date field says where that can be believed, else when it came."""
+    date = message.date
+    return date if date is not None and date <= received_at + _FUTURE and date.year >= 1970 else received_at
+
+
 def settle(
     connection: Connection, community_id: int, post_id: int, thread_id: int, merged: Mapping[int, int], writes: Writes
 ) -> None:
@@ -201,8 +207,8 @@ def set_threads(connection: Connection, threads: Sequence[tuple[int, int]]) -> N
         connection.execute(_THREAD, [{"post": post_id, "thread": thread_id} for post_id, thread_id in threads])
 
 
-def refresh(connection: Connection, post_id: int, message: Incoming, writes: Writes) -> None:
-    """Make all that is derived from a post's raw bytes anew; number, ids, dates and thread stay."""
+def refresh(connection: Connection, post_id: int, message: Incoming, received_at: datetime, writes: Writes) -> None:
+    """Make all that is derived from a post's raw bytes anew; number, ids and thread stay."""
     connection.execute(
         update(post_table)
         .where(post_table.c.id == post_id)
@@ -211,6 +217,7 @@ def refresh(connection: Connection, post_id: int, message: Incoming, writes: Wri
             author_name=message.author_name,
             author_email=message.author_email,
             recipients=message.recipients,
+            date=believed_date(message, received_at),
             text=message.text,
             folds=_encode(message.folds).decode(),
             attachments=len(message.attachments),
@@ -220,6 +227,24 @@ def refresh(connection: Connection, post_id: int, message: Incoming, writes: Wri
     unindex(connection, post_id)
     writes.attachments += _attachments(post_id, message)
     writes.index.append(_index_row(post_id, message))
+
+
+def exchange(connection: Connection, post_id: int, raw: bytes, content_hash: bytes, message_id: str) -> None:
+    """Put other raw bytes in the place of a post's, for an erasure alone; `refresh` makes the rest of it from them.
+
+    The old bytes go where no post has them any more; `message_id` is the post's from now on.
+    """
+    old = connection.execute(_BLOB_OF, {"post": post_id}).scalar_one()
+    blob_hash = hashlib.sha256(raw).digest()
+    row = {"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)}
+    connection.execute(_BLOB[connection.dialect.name], [row])
+    connection.execute(
+        update(post_table)
+        .where(post_table.c.id == post_id)
+        .values(blob_hash=blob_hash, content_hash=content_hash, message_id=message_id, from_line=None)
+    )
+    unused = ~select(post_table.c.id).where(post_table.c.blob_hash == old).exists()
+    connection.execute(delete(blob_table).where(blob_table.c.hash == old, unused))
 
 
 def _attachments(post_id: int, message: Incoming) -> list[dict[str, object]]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from tidings.database.engine import Database
+
 # PostgreSQL refuses a tsvector above 1 MB, positions and all; so many characters stay below it in every script.
 _MOST_CHARACTERS = 200_000
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
@@ -25,6 +27,9 @@ _INSERT = {
         " to_tsvector('simple', :recipients), to_tsvector('simple', :text))"
     ),
 }
+_PAGES = 200  # of the index that are merged in one transaction
+_MERGE = text("INSERT INTO post_text (post_text, rank) VALUES ('merge', :pages)")
+_CHANGES = text("SELECT total_changes()")
 _DELETE = text("DELETE FROM post_text WHERE rowid = :post_id")
 
 
@@ -87,3 +92,16 @@ def index_row(connection: Connection, post_id: int, *, subject: str, author: str
 def unindex(connection: Connection, post_id: int) -> None:
     """Forget the words of a post; nothing happens where it is not indexed."""
     connection.execute(_DELETE, {"post_id": post_id})
+
+
+def compact(database: Database) -> None:
+    """Leave nothing in the index of what was unindexed: on SQLite it stays until the index's pieces are merged."""
+    if database.dialect != "sqlite":
+        return
+    pages, changed = -_PAGES, 2  # below nought: first, all pieces are to be one
+    # The documented sign of the end: a merge that changed fewer than two rows had nothing to do.
+    while changed >= 2:
+        with database.write() as connection:
+            before = connection.execute(_CHANGES).scalar_one()
+            connection.execute(_MERGE, {"pages": pages})
+            pages, changed = _PAGES, connection.execute(_CHANGES).scalar_one() - before

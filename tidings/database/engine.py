@@ -131,6 +131,29 @@ class Database:
                 _prepare_reader(self._watch, None)
             return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
 
+    def scrub(self) -> bool:
+        """Leave nothing on the disk of what was deleted: pages written anew, SQLite's log emptied.
+
+        False where another process still reads old pages. It writes the whole file anew, and others wait meanwhile.
+        """
+        if self.dialect != "sqlite":
+            with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("VACUUM")
+            return True
+        with self._turn:
+            connection = _connect(self.path)
+            try:
+                _prepare(connection)
+                connection.execute("VACUUM")
+                busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                return not busy
+            except sqlite.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                return False
+            finally:
+                connection.close()
+
     def close(self) -> None:
         """Close every connection that is not in use."""
         with self._watching:

@@ -511,6 +511,24 @@ decision = Table(
     Column("decided_at", Moment, nullable=False),
 )
 
+# --- erased people --------------------------------------------------------------------------------------
+
+# That somebody was erased, and how much of what; nothing of the person.
+erasure = Table(
+    "erasure",
+    metadata,
+    _id(),
+    Column("erased_at", Moment, nullable=False),
+    Column("counts", Text, nullable=False),  # JSON
+)
+# By what an import knows that it would bring back what was erased: tokens.mark of an address, or of a content hash.
+erased_mark = Table(
+    "erased_mark",
+    metadata,
+    Column("mark", LargeBinary(32), primary_key=True),
+    Column("erased_at", Moment, nullable=False),
+)
+
 spool = Table(
     "spool",
     spool_metadata,

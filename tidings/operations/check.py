@@ -6,10 +6,11 @@ The raw bytes are the truth: a finding about them cannot be mended here, everyth
 import hashlib
 import typing
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sqlalchemy import Connection, bindparam, column, func, select, table
 
@@ -18,16 +19,20 @@ from tidings.communities.directory import Community, communities
 from tidings.database.engine import Database
 from tidings.database.tables import blob, post
 from tidings.database.tables import community as community_table
+from tidings.database.tables import node as node_table
 from tidings.errors import UsageError
 from tidings.intake.posting import arrival_of, as_item_reply
 from tidings.mailer.parse import ParsedMessage
 from tidings.mailer.worker import ParseWorker, Readable
 from tidings.settings import Settings
 from tidings.threading import nodes
+from tidings.threading.mending import Change, Stored, changes
 from tidings.threading.place import Arrival, MemoryNodes, place
 
 What = Literal["threads", "index", "all"]
-_BATCH = 200
+_T = TypeVar("_T")
+_BATCH = 200  # posts in memory at once
+_WRITTEN = 50  # rows of posts, or of nodes, a transaction: others wait for the writer no longer than a blink
 _INDEX = table("post_text", column("rowid"))
 _INDEXED = select(_INDEX.c.rowid).where(_INDEX.c.rowid == post.c.id).exists()
 
@@ -60,6 +65,7 @@ class _Row:
     text: str
     answers: str | None
     date: datetime
+    received_at: datetime
     data: bytes
     hash: bytes
 
@@ -73,6 +79,7 @@ _ROWS = (
         post.c.text,
         post.c.answers,
         post.c.date,
+        post.c.received_at,
         blob.c.data,
         blob.c.hash,
     )
@@ -80,6 +87,15 @@ _ROWS = (
     .where(post.c.community_id == bindparam("community"), post.c.number > bindparam("after"))
     .order_by(post.c.number)
     .limit(_BATCH)
+)
+_LOCK = select(community_table.c.id).where(community_table.c.id == bindparam("community")).with_for_update()
+_THREADS = (
+    select(post.c.id, node_table.c.thread_id)
+    .join(
+        node_table,
+        (node_table.c.community_id == post.c.community_id) & (node_table.c.message_id == post.c.message_id),
+    )
+    .where(post.c.id.in_(bindparam("posts", expanding=True)))
 )
 
 
@@ -144,39 +160,103 @@ def _not_indexed(database: Database, community: Community) -> Iterator[Finding]:
 
 
 def rebuild(database: Database, worker: ParseWorker, settings: Settings, what: What) -> Iterator[int]:
-    """Make threads, index or both anew from the raw bytes; yields how many posts were read so far."""
+    """Make threads, index or both anew from the raw bytes; yields how many posts were read so far.
+
+    Mail may come in meanwhile: no transaction is longer than a blink.
+    """
     with database.read() as connection:
         every = communities(connection)
     done = 0
     for community in every:
         count = 0
-        for count in _rebuild_one(database, worker, settings, community, what):
+        for count in _Rebuild(database, worker, settings, community.id).run(what):
             yield done + count
         done += count
 
 
-def _rebuild_one(
-    database: Database, worker: ParseWorker, settings: Settings, community: Community, what: What
-) -> Iterator[int]:
-    """The work on one community; yields its archive number up to which posts were read."""
-    memory = MemoryNodes()
-    after, complete = 0, False
-    while not complete:
-        for batch in _batches(database, community.id, after):
-            parsed = _parsed(batch, worker)
+class _Rebuild:
+    """The work on one community."""
+
+    def __init__(self, database: Database, worker: ParseWorker, settings: Settings, community_id: int) -> None:
+        self._database = database
+        self._worker = worker
+        self._settings = settings
+        self._community_id = community_id
+        self._memory = MemoryNodes()
+        self._up_to = 0  # the archive number up to which posts were read
+
+    def run(self, what: What) -> Iterator[int]:
+        """Yields the archive number up to which posts were read, batch by batch."""
+        yield from self._read(what)
+        changed: list[Change] | None = None
+        while what != "index":
+            # Nodes and the newest number of one moment; what came until then is placed in memory too. Where nothing
+            # differs after that, all is as it would be had every post come anew, and what comes later is placed on it.
+            with self._database.read() as connection:
+                newest = _newest(connection, self._community_id)
+                stored = nodes.stored(connection, self._community_id)
+            yield from self._read(what, newest)
+            before, changed = changed, list(changes(self._memory, stored))
+            if changed and changed == before:
+                raise AssertionError("unreachable: what was written of the threads did not stay")
+            for some in _few(changed):
+                with self._writing() as connection:
+                    nodes.mend(connection, self._community_id, some)
+            if not changed:
+                break
+        if what != "index":
+            self._set_threads(stored)
+
+    def _read(self, what: What, up_to: int | None = None) -> Iterator[int]:
+        """Parse what was not yet read, make it anew where that is asked, and place it in memory."""
+        for batch in _batches(self._database, self._community_id, self._up_to, up_to):
+            parsed = _parsed(batch, self._worker)
             if what in ("index", "all"):
-                writes = store.Writes()
-                with database.write() as connection:
-                    for row, message in parsed:
-                        if message is not None:
-                            store.refresh(connection, row.id, _as_archived(row, message), writes)
-                    writes.flush(connection)
+                for some in _few(parsed):
+                    with self._writing() as connection:
+                        _refresh(connection, some)
             for row, message in parsed:
                 # As it is archived: what it is like depends on the words that are shown.
-                place(memory, _arrival(row, message and _as_archived(row, message), settings))
-            after = batch[-1].number
-            yield after
-        complete = what == "index" or _replace_threads(database, community.id, memory, after)
+                archived = message and _as_archived(row, message)
+                place(self._memory, _arrival(row, archived, self._settings))
+            self._up_to = batch[-1].number
+            yield self._up_to
+
+    def _set_threads(self, stored: Stored) -> None:
+        """Let every post name the thread in which its node stands, where it does not."""
+        threads = {node.post_id: node.thread_id for node in stored.nodes if node.seen}
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(post.c.id, post.c.thread_id).where(
+                    post.c.community_id == self._community_id, post.c.number <= self._up_to
+                )
+            )
+            wrong = [post_id for post_id, thread_id in rows if threads.get(post_id, thread_id) != thread_id]
+        for some in _few(wrong):
+            with self._writing() as connection:
+                # Read again, since mail that came this moment may have joined two threads.
+                found = connection.execute(_THREADS, {"posts": some})
+                store.set_threads(connection, [(post_id, thread_id) for post_id, thread_id in found])
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One short transaction, in which no post of the community gets its number."""
+        with self._database.write() as connection:
+            connection.execute(_LOCK, {"community": self._community_id})
+            yield connection
+
+
+def _few(items: list[_T]) -> Iterator[list[_T]]:
+    """What is written in one transaction after another."""
+    yield from (items[start : start + _WRITTEN] for start in range(0, len(items), _WRITTEN))
+
+
+def _refresh(connection: Connection, parsed: Sequence[tuple[_Row, ParsedMessage | None]]) -> None:
+    writes = store.Writes()
+    for row, message in parsed:
+        if message is not None:
+            store.refresh(connection, row.id, _as_archived(row, message), row.received_at, writes)
+    writes.flush(connection)
 
 
 def _parsed(batch: list[_Row], worker: ParseWorker) -> list[tuple[_Row, ParsedMessage | None]]:
@@ -189,21 +269,7 @@ def _parsed(batch: list[_Row], worker: ParseWorker) -> list[tuple[_Row, ParsedMe
     ]
 
 
-def _replace_threads(database: Database, community_id: int, memory: MemoryNodes, up_to: int) -> bool:
-    """Put the new threads in the place of the old; False, and nothing is done, where posts came meanwhile."""
-    with database.write() as connection:
-        if _newest(connection, community_id) > up_to:
-            return False
-        nodes.replace_all(connection, community_id, memory)
-        found = [node for thread in nodes.all_threads(connection, community_id) for node in thread]
-        store.set_threads(connection, [(node.post_id, node.thread_id) for node in found if node.post_id is not None])
-        return True
-
-
 def _newest(connection: Connection, community_id: int) -> int:
-    """The newest archive number, the community being locked: no post gets a higher one before the commit."""
-    locked = select(community_table.c.id).where(community_table.c.id == community_id)
-    connection.execute(locked.with_for_update()).one()
     newest: int | None = connection.execute(
         select(func.max(post.c.number)).where(post.c.community_id == community_id)
     ).scalar()
@@ -213,7 +279,8 @@ def _newest(connection: Connection, community_id: int) -> int:
 def _arrival(row: _Row, message: ParsedMessage | None, settings: Settings) -> Arrival:
     if message is None:  # it could be read when it was stored; now it stands alone, and is not lost
         return Arrival(message_id=row.message_id, post_id=row.id, date=row.date, candidates=())
-    return arrival_of(message, settings, message_id=row.message_id, post_id=row.id, date=row.date, answers=row.answers)
+    date = store.believed_date(message, row.received_at)
+    return arrival_of(message, settings, message_id=row.message_id, post_id=row.id, date=date, answers=row.answers)
 
 
 def _as_archived(row: _Row, message: ParsedMessage) -> ParsedMessage:
@@ -223,8 +290,8 @@ def _as_archived(row: _Row, message: ParsedMessage) -> ParsedMessage:
     return as_item_reply(message, row.text, row.subject)
 
 
-def _batches(database: Database, community_id: int, after: int = 0) -> Iterator[list[_Row]]:
-    while True:
+def _batches(database: Database, community_id: int, after: int = 0, up_to: int | None = None) -> Iterator[list[_Row]]:
+    while up_to is None or after < up_to:
         with database.read() as connection:
             rows = connection.execute(_ROWS, {"community": community_id, "after": after})
             batch = [_Row(**row._mapping) for row in rows]

@@ -6,8 +6,11 @@ Import is not arrival: no posting policy, no mail out, and no digest tells of it
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Literal
+
+from sqlalchemy import Connection
 
 from tidings.archive import store
 from tidings.archive.mbox import Entry
@@ -19,7 +22,9 @@ from tidings.mailer.addresses import Addresses
 from tidings.mailer.parse import ParsedMessage
 from tidings.mailer.spool import Accepted, Spool
 from tidings.mailer.worker import Outcome, ParseWorker, Unreadable
+from tidings.operations.erase import erased_before
 from tidings.settings import Settings
+from tidings.tokens import Tokens
 
 _BATCH = 100  # messages a transaction: others wait for the writer no longer than a blink
 
@@ -49,6 +54,7 @@ class Importer:
         community: Community,
         clock: Clock,
         settings: Settings,
+        tokens: Tokens,
         dry_run: bool = False,
     ) -> None:
         self._database = database
@@ -57,6 +63,7 @@ class Importer:
         self._community = community
         self._clock = clock
         self._settings = settings
+        self._tokens = tokens
         self._dry_run = dry_run
         self._seen: set[tuple[str, bytes]] = set()  # by a dry run, which keeps nothing that could be found again
 
@@ -71,13 +78,17 @@ class Importer:
         writes = store.Writes()
         now = self._clock.now()
         with self._database.write() as connection:
-            for entry, outcome in batch:
+            erased = self._erased(connection, [outcome for _, outcome in batch])
+            for (entry, outcome), erased_at in zip(batch, erased, strict=True):
                 if isinstance(outcome, Unreadable):
                     held.append((entry, outcome.reason))
                     verdicts.append(_verdict(entry, "held", outcome.reason))
                     continue
                 if not entry.raw.strip():
                     verdicts.append(_verdict(entry, "refused", "It is empty."))
+                    continue
+                if erased_at and (outcome.message.date or erased_at) <= erased_at:
+                    verdicts.append(_verdict(entry, "refused", "It, or who wrote it, was erased here."))
                     continue
                 filed = file_message(
                     connection,
@@ -98,6 +109,12 @@ class Importer:
         if held and not self._dry_run:
             self._hold(held)
         yield from verdicts
+
+    def _erased(self, connection: Connection, outcomes: list[Outcome]) -> list[datetime | None]:
+        """When each message, or who wrote it, was erased; None for what was not."""
+        messages = {place: one.message for place, one in enumerate(outcomes) if not isinstance(one, Unreadable)}
+        found = dict(zip(messages, erased_before(connection, self._tokens, [*messages.values()]), strict=True))
+        return [found.get(place) for place in range(len(outcomes))]
 
     def _as_if_kept(self, message: ParsedMessage, filed: store.Stored | store.Known) -> store.Stored | store.Known:
         """What a dry run says of a message: it is a duplicate too of what an earlier batch would have stored."""

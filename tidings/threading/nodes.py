@@ -3,7 +3,7 @@
 It decides nothing: `place` says what to keep.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,8 +14,9 @@ from tidings.database.tables import node as node_table
 from tidings.database.tables import node_wish
 from tidings.threading.joins import Near
 from tidings.threading.likeness import Likeness
+from tidings.threading.mending import Change, Stored
 from tidings.threading.parents import Why
-from tidings.threading.place import By, MemoryNodes, Node, Wish
+from tidings.threading.place import By, Node, Wish
 
 _COLUMNS = (
     node_table.c.id,
@@ -45,6 +46,12 @@ _ALL = (
     select(*_COLUMNS)
     .where(node_table.c.community_id == bindparam("community"))
     .order_by(node_table.c.thread_id, node_table.c.id)
+)
+_ALL_LIKENESSES = _ALL.add_columns(node_table.c.likeness)
+_ALL_WISHES = (
+    select(node_wish.c.ghost_id, node_wish.c.node_id, node_wish.c.rank, node_wish.c.why)
+    .join(node_table, node_table.c.id == node_wish.c.ghost_id)
+    .where(node_table.c.community_id == bindparam("community"))
 )
 _MEMBERS = select(*_COLUMNS).where(
     node_table.c.community_id == bindparam("community"),
@@ -104,9 +111,28 @@ _WISHES = select(node_wish.c.node_id, node_wish.c.rank, node_wish.c.why).where(
     node_wish.c.ghost_id == bindparam("ghost")
 )
 _FORGET = delete(node_wish).where(node_wish.c.node_id == bindparam("node"), node_wish.c.rank >= bindparam("from_rank"))
+_FORGET_ONE = delete(node_wish).where(
+    node_wish.c.ghost_id == bindparam("ghost"), node_wish.c.node_id == bindparam("node")
+)
+_CHILD = node_table.alias("child")
+# A ghost that nobody refers to any more, not even mail that came this moment.
+_DROP = delete(node_table).where(
+    node_table.c.id == bindparam("node"),
+    ~select(_CHILD.c.id).where(_CHILD.c.parent_id == node_table.c.id).exists(),
+    ~select(_CHILD.c.id)
+    .where(
+        _CHILD.c.community_id == node_table.c.community_id,
+        _CHILD.c.thread_id == node_table.c.id,
+        _CHILD.c.id != node_table.c.id,
+    )
+    .exists(),
+    ~select(node_wish.c.node_id)
+    .where((node_wish.c.ghost_id == node_table.c.id) | (node_wish.c.node_id == node_table.c.id))
+    .exists(),
+)
 
 
-def _node(row: Row[*tuple[Any, ...]]) -> Node:
+def _node(row: Row[*tuple[Any, ...]] | list[Any]) -> Node:
     number, message_id, thread_id, parent_id, rank, why, date, post_id, *more = row
     kin_id, header_id, header_why, index_id, subject_id, turn = more
     return Node(
@@ -271,29 +297,36 @@ def all_threads(connection: Connection, community_id: int) -> Iterator[list[Node
         yield gathered
 
 
-def replace_all(connection: Connection, community_id: int, made: MemoryNodes) -> None:
-    """Put the nodes of a community, made anew in memory, in the place of those that are stored."""
-    own = select(node_table.c.id).where(node_table.c.community_id == community_id)
-    connection.execute(delete(node_wish).where(node_wish.c.node_id.in_(own)))
-    connection.execute(delete(node_table).where(node_table.c.community_id == community_id))
+def stored(connection: Connection, community_id: int) -> Stored:
+    """Every node and wish of a community as it is now."""
+    values = {"community": community_id}
+    wishes = {
+        (ghost_id, Wish(node_id=node_id, rank=rank, why=why))
+        for ghost_id, node_id, rank, why in connection.execute(_ALL_WISHES, values)
+    }
+    found = [
+        replace(_node(row), like=_unpack(packed) if packed else None)
+        for *row, packed in connection.execute(_ALL_LIKENESSES, values)
+    ]
+    return Stored(nodes=found, wishes=wishes)
+
+
+def mend(connection: Connection, community_id: int, wanted: Sequence[Change]) -> None:
+    """Write what differs from nodes made anew (see mending); rows that changed meanwhile are left for the next look."""
     sql = SqlNodes(connection, community_id)
-    # Parents and threads are ids of nodes; the new ids are known once the rows are there.
-    ids = {old.id: sql.add(old).id for old in made.nodes.values()}
-    for old in made.nodes.values():
-        sql.save(_renumbered(old, ids))
-        for wish in made.wishes(old.id):
-            sql.wish(ids[wish.node_id], [(ids[old.id], Wish(node_id=ids[wish.node_id], rank=wish.rank, why=wish.why))])
-
-
-def _renumbered(old: Node, ids: Mapping[int, int]) -> Node:
-    return replace(
-        old,
-        id=ids[old.id],
-        thread_id=ids[old.thread_id],
-        kin_id=ids[old.kin_id],
-        parent_id=old.parent_id and ids[old.parent_id],
-        header_id=old.header_id and ids[old.header_id],
-        index_id=old.index_id and ids[old.index_id],
-        subject_id=old.subject_id and ids[old.subject_id],
-        like=None,  # it was kept when the row was made
-    )
+    known = sql.find([change.add.message_id for change in wanted if change.add])
+    now = sql.by_id([change.before.id for change in wanted if change.before])
+    for change in wanted:
+        if change.add and change.add.message_id not in known:
+            sql.add(change.add)
+        if change.before and change.after and now.get(change.before.id) == replace(change.before, like=None):
+            sql.save(change.after)
+        if change.forget:
+            ghost_id, wish = change.forget
+            connection.execute(_FORGET_ONE, {"ghost": ghost_id, "node": wish.node_id})
+        if change.keep:
+            ghost_id, wish = change.keep
+            connection.execute(_FORGET_ONE, {"ghost": ghost_id, "node": wish.node_id})
+            sql.wish(wish.node_id, [(ghost_id, wish)])
+        if change.drop:
+            connection.execute(_DROP, {"node": change.drop.id})

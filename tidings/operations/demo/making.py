@@ -24,6 +24,7 @@ from tidings.operations.demo import due
 from tidings.operations.demo.story import ZONE, Letter, Story
 from tidings.operations.importing import Importer
 from tidings.settings import Settings
+from tidings.tokens import Tokens
 
 _SHOWN_AT = time(17, 40)  # of the Sunday on which the demo begins: the cut-off is at 18:00, crew B's night at 19:00
 _MOVED = "3 Fri 12:00"  # when the communities began to use this site; older mail is imported
@@ -41,6 +42,7 @@ class Parts:
     database: Database
     spool: Spool
     clock: FixedClock
+    tokens: Tokens
     worker: ParseWorker
     intake: Intake
     run_due: Callable[[], object]
@@ -113,6 +115,7 @@ def _import(parts: Parts, letters: Iterable[Letter]) -> None:
             community=community,
             clock=parts.clock,
             settings=parts.settings,
+            tokens=parts.tokens,
         )
         entries = (
             Entry(raw=one.raw, from_line=None, source="the demo", envelope_date=one.arrives, offset=0) for one in found
