@@ -111,7 +111,7 @@ def key(tidings: Program, state: str) -> str:
 COMMUNITY = {
     *("id", "name", "title", "description", "zone", "posting", "cut_off_weekday", "cut_off_time", "archived"),
     *("meeting_weekday", "meeting_time", "meeting_place", "last_number", "last_period_at"),
-    *("domain", "newcomer_posts", "max_size", "max_attachments", "signed_only", "replies"),
+    *("domain", "language", "newcomer_posts", "max_size", "max_attachments", "signed_only", "replies"),
 }
 MEMBER = {
     *("membership_id", "community_id", "person_id", "name", "email", "role", "delivery", "cursor", "zone", "crew_id"),

@@ -1,7 +1,7 @@
 """Search: every part of the query language on both engines, no query that fails, and snippets that show why."""
 
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -28,8 +28,8 @@ def archive(database: Database) -> Iterator[Database]:
             subject="Dry run of the spare",
             author=("José Ødegård", "jose@example.org"),
             recipients="pump@lists.example.org, night.crew@example.org",
-            text="We did a dry run with --force at 03:00.\n> The seal leaks\nÜberdruck was fine.\n",
-            folds=((40, 57, "quote"),),
+            text="We did a dry run with --force at 03:00.\n> The bearing sings\nÜberdruck was fine; the seal leaks.\n",
+            folds=((40, 60, "quote"),),
             date=datetime(2026, 3, 14, 23, 30, tzinfo=UTC),
         )
         seed.post(
@@ -57,6 +57,11 @@ _QUERIES = {
     '"dry run"': ["dry-run"],
     '"dry run': ["dry-run"],
     "uberdruck": ["dry-run"],
+    "bearing": [],
+    "leaking seals": ["dry-run", "seal"],
+    '"leaking seals"': [],
+    '"seals leaked"': ["dry-run"],
+    "seal.jpg": ["photo"],
     "from:jose": ["dry-run"],
     "from:jose@example.org": ["dry-run"],
     'from:"Maria Lindgren" photo': ["photo"],
@@ -88,6 +93,77 @@ _QUERIES = {
 
 def test_the_query_language(archive: Database) -> None:
     assert {query: _found(archive, query) for query in _QUERIES} == _QUERIES
+
+
+def _write(database: Database, texts: Sequence[str], **community: object) -> None:
+    """A community with a post for each text, which has its text for a name."""
+    with database.write() as connection:
+        target = seed.community(connection, **community)
+        for one in texts:
+            seed.post(connection, target, message_id=one, text=one)
+
+
+@pytest.mark.parametrize(
+    ("language", "texts", "queries"),
+    [
+        ("german", ("die Häuser", "ein Haus", "Straßen"), {"hauser": 2, "HÄUSERN": 2, "strasse": 1, "houses": 0}),
+        ("russian", ("красивый насос", "красивая помпа"), {"красивые": 2, "НАСОСЫ": 1}),
+        ("none", ("valves", "valve"), {"valve": 1, "valves": 1}),
+        (
+            "english",
+            ("日本語のポンプ", "東京の日本", "パイプ"),
+            {"日本": 2, "日本語": 1, "本": 2, "語の": 1, "ホンフ": 0},
+        ),
+        (
+            "english",
+            ("ポンプ v2 が漏れる", "본관 펌프를 교체"),
+            {"ﾎﾟﾝﾌﾟ": 1, "ポンプv2が": 1, "v2 が": 1, "펌프": 1, "-펌프 v2": 1},
+        ),
+        ("english", ("ปั๊มรั่วแล้ว",), {"รั่ว": 1, "แล้ว": 1, "วันนี้": 0}),
+        ("english", ("a café", "a cafe\u0301", "CAFE"), {"cafe": 3, "café": 3, "cafés": 3}),
+    ],
+)
+def test_words_are_found_in_each_script_by_their_stems(
+    database: Database, language: str, texts: tuple[str, ...], queries: dict[str, int]
+) -> None:
+    _write(database, texts, language=language)
+    assert {query: len(_found(database, query)) for query in queries} == queries
+
+
+def test_communities_of_two_languages_are_searched_together(database: Database) -> None:
+    _write(database, ["Die Ventile laufen"], name="haus", language="german")
+    _write(database, ["It is running"])
+    assert _found(database, "ventil", (1, 2)) == ["Die Ventile laufen"]
+    assert _found(database, "runs", (1, 2)) == ["It is running"]
+
+
+def test_no_phrase_reaches_from_one_part_of_a_post_into_the_next(database: Database) -> None:
+    with database.write() as connection:
+        community = seed.community(connection)
+        files = ((1, "plan.pdf", "application/pdf", 9),)
+        quoted = "one\n> gone\ntwo"
+        seed.post(connection, community, subject="first", text=quoted, folds=((4, 11, "quote"),), attachments=files)
+    for query in ('"first maria"', '"example.org pump"', '"example.org one"', '"one two"', '"two plan"', "gone"):
+        assert _found(database, query) == []
+    assert len(_found(database, '"maria lindgren" one two plan.pdf')) == 1
+
+
+def test_tags_of_the_subject_are_found_as_they_are_written(database: Database) -> None:
+    subjects = ["[PATCH v2 3/7] md: seals", "Re: [pump-users] [Seals] patch", "pump users"]
+    with database.write() as connection:
+        community = seed.community(connection)
+        for subject in subjects:
+            seed.post(connection, community, message_id=subject, subject=subject)
+    first, second, third = subjects
+    wanted = {"tag:patch": [first], "tag:PUMP-users": [second], 'tag:"patch v2"': [first], "tag:seal": []}
+    wanted |= {
+        "tag:seals": [second],
+        "-tag:patch": [third, second],
+        "tag:[pump-users]": [second],
+        "tag:users-seals": [],
+    }
+    wanted |= {"tag:": [], "tag_patch": [], "from:tag:patch": []}
+    assert {query: _found(database, query) for query in wanted} == wanted
 
 
 def test_only_the_communities_that_are_named_are_searched(archive: Database) -> None:

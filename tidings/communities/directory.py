@@ -29,6 +29,7 @@ class Community:
     title: str
     description: str
     zone: str
+    language: str  # what its people write, for search
     posting: str
     replies: str  # whom a plain reply to a post reaches: list, author
     newcomer_posts: int  # how many posts of a new member are held
@@ -90,6 +91,7 @@ _COMMUNITIES = select(
     _community.title,
     _community.description,
     _community.zone,
+    _community.language,
     _community.posting,
     _community.replies,
     _community.newcomer_posts,

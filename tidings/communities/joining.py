@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import Stemmer
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from tidings.clock import zone as zone_named
@@ -22,6 +23,9 @@ from tidings.errors import NotFoundError, UsageError
 REPLIES = ("list", "author")
 ROLES = ("member", "moderator", "leader", "owner")
 DELIVERIES = ("each", "daily", "weekly", "none")
+LANGUAGES = (*Stemmer.algorithms(), "none")
+"""Whose words search knows to belong together; with none, only a word itself is found."""
+
 COLUMNS = ("email", "name", "role", "delivery", "crew", "zone")
 """Of a file of members to import."""
 
@@ -32,7 +36,7 @@ _TOLD_BY_DIGEST = ("daily", "weekly")
 _NAME_OCTETS = 24  # so that NAME+b.TOKEN stays within the 64 octets of a local part (RFC 5321 4.5.3.1.1)
 _TITLE_LENGTH, _TEXT_LENGTH = 200, 2000
 _LEAST_SIZE = 10_000  # bytes that a community has to take: a header alone has some thousand
-_PLAIN_SETTINGS = ("title", "description", "zone", "cut-off", "meeting", "meeting-place")
+_PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off", "meeting", "meeting-place")
 _POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only")
 _NOBODYS_NAMES = {
     "every mail domain must keep it for whoever runs the mail (RFC 5321 4.5.1, RFC 2142)": (
@@ -142,6 +146,8 @@ def _community_change(key: str, text: str) -> dict[str, Any]:
             return {"description": _optional_line(text, "description") or ""}
         case "zone":
             return {"zone": zone_named(text).key}
+        case "language":
+            return {"language": choice(text, LANGUAGES, "language")}
         case "cut-off":
             weekday, time = parse_weekday_time(text)
             return {"cut_off_weekday": weekday, "cut_off_time": time}

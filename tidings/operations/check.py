@@ -169,7 +169,9 @@ def _rebuild_one(
                 with database.write() as connection:
                     for row, message in parsed:
                         if message is not None:
-                            store.refresh(connection, row.id, _as_archived(row, message), writes)
+                            store.refresh(
+                                connection, row.id, _as_archived(row, message), writes, language=community.language
+                            )
                     writes.flush(connection)
             for row, message in parsed:
                 place(memory, _arrival(row, message, settings))
