@@ -11,8 +11,9 @@ from sqlalchemy import text
 
 from tests import seed
 from tidings.archive import text_index
-from tidings.archive.search import search
+from tidings.archive.search import search, sort_order
 from tidings.database.engine import Database
+from tidings.errors import UsageError
 
 
 @pytest.fixture
@@ -178,6 +179,39 @@ def test_results_come_page_by_page(archive: Database) -> None:
     assert [[hit.post.message_id for hit in page] for page in pages] == [["photo", "dry-run"], ["seal"], []]
 
 
+def test_the_most_relevant_of_the_newest_come_first(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {
+        "old": ("Spare parts", "The gasket of the gasket maker: gasket.", 2016),
+        "subject": ("Gasket", "It is worn.", 2025),
+        "often": ("Spare parts", "A gasket, a gasket and a gasket.", 2025),
+        "once": ("Spare parts", "One gasket " + "and other parts " * 50, 2026),
+        "without": ("Spare parts", "None.", 2026),
+    }
+    with database.write() as connection:
+        pump = seed.community(connection)
+        for name, (subject, shown, year) in texts.items():
+            date = datetime(year, 3, 2, tzinfo=UTC)
+            seed.post(connection, pump, message_id=name, subject=subject, text=shown, date=date)
+
+    def relevant(query: str = "gasket", **page: int) -> list[str]:
+        with database.read() as connection:
+            return [hit.post.message_id for hit in search(connection, [1], query, sort="relevance", **page)]
+
+    found = relevant()
+    assert set(found[:2]) == {"subject", "often"}
+    assert set(found) == {"old", "subject", "often", "once"}
+    assert found.index("often") < found.index("old")
+    assert relevant(limit=2) + relevant(limit=2, offset=2) == found
+    assert relevant("after:2026") == ["without", "once"]
+    monkeypatch.setattr("tidings.archive.search.CANDIDATES", 2)
+    assert set(relevant()) == {"often", "once"}
+
+
+def test_no_order_but_the_two_is_known() -> None:
+    with pytest.raises(UsageError, match="say newest or relevance"):
+        sort_order("oldest")
+
+
 _HOSTILE = [
     *(
         '"',
@@ -216,6 +250,8 @@ _HOSTILE = [
 def test_no_query_fails(archive: Database) -> None:
     for query in _HOSTILE:
         assert len(_found(archive, query)) <= 4
+        with archive.read() as connection:
+            assert len(search(connection, [1], query, sort="relevance")) <= 4
 
 
 @pytest.mark.acceptance(115)
@@ -243,6 +279,25 @@ def test_a_snippet_shows_the_words_around_the_find(sqlite_database: Database) ->
     assert "the dry run was long" in snippet
     assert snippet.startswith("… start") and snippet.endswith("end …")
     assert len(snippet) <= 200
+
+
+@pytest.mark.parametrize(
+    ("shown", "query", "marked"),
+    [
+        ("Seals: the seal was sealed.", "seal", ["Seals", "seal", "sealed"]),
+        ("Dry runs, dry or run.", '"dry run"', ["Dry runs"]),
+        ("Das cafe\u0301 dort", "café", ["cafe\u0301"]),
+        ("この日本語のポンプ", "日本語 本", ["日本語"]),
+        ("A seal of Maria.", "from:maria seal -wet", ["seal"]),
+        ("<b>seal</b> & run", "seal run", ["seal", "run"]),
+    ],
+)
+def test_what_was_looked_for_is_marked(sqlite_database: Database, shown: str, query: str, marked: list[str]) -> None:
+    with sqlite_database.write() as connection:
+        seed.post(connection, seed.community(connection), text=shown)
+    with sqlite_database.read() as connection:
+        (hit,) = search(connection, [1], query)
+    assert [hit.snippet[start:end] for start, end in hit.marks] == marked
 
 
 def test_a_snippet_prefers_the_authors_own_words(sqlite_database: Database) -> None:

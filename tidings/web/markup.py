@@ -4,7 +4,7 @@ Mail is hostile: whatever runs here is linear in the text, and no expression goe
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -60,6 +60,20 @@ def _summary(kind: str, text: str) -> str:
 def linked(text: str) -> Markup:
     """The text, escaped, with http and https addresses made links."""
     return Markup("".join(_linked(text)))  # noqa: S704  (each part was escaped)
+
+
+def marked(text: str, marks: Sequence[tuple[int, int]]) -> Markup:
+    """A text on one line, escaped, in which the parts from start to end are marked; they come in order, apart."""
+    return Markup("".join(_marked(text, marks)))  # noqa: S704  (each part was escaped)
+
+
+def _marked(text: str, marks: Sequence[tuple[int, int]]) -> Iterator[str]:
+    at = 0
+    for start, end in marks:
+        yield escape(_UNSEEN_IN_LINE.sub(" ", text[at:start]))
+        yield f"<mark>{escape(_UNSEEN_IN_LINE.sub(' ', text[start:end]))}</mark>"
+        at = end
+    yield escape(_UNSEEN_IN_LINE.sub(" ", text[at:]))
 
 
 def _linked(text: str) -> Iterator[str]:
