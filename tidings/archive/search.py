@@ -22,7 +22,7 @@ from sqlalchemy import bindparam as bind
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from tidings.archive.read import POSTS, Post, as_post, pieces
-from tidings.archive.terms import NO_LANGUAGE, Phrase, located, phrase, tag
+from tidings.archive.terms import GAP, NO_LANGUAGE, Phrase, located, phrase, tag
 from tidings.archive.text_index import COLUMNS
 from tidings.database.tables import community as community_table
 from tidings.database.tables import post as post_table
@@ -57,6 +57,7 @@ _FITS: dict[str, ColumnElement[float]] = {
 }
 _AND = {"sqlite": " AND ", "postgresql": " & "}
 _OR = {"sqlite": " OR ", "postgresql": " | "}
+_EVERY = {"sqlite": f'"{GAP}"', "postgresql": ""}
 _NOT = {"sqlite": " NOT ", "postgresql": " & !"}
 _LANGUAGES = select(community_table.c.language).distinct()
 
@@ -192,20 +193,16 @@ def _day(value: str) -> datetime | None:
 
 def _ask(statement: Select[Any], query: _Query, dialect: str) -> Select[Any]:
     """The statement with what is asked of the index, newest first: it stops as soon as it has a page."""
+    if not query.terms:
+        return statement.order_by(_POST.id.desc())
     write = _fts5 if dialect == "sqlite" else _tsquery
-    wanted, unwanted = [write(term) for term in query.wanted], [write(term) for term in query.unwanted]
-    either = _OR[dialect].join(unwanted)
-    if wanted:
-        asked = _AND[dialect].join(wanted)
-        if unwanted:
-            asked = f"({asked}){_NOT[dialect]}({either})"
-        found = statement.join(_INDEX, _INDEX.c.rowid == _POST.id).where(_IS_HIT[dialect])
-        return found.order_by(_INDEX.c.rowid.desc()).params(asked=asked)
-    if unwanted:
-        # No index knows a NOT without something to take it from.
-        found = select(_INDEX.c.rowid).where(_IS_HIT[dialect])
-        statement = statement.where(_POST.id.not_in(found)).params(asked=either)
-    return statement.order_by(_POST.id.desc())
+    # FTS5 knows no NOT without something to take it from: a gap stands in every post.
+    asked = _AND[dialect].join(map(write, query.wanted)) or _EVERY[dialect]
+    if query.unwanted:
+        either = _OR[dialect].join(map(write, query.unwanted))
+        asked = f"({asked}){_NOT[dialect]}({either})" if asked else f"!({either})"
+    found = statement.join(_INDEX, _INDEX.c.rowid == _POST.id).where(_IS_HIT[dialect])
+    return found.order_by(_INDEX.c.rowid.desc()).params(asked=asked)
 
 
 def _fts5(term: _Term) -> str:
