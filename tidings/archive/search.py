@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, cast, column, func, literal_column, not_, select, table
+from sqlalchemy import ColumnElement, Connection, Row, Select, cast, column, func, literal_column, not_, select, table
 from sqlalchemy import bindparam as bind
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from tidings.archive.read import POSTS, Post, as_post, pieces
-from tidings.archive.terms import GAP, NO_LANGUAGE, Phrase, located, phrase, tag
-from tidings.archive.text_index import COLUMNS
+from tidings.archive.terms import GAP, NO_LANGUAGE, Phrase, located, phrase, tag, terms
+from tidings.archive.text_index import COLUMNS, folds, unquoted
 from tidings.database.tables import community as community_table
 from tidings.database.tables import post as post_table
 from tidings.errors import UsageError
@@ -33,10 +33,12 @@ MOST_TERMS = 32
 CANDIDATES = 1000
 """How many of the newest hits are looked at for the most relevant."""
 
-_HALVED = timedelta(days=365)  # a post so much older than the newest hit counts half
+_HALVED = timedelta(days=730)  # a post so much older than the newest hit counts half
+_IN_SUBJECT = 1.5  # what a term in the subject counts; one in the text counts up to 1
+_USUAL_WORDS = 200  # of a post
 _SNIPPET = 200
 _LEAD = 60  # characters shown before the word that was found
-_LOOKED_AT = 100_000  # characters of a post, for a snippet
+_LOOKED_AT = 30_000  # characters of a post, for a snippet
 
 # A second minus is no negation: people look for `--force`.
 _TERM = re.compile(r'(-(?!-))?(?:(from|to|subject|tag|after|before|has):)?("[^"]*"?|\S+)', re.IGNORECASE)
@@ -50,11 +52,8 @@ _IS_HIT: dict[str, ColumnElement[bool]] = {
     "sqlite": literal_column("post_text").op("MATCH", is_comparison=True)(bind("asked")),
     "postgresql": _INDEX.c.words.op("@@", is_comparison=True)(_ASKED),
 }
-# How well a post fits, higher for better, by engine; the words of the subject count most, of the recipients least.
-_FITS: dict[str, ColumnElement[float]] = {
-    "sqlite": literal_column("-bm25(post_text, 4.0, 1.0, 0.2, 1.0)").label("fits"),
-    "postgresql": func.ts_rank(literal_column("'{0.4, 0.1, 0.4, 1.0}'"), _INDEX.c.words, _ASKED, 1).label("fits"),
-}
+# Not the text's end: what a post is about stands before.
+_CANDIDATES = select(_POST.id, _POST.date, _POST.subject, func.substr(_POST.text, 1, 2_000).label("text"), _POST.folds)
 _AND = {"sqlite": " AND ", "postgresql": " & "}
 _OR = {"sqlite": " OR ", "postgresql": " | "}
 _EVERY = {"sqlite": f'"{GAP}"', "postgresql": ""}
@@ -125,7 +124,9 @@ def search(
     where = (_POST.community_id.in_(community_ids), *parsed.conditions)
     offset = max(offset, 0)
     if sort == "relevance" and parsed.wanted:
-        posts = _most_relevant(connection, where, parsed, limit, offset)
+        page = _most_relevant(connection, where, parsed, languages)[offset : offset + limit]
+        by_id = {row.id: as_post(row) for row in connection.execute(POSTS.where(_POST.id.in_(page)))}
+        posts = [by_id[post_id] for post_id in page]
     else:
         asked = _ask(POSTS.where(*where), parsed, connection.dialect.name)
         posts = [as_post(row) for row in connection.execute(asked.limit(limit).offset(offset))]
@@ -134,21 +135,50 @@ def search(
 
 
 def _most_relevant(
-    connection: Connection, where: Sequence[ColumnElement[bool]], query: _Query, limit: int, offset: int
-) -> list[Post]:
-    """A page of the newest hits, those first that fit best."""
-    dialect = connection.dialect.name
-    statement = select(_POST.id, _POST.date, _FITS[dialect]).where(*where)
-    rows = connection.execute(_ask(statement, query, dialect).limit(CANDIDATES)).all()
+    connection: Connection, where: Sequence[ColumnElement[bool]], query: _Query, languages: Sequence[str]
+) -> list[int]:
+    """The ids of the newest hits, those first that fit best.
+
+    Counted here and not by the engines, of which SQLite's would read every hit there is, however many are wanted.
+    """
+    asked = _ask(_CANDIDATES.where(*where), query, connection.dialect.name)
+    rows = connection.execute(asked.limit(CANDIDATES)).all()
     newest = max((row.date for row in rows), default=None)
-    ranked = sorted(rows, key=lambda row: (-row.fits / (1 + (newest - row.date) / _HALVED), -row.id))
-    wanted = [row.id for row in ranked[offset : offset + limit]]
-    posts = {row.id: as_post(row) for row in connection.execute(POSTS.where(_POST.id.in_(wanted)))}
-    return [posts[post_id] for post_id in wanted]
+
+    def rank(row: Row[Any]) -> tuple[float, int]:
+        fit = max(_fit(row, query.wanted, language) for language in languages)
+        return -fit / (1 + (newest - row.date) / _HALVED), -row.id
+
+    return [row.id for row in sorted(rows, key=rank)]
+
+
+def _fit(row: Row[Any], wanted: Sequence[_Term], language: str) -> float:
+    """How well a post fits: how often each term stands in it, each time for less (as in BM25), and in the subject."""
+    subject = terms(row.subject, language)
+    words = [word for part in unquoted(row.text, folds(row.folds)) for word in terms(part, language)]
+    slowness = 0.3 + 0.9 * len(words) / _USUAL_WORDS
+    score = 0.01  # for who is found by the author only, newer ones come first
+    for term in wanted:
+        for one in term.phrases:
+            if term.column in ("", "subject"):
+                score += _IN_SUBJECT * (_count(one, subject) > 0)
+            if not term.column:
+                count = _count(one, words)
+                score += count / (count + slowness)
+    return score
+
+
+def _count(one: Phrase, words: list[str]) -> int:
+    if one.open:
+        return sum(_fits(one, words[at : at + len(one.words)]) for at in range(len(words)))
+    if len(one.words) == 1:
+        return words.count(one.words[0])
+    starts = (at for at, word in enumerate(words) if word == one.words[0])
+    return sum(_fits(one, words[at : at + len(one.words)]) for at in starts)
 
 
 def _parse(query: str, languages: Sequence[str]) -> _Query:
-    terms: list[_Term] = []
+    found: list[_Term] = []
     conditions: list[ColumnElement[bool]] = []
     for number, match in enumerate(_TERM.finditer(query.replace("\0", " "))):
         if number == MOST_TERMS:
@@ -159,8 +189,8 @@ def _parse(query: str, languages: Sequence[str]) -> _Query:
             conditions.append(not_(condition) if minus else condition)
         elif phrases := _phrases(field, value, languages):
             at = "subject" if field == "tag" else _COLUMNS.get(field, "")
-            terms.append(_Term(column=at, phrases=phrases, negative=bool(minus)))
-    return _Query(terms=tuple(terms), conditions=tuple(conditions))
+            found.append(_Term(column=at, phrases=phrases, negative=bool(minus)))
+    return _Query(terms=tuple(dict.fromkeys(found)), conditions=tuple(conditions))
 
 
 def _phrases(field: str, value: str, languages: Sequence[str]) -> tuple[Phrase, ...]:

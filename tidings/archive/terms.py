@@ -9,6 +9,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import Stemmer
 
@@ -95,11 +96,16 @@ def located(text: str, language: str) -> Iterator[tuple[str, int, int]]:
     """The words of a text as `terms` has them, each with where it stands: (word, start, end)."""
     for written in _WRITTEN.finditer(text):
         start, end = written.span()
-        found = terms(written[0], language)
+        found = _terms_of_one(written[0], language)
         # Of a run without spaces each word has its own place, unless folding changed its length.
         in_step = _IS_UNSPACED.match(written[0]) is not None and len(found) == end - start
         for at, word in enumerate(found):
             yield (word, start + at, start + at + len(word)) if in_step else (word, start, end)
+
+
+@lru_cache(maxsize=20_000)
+def _terms_of_one(written: str, language: str) -> tuple[str, ...]:
+    return tuple(terms(written, language))
 
 
 def _fold(text: str) -> str:

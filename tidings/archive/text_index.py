@@ -51,7 +51,8 @@ _NOT_INDEXED = (
 _FILES = select(attachment.c.post_id, attachment.c.filename).where(
     attachment.c.post_id.in_(bindparam("posts", expanding=True))
 )
-_FOLDS = msgspec.json.Decoder(tuple[tuple[int, int, str], ...])
+folds = msgspec.json.Decoder(tuple[tuple[int, int, str], ...]).decode
+"""The folds of a post, from its column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ def fill(connection: Connection, after: int) -> int | None:
                 author=f"{row.author_name} {row.author_email}",
                 recipients=row.recipients,
                 text=row.text,
-                folds=_FOLDS.decode(row.folds),
+                folds=folds(row.folds),
                 files=files.get(row.id, ()),
             )
             for row in found
@@ -119,7 +120,7 @@ def fill(connection: Connection, after: int) -> int | None:
 def _words(row: IndexRow) -> tuple[list[str], ...]:
     """The words of each column."""
     text_words: list[str] = []
-    for part in (*_unquoted(row.text, row.folds), *row.files):
+    for part in (*unquoted(row.text, row.folds), *row.files):
         text_words += (GAP, *terms(part, row.language))
     return (
         terms(row.subject, row.language) + tags(row.subject),
@@ -129,7 +130,8 @@ def _words(row: IndexRow) -> tuple[list[str], ...]:
     )
 
 
-def _unquoted(text_of: str, folds: Iterable[tuple[int, int, str]]) -> Iterator[str]:
+def unquoted(text_of: str, folds: Iterable[tuple[int, int, str]]) -> Iterator[str]:
+    """What a text holds between its quotes."""
     at = 0
     for start, end, kind in folds:
         if kind == "quote":
