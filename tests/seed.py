@@ -106,9 +106,17 @@ def post(
                 post_id=post_id, position=position, filename=filename, content_type=content_type, size=size
             )
         )
-    text_index.index_row(
-        connection, post_id, subject=subject, author=" ".join(author), recipients=recipients, text=text
+    row = text_index.IndexRow(
+        post_id=post_id,
+        language=connection.execute(select(tables.community.c.language).filter_by(id=community_id)).scalar_one(),
+        subject=subject,
+        author=" ".join(author),
+        recipients=recipients,
+        text=text,
+        folds=folds,
+        files=[filename for _, filename, _, _ in attachments],
     )
+    text_index.index_row(connection, row)
     return Seeded(id=post_id, node_id=node_id, thread_id=thread_id, number=number, message_id=message_id)
 
 

@@ -247,6 +247,15 @@ def pages(site: SmallSite, browser: Browser) -> list[str]:
     return [*(browser.get(f"/c/pump/{path}").text for path in paths), digest.text, digest.html]
 
 
+def test_a_language_holds_for_what_is_there_once_the_index_is_made_anew(small_site: SmallSite) -> None:
+    small_site.import_raws([SEAL.replace(b"seal@", b"haus@").replace(b"\n\n", b"\n\nDie Pumpen liefen.\n", 1)])
+    with small_site.site.database.write() as connection:
+        joining.set_community(connection, "pump", {"language": "german"}, WEDNESDAY)
+    assert small_site.found("liefe") == []
+    small_site.rebuild("index")
+    assert small_site.found("liefe") == ["haus@example.org"]
+
+
 def test_a_rebuild_of_what_is_well_changes_nothing(small_site: SmallSite) -> None:
     fill(small_site)
     before = looks(small_site)

@@ -111,7 +111,7 @@ def key(tidings: Program, state: str) -> str:
 COMMUNITY = {
     *("id", "name", "title", "description", "zone", "posting", "cut_off_weekday", "cut_off_time", "archived"),
     *("meeting_weekday", "meeting_time", "meeting_place", "last_number", "last_period_at"),
-    *("domain", "newcomer_posts", "max_size", "max_attachments", "signed_only", "replies"),
+    *("domain", "language", "newcomer_posts", "max_size", "max_attachments", "signed_only", "replies"),
     *("subject_prefix", "footer"),
 }
 MEMBER = {
@@ -297,6 +297,7 @@ def test_search_narrows_and_says_in_which_thread(tidings: Program) -> None:
     assert len(tidings("search", "pump", "seal", "--limit", "1", "--json").lines) == 1
     assert tidings("search", "pump", '"', "--json").out == b""
     assert tidings("search", "pump", "nowhere").text == "Nothing found.\n"
+    assert len(tidings("search", "pump", "seal", "--sort", "relevance", "--json").lines) > 1
 
 
 @pytest.mark.parametrize("rota", ["dupont", "continental"])
@@ -589,6 +590,7 @@ WRONG_USE: list[tuple[str, str]] = [
     ("export pump --mbox {here}/a --maildir {here}/b", "Say --mbox FILE or --maildir FOLDER."),
     ("fold {here}/none.eml", "Cannot read"),
     ("search pump seal --limit 0", "Invalid value for '--limit'"),
+    ("search pump seal --sort oldest", "There is no order 'oldest'"),
     ("rebuild thread", "say threads, index or all"),
     ("serve --only pop", "There is no part 'pop'; there are smtp, imap, web, worker, scheduler."),
     ("tree", "Missing argument 'community'"),

@@ -1,12 +1,20 @@
 """The schema and the engine: migrations give what tables.py says, and an unsafe database is refused."""
 
+from contextlib import closing
+from pathlib import Path
+
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+from tests.running import settings_for
+from tidings.app import open_site
+from tidings.archive import text_index
+from tidings.archive.search import search
 from tidings.database import migrate as migrations
 from tidings.database import tables
 from tidings.database.engine import Database, check_sqlite_version
@@ -40,6 +48,56 @@ def test_heads_named_in_code_are_those_of_the_scripts(schema: str) -> None:
 def test_migrating_twice_changes_nothing(database: Database) -> None:
     migrations.migrate(database, "site")
     assert migrations.revision(database, "site") == migrations.HEADS["site"]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))])
+def test_a_site_of_schema_0002_gets_its_text_index_anew_when_it_is_opened(
+    tmp_path: Path, engine: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = request.getfixturevalue("postgres_url") if engine == "postgresql" else ""
+    settings = settings_for(tmp_path, database=url)
+    database = Database(settings.database.url, folder=tmp_path)
+    _at_schema_0002(database)
+    database.close()
+    monkeypatch.setattr("tidings.archive.text_index._NOT_INDEXED", text_index._NOT_INDEXED.limit(2))
+    for _ in range(2):  # the second time there is nothing to do
+        with closing(open_site(settings)) as site, site.database.read() as connection:
+            assert len(search(connection, [1], "leaking seals plan.pdf")) == 5
+            assert search(connection, [1], "quoted") == []
+            assert connection.execute(text("SELECT 1 FROM site_value WHERE key = 'fill_index'")).first() is None
+
+
+def _at_schema_0002(database: Database) -> None:
+    """Make it so, with five posts."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations._FOLDER / "site"))
+    config.set_main_option("path_separator", "os")
+    with database.write() as connection:
+        if database.dialect == "postgresql":
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        config.attributes |= {"connection": connection, "version_table": "schema_version"}
+        command.upgrade(config, "0002")
+        connection.execute(
+            text("INSERT INTO community (id, name, title, zone, created_at) VALUES (1, 'pump', 'Pump', 'UTC', 0)")
+        )
+        blob = {"hash": b"h" * 32, "data": b""}
+        connection.execute(text("INSERT INTO blob (hash, size, data) VALUES (:hash, 0, :data)"), blob)
+        for number in range(1, 6):
+            connection.execute(_POST_OF_0002, {"number": number, "hash": b"h" * 32})
+            connection.execute(_FILE_OF_0002, {"number": number})
+
+
+_POST_OF_0002 = text(
+    "INSERT INTO post (id, community_id, number, message_id, content_hash, blob_hash, thread_id, subject, author_name, "
+    "author_email, recipients, date, received_at, text, folds, via, attachments) VALUES (:number, 1, :number, :number "
+    "|| '@example.org', :hash, :hash, 1, 'Pump', 'Ana', 'ana@example.org', '', 0, 0, '> quoted\nThe seal leaks.', "
+    "'[[0, 9, \"quote\"]]', 'smtp', 1)"
+)
+_FILE_OF_0002 = text(
+    "INSERT INTO attachment (post_id, position, filename, content_type, size) "
+    "VALUES (:number, 1, 'plan.pdf', 'application/pdf', 9)"
+)
 
 
 def test_a_database_of_a_newer_release_is_refused(database: Database) -> None:

@@ -459,7 +459,7 @@ def test_threads_are_listed_page_by_page(house: House) -> None:
 def test_search_finds_and_pages(house: House) -> None:
     client = house.site.client(MEMBER)
     page = client.get("/c/pump/search", params={"q": "from:olu blue"}).text
-    assert "/c/pump/m/re%2Fply@example.org/#p2" in page and "Use the blue one" in page
+    assert "/c/pump/m/re%2Fply@example.org/#p2" in page and "Use the <mark>blue</mark> one" in page
     assert "Nothing was found" in client.get("/c/pump/search?q=nothinglikethis").text
     assert "Nothing was found" not in client.get("/c/pump/search").text
     with house.site.database.write() as connection:
@@ -469,6 +469,18 @@ def test_search_finds_and_pages(house: House) -> None:
     assert older
     assert "Gasket 0<" in client.get("/c/pump/" + older[1].replace("&amp;", "&")).text
     assert client.get("/c/pump/search?q=gasket&page=999999").status_code == 200
+
+
+def test_a_search_by_relevance_marks_what_it_found_and_keeps_its_order_from_page_to_page(house: House) -> None:
+    client = house.site.client(MEMBER)
+    with house.site.database.write() as connection:
+        for number in range(21):
+            seed.post(connection, house.pump, subject=f"Part {number}", text="The <b>gaskets</b> \u202eleak & drip.")
+    page = client.get("/c/pump/search?q=gasket&sort=relevance").text
+    assert "&lt;b&gt;<mark>gaskets</mark>&lt;/b&gt; leak &amp; drip." in page.replace("  ", " ")
+    assert '<input type="hidden" name="sort" value="relevance">' in page
+    assert 'href="search?q=gasket"' in page and 'href="search?q=gasket&amp;sort=relevance&amp;page=2"' in page
+    assert 'href="search?q=gasket&amp;sort=relevance"' in client.get("/c/pump/search?q=gasket&sort=nonsense").text
 
 
 @pytest.mark.acceptance(115)

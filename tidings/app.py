@@ -3,6 +3,7 @@
 It does nothing itself that a part could do.
 """
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from tidings import jobs
+from tidings.archive import text_index
 from tidings.clock import Clock, ShiftedClock, SystemClock
 from tidings.communities.directory import Directory
 from tidings.database.engine import Database
@@ -41,7 +43,9 @@ from tidings.settings import Settings
 from tidings.tokens import Tokens
 from tidings.web import site as web
 
+log = logging.getLogger(__name__)
 _SECRET = "secret"  # noqa: S105  (the name of the row, not the key)
+_FILL_INDEX = "fill_index"  # there while a migration left the text index without some of the posts
 _OFFSET = "clock_offset"  # seconds, of a demo's clock
 
 
@@ -198,6 +202,9 @@ def open_site(settings: Settings, clock: Clock | None = None, dns: Dns | None = 
         if key is None:
             key = secrets.token_bytes(32)
             connection.execute(site_value.insert().values(key=_SECRET, value=key))
+        unfilled = _value(connection, _FILL_INDEX) is not None
+    if unfilled:
+        _fill_index(database)
     if clock is None:
         clock = ShiftedClock(lambda: clock_offset(database)) if settings.site.demo else SystemClock()
     return Site(
@@ -211,6 +218,21 @@ def open_site(settings: Settings, clock: Clock | None = None, dns: Dns | None = 
         notices=Notices(settings),
         dns=dns or SystemDns(),
     )
+
+
+def _fill_index(database: Database) -> None:
+    """Index what a migration left unindexed, a batch for each transaction: mail goes on, and it may be cut off."""
+    log.warning("Making the text index anew; this happens once.")
+    after: int | None = 0
+    while after is not None:
+        with database.write() as connection:
+            # The row is locked, so that of two processes that start one waits for the other.
+            locked = select(site_value.c.key).where(site_value.c.key == _FILL_INDEX).with_for_update()
+            if connection.execute(locked).first() is None:
+                return
+            after = text_index.fill(connection, after)
+            if after is None:
+                connection.execute(site_value.delete().where(site_value.c.key == _FILL_INDEX))
 
 
 def _key(settings: Settings) -> DkimKey | None:

@@ -802,18 +802,23 @@ def bounce(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None
 @app.command()
 def search(
     community: str,
-    query: Annotated[list[str], typer.Argument(help='Words, from: to: subject: after: before: "a phrase" -not')],
+    query: Annotated[
+        list[str], typer.Argument(help='Words, from: to: subject: tag: after: before: has: "a phrase" -not')
+    ],
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    sort: Annotated[str, typer.Option(help="newest or relevance")] = "newest",
     as_json: Json = False,
 ) -> None:
-    """Find posts, newest first."""
+    """Find posts, the newest or the most relevant first."""
     from tidings.archive import read
     from tidings.archive import search as searching
 
     with _open() as site:
         found = _community(site, community)
         with site.database.read() as connection:
-            hits = searching.search(connection, [found.id], " ".join(query), limit=limit)
+            hits = searching.search(
+                connection, [found.id], " ".join(query), sort=searching.sort_order(sort), limit=limit
+            )
             threads = {
                 thread_id: next((post.message_id for post in read.thread(connection, found.id, thread_id)), None)
                 for thread_id in {hit.post.thread_id for hit in hits}

@@ -2,53 +2,88 @@
 
     pump seal          both words, anywhere       "dry run"           the phrase
     from:maria         author                     to:night            recipients
-    subject:seal       subject                    -weekend            not this
+    subject:seal       subject                    tag:pump            in the [tags] of the subject
     after:2026-03      from the 1st of March on   before:2026-04-15   up to the end of the 14th (UTC)
-    has:attachment     with at least one file
+    has:attachment     with at least one file     -weekend            not this
 
-It does not ask who may read: the caller names the communities.
+Words are those of `terms`: without case, accents and endings. It does not ask who may read: the caller names the
+communities.
 """
 
 import re
-from collections.abc import Sequence
+import typing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, column, func, literal_column, not_, select, table, text
+from sqlalchemy import ColumnElement, Connection, Row, Select, cast, column, func, literal_column, not_, select, table
 from sqlalchemy import bindparam as bind
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from tidings.archive.read import POSTS, Post, as_post, pieces
-from tidings.archive.text_index import clean, words
+from tidings.archive.terms import GAP, NO_LANGUAGE, Phrase, located, phrase, tag, terms
+from tidings.archive.text_index import COLUMNS, folds, unquoted
+from tidings.database.tables import community as community_table
 from tidings.database.tables import post as post_table
+from tidings.errors import UsageError
 
+Sort = Literal["newest", "relevance"]
 MOST_TERMS = 32
+CANDIDATES = 1000
+"""How many of the newest hits are looked at for the most relevant."""
+
+_HALVED = timedelta(days=730)  # a post so much older than the newest hit counts half
+_IN_SUBJECT = 1.5  # what a term in the subject counts; one in the text counts up to 1
+_USUAL_WORDS = 200  # of a post
 _SNIPPET = 200
 _LEAD = 60  # characters shown before the word that was found
+_LOOKED_AT = 30_000  # characters of a post, for a snippet
 
 # A second minus is no negation: people look for `--force`.
-_TERM = re.compile(r'(-(?!-))?(?:(from|to|subject|after|before|has):)?("[^"]*"?|\S+)', re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]")
+_TERM = re.compile(r'(-(?!-))?(?:(from|to|subject|tag|after|before|has):)?("[^"]*"?|\S+)', re.IGNORECASE)
 _DATE = re.compile(r"(\d{4})(?:-(\d\d?))?(?:-(\d\d?))?", re.ASCII)
 _COLUMNS = {"from": "author", "to": "recipients", "subject": "subject", "": ""}
+_WEIGHTS = dict(zip(COLUMNS, "ABCD", strict=True))
 _POST = post_table.c
-_INDEX = table("post_text", column("rowid"), column("subject"), column("author"), column("recipients"), column("text"))
+_INDEX = table("post_text", column("rowid"), column("words"))
+_ASKED: ColumnElement[Any] = cast(bind("asked"), TSQUERY)
+_IS_HIT: dict[str, ColumnElement[bool]] = {
+    "sqlite": literal_column("post_text").op("MATCH", is_comparison=True)(bind("asked")),
+    "postgresql": _INDEX.c.words.op("@@", is_comparison=True)(_ASKED),
+}
+# Not the text's end: what a post is about stands before.
+_CANDIDATES = select(_POST.id, _POST.date, _POST.subject, func.substr(_POST.text, 1, 2_000).label("text"), _POST.folds)
+_AND = {"sqlite": " AND ", "postgresql": " & "}
+_OR = {"sqlite": " OR ", "postgresql": " | "}
+_EVERY = {"sqlite": f'"{GAP}"', "postgresql": ""}
+_NOT = {"sqlite": " NOT ", "postgresql": " & !"}
+_LANGUAGES = select(community_table.c.language).distinct()
+
+
+def sort_order(text_of: str) -> Sort:
+    """The order of that name. Raises UsageError."""
+    for known in typing.get_args(Sort):
+        if text_of == known:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"There is no order {text_of!r}; say newest or relevance.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A post that was found; `snippet` is at most 200 characters of it, around what was looked for."""
+    """A post that was found; `snippet` is at most 200 characters of it, and `marks` is what was looked for therein."""
 
     post: Post
     snippet: str
+    marks: tuple[tuple[int, int], ...]  # (start, end), half open, in order, apart
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Term:
-    """One word or phrase; `column` is empty where it may stand anywhere."""
+    """A word or phrase, as each of the languages writes it; `column` is empty where it may stand anywhere."""
 
     column: str
-    phrase: str
+    phrases: tuple[Phrase, ...]
     negative: bool
 
 
@@ -67,36 +102,105 @@ class _Query:
 
 
 def search(
-    connection: Connection, community_ids: Sequence[int], query: str, *, limit: int = 50, offset: int = 0
+    connection: Connection,
+    community_ids: Sequence[int],
+    query: str,
+    *,
+    sort: Sort = "newest",
+    limit: int = 50,
+    offset: int = 0,
 ) -> list[Hit]:
-    """The posts of some communities that fit a query, the newest in the archive first; none for an empty query.
+    """The posts of some communities that fit a query; none for an empty query.
 
-    More than 32 terms are not looked at.
+    They come as the archive got them, the newest first, or by how well they fit and how new they are; then only the
+    1,000 newest are looked at. More than 32 terms are not looked at.
     """
-    parsed = _parse(query)
-    if not community_ids or not (parsed.terms or parsed.conditions):
+    if not community_ids:
         return []
-    statement = POSTS.where(_POST.community_id.in_(community_ids), *parsed.conditions)
-    matching = _on_sqlite if connection.dialect.name == "sqlite" else _on_postgresql
-    rows = connection.execute(matching(statement, parsed).limit(limit).offset(max(offset, 0)))
-    looked_for = _pattern(parsed.wanted)
-    return [Hit(post=found, snippet=_snippet(found, looked_for)) for found in map(as_post, rows)]
+    languages = sorted(connection.execute(_LANGUAGES.where(community_table.c.id.in_(community_ids))).scalars())
+    parsed = _parse(query, languages)
+    if not (parsed.terms or parsed.conditions):
+        return []
+    where = (_POST.community_id.in_(community_ids), *parsed.conditions)
+    offset = max(offset, 0)
+    if sort == "relevance" and parsed.wanted:
+        page = _most_relevant(connection, where, parsed, languages)[offset : offset + limit]
+        by_id = {row.id: as_post(row) for row in connection.execute(POSTS.where(_POST.id.in_(page)))}
+        posts = [by_id[post_id] for post_id in page]
+    else:
+        asked = _ask(POSTS.where(*where), parsed, connection.dialect.name)
+        posts = [as_post(row) for row in connection.execute(asked.limit(limit).offset(offset))]
+    finder = _Finder(parsed.wanted, languages)
+    return [_hit(found, finder) for found in posts]
 
 
-def _parse(query: str) -> _Query:
-    terms: list[_Term] = []
+def _most_relevant(
+    connection: Connection, where: Sequence[ColumnElement[bool]], query: _Query, languages: Sequence[str]
+) -> list[int]:
+    """The ids of the newest hits, those first that fit best.
+
+    Counted here and not by the engines, of which SQLite's would read every hit there is, however many are wanted.
+    """
+    asked = _ask(_CANDIDATES.where(*where), query, connection.dialect.name)
+    rows = connection.execute(asked.limit(CANDIDATES)).all()
+    newest = max((row.date for row in rows), default=None)
+
+    def rank(row: Row[Any]) -> tuple[float, int]:
+        fit = max(_fit(row, query.wanted, language) for language in languages)
+        return -fit / (1 + (newest - row.date) / _HALVED), -row.id
+
+    return [row.id for row in sorted(rows, key=rank)]
+
+
+def _fit(row: Row[Any], wanted: Sequence[_Term], language: str) -> float:
+    """How well a post fits: how often each term stands in it, each time for less (as in BM25), and in the subject."""
+    subject = terms(row.subject, language)
+    words = [word for part in unquoted(row.text, folds(row.folds)) for word in terms(part, language)]
+    slowness = 0.3 + 0.9 * len(words) / _USUAL_WORDS
+    score = 0.01  # for who is found by the author only, newer ones come first
+    for term in wanted:
+        for one in term.phrases:
+            if term.column in ("", "subject"):
+                score += _IN_SUBJECT * (_count(one, subject) > 0)
+            if not term.column:
+                count = _count(one, words)
+                score += count / (count + slowness)
+    return score
+
+
+def _count(one: Phrase, words: list[str]) -> int:
+    if one.open:
+        return sum(_fits(one, words[at : at + len(one.words)]) for at in range(len(words)))
+    if len(one.words) == 1:
+        return words.count(one.words[0])
+    starts = (at for at, word in enumerate(words) if word == one.words[0])
+    return sum(_fits(one, words[at : at + len(one.words)]) for at in starts)
+
+
+def _parse(query: str, languages: Sequence[str]) -> _Query:
+    found: list[_Term] = []
     conditions: list[ColumnElement[bool]] = []
-    for number, match in enumerate(_TERM.finditer(clean(query).replace("\0", " "))):
+    for number, match in enumerate(_TERM.finditer(query.replace("\0", " "))):
         if number == MOST_TERMS:
             break
-        minus, field, value = match[1], (match[2] or "").lower(), match[3]
-        condition = _condition(field, value.strip('"'))
+        minus, field, value = match[1], (match[2] or "").lower(), match[3].replace('"', " ").strip()
+        condition = _condition(field, value)
         if condition is not None:
             conditions.append(not_(condition) if minus else condition)
-        elif _WORD.search(value):
-            phrase = value if field in _COLUMNS else f"{field} {value}"
-            terms.append(_Term(column=_COLUMNS.get(field, ""), phrase=phrase.replace('"', " "), negative=bool(minus)))
-    return _Query(terms=tuple(terms), conditions=tuple(conditions))
+        elif phrases := _phrases(field, value, languages):
+            at = "subject" if field == "tag" else _COLUMNS.get(field, "")
+            found.append(_Term(column=at, phrases=phrases, negative=bool(minus)))
+    return _Query(terms=tuple(dict.fromkeys(found)), conditions=tuple(conditions))
+
+
+def _phrases(field: str, value: str, languages: Sequence[str]) -> tuple[Phrase, ...]:
+    """What a term looks for, in each language once; nothing where it has no word."""
+    if field == "tag":
+        words = tag(value)[:MOST_TERMS]
+        return (Phrase(words=tuple(words)),) if words else ()
+    asked = value if field in _COLUMNS else f"{field} {value}" if phrase(value, NO_LANGUAGE) else ""
+    found = (phrase(asked, language) for language in languages)
+    return tuple(dict.fromkeys(each for each in found if each is not None))
 
 
 def _condition(field: str, value: str) -> ColumnElement[bool] | None:
@@ -117,59 +221,88 @@ def _day(value: str) -> datetime | None:
         return None
 
 
-def _on_sqlite(statement: Select[Any], query: _Query) -> Select[Any]:
-    """Asks FTS5; ordered by the index's own rowid, it stops as soon as it has a page."""
-    wanted = " AND ".join(map(_fts5, query.wanted))
-    unwanted = " OR ".join(map(_fts5, query.unwanted))
-    if wanted:
-        match = f"({wanted}) NOT ({unwanted})" if unwanted else wanted
-        return (
-            statement.join(_INDEX, _INDEX.c.rowid == _POST.id)
-            .where(text("post_text MATCH :match").bindparams(match=match))
-            .order_by(_INDEX.c.rowid.desc())
-        )
-    if unwanted:
-        # FTS5 knows no NOT without something to take it from.
-        found = select(_INDEX.c.rowid).where(text("post_text MATCH :match").bindparams(match=unwanted))
-        statement = statement.where(_POST.id.not_in(found))
-    return statement.order_by(_POST.id.desc())
+def _ask(statement: Select[Any], query: _Query, dialect: str) -> Select[Any]:
+    """The statement with what is asked of the index, newest first: it stops as soon as it has a page."""
+    if not query.terms:
+        return statement.order_by(_POST.id.desc())
+    write = _fts5 if dialect == "sqlite" else _tsquery
+    # FTS5 knows no NOT without something to take it from: a gap stands in every post.
+    asked = _AND[dialect].join(map(write, query.wanted)) or _EVERY[dialect]
+    if query.unwanted:
+        either = _OR[dialect].join(map(write, query.unwanted))
+        asked = f"({asked}){_NOT[dialect]}({either})" if asked else f"!({either})"
+    found = statement.join(_INDEX, _INDEX.c.rowid == _POST.id).where(_IS_HIT[dialect])
+    return found.order_by(_INDEX.c.rowid.desc()).params(asked=asked)
 
 
 def _fts5(term: _Term) -> str:
-    """A term as an FTS5 string, in which nothing has a meaning but the quote that the parser took out."""
-    return f'{{{term.column}}} : "{term.phrase}"' if term.column else f'"{term.phrase}"'
+    """A term for FTS5; its strings hold letters, digits and `_` only."""
+    asked = " OR ".join(f'"{" ".join(one.words)}"{" *" if one.open else ""}' for one in term.phrases)
+    return f"({{{term.column}}} : ({asked}))" if term.column else f"({asked})"
 
 
-def _on_postgresql(statement: Select[Any], query: _Query) -> Select[Any]:
-    """Asks the tsvectors; every wanted term is asked of the whole, since that is what has the index."""
-    whole: ColumnElement[Any] = literal_column(
-        "(post_text.subject || post_text.author || post_text.recipients || post_text.text)"
-    )
-    for term in query.terms:
-        asked = func.phraseto_tsquery(literal_column("'simple'"), bind(None, words(term.phrase)))
-        found: ColumnElement[bool] = whole.op("@@")(asked)
-        if term.column:
-            found = and_(found, _INDEX.c[term.column].op("@@")(asked))
-        statement = statement.where(not_(found) if term.negative else found)
-    if query.terms:
-        statement = statement.join(_INDEX, _INDEX.c.rowid == _POST.id)
-    return statement.order_by(_POST.id.desc())
+def _tsquery(term: _Term) -> str:
+    """A term as a tsquery is written; its strings hold letters, digits and `_` only."""
+    weight = _WEIGHTS.get(term.column, "")
+    asked = []
+    for one in term.phrases:
+        words = [f"'{word}':{weight}" for word in one.words]
+        if one.open:
+            words[-1] += "*"
+        asked.append(" <-> ".join(words))
+    return f"({' | '.join(f'({each})' for each in asked)})"
 
 
-def _pattern(terms: Sequence[_Term]) -> re.Pattern[str] | None:
-    """Finds the first of the terms in a text; linear, since the gaps between words are bounded."""
-    phrases = [r"\W{1,8}".join(map(re.escape, re.findall(r"[^\W_]+", term.phrase))) for term in terms]
-    return re.compile(rf"(?<!\w)(?:{'|'.join(phrases)})(?!\w)", re.IGNORECASE) if phrases else None
+class _Finder:
+    """Finds in a shown text what was looked for."""
+
+    def __init__(self, wanted: Sequence[_Term], languages: Sequence[str]) -> None:
+        self._languages = languages
+        self._by_first: dict[str, list[Phrase]] = {}
+        self._open: list[Phrase] = []
+        for one in (one for term in wanted if not term.column for one in term.phrases):
+            if one.open and len(one.words) == 1:
+                self._open.append(one)
+            else:
+                self._by_first.setdefault(one.words[0], []).append(one)
+
+    def find(self, shown: str) -> Iterator[tuple[int, int]]:
+        """Where what was looked for stands: (start, end), in order, apart."""
+        if not (self._by_first or self._open):
+            return
+        found = sorted(place for language in self._languages for place in self._places(shown, language))
+        last = 0
+        for start, end in found:
+            if end > last:
+                yield max(start, last), end
+                last = end
+
+    def _places(self, shown: str, language: str) -> Iterator[tuple[int, int]]:
+        words = list(located(shown, language))
+        for at, (word, start, _) in enumerate(words):
+            for one in (*self._by_first.get(word, ()), *self._open):
+                there = words[at : at + len(one.words)]
+                if _fits(one, [word for word, _, _ in there]):
+                    yield start, max(end for _, _, end in there)
 
 
-def _snippet(post: Post, looked_for: re.Pattern[str] | None) -> str:
+def _fits(one: Phrase, words: Sequence[str]) -> bool:
+    if one.open:
+        return len(words) == len(one.words) and (*words[:-1], words[-1][: len(one.words[-1])]) == one.words
+    return tuple(words) == one.words
+
+
+def _hit(post: Post, finder: _Finder) -> Hit:
     """What stands around the first find, in the author's own words where it is there; else how the post begins."""
     own = " ".join(piece for kind, piece in pieces(post) if kind == "own")
     for shown in (own, post.text):
-        match = looked_for.search(shown) if looked_for else None
-        if match:
-            return _window(shown, max(0, match.start() - _LEAD))
-    return _window(own if own.strip() else post.text, 0)
+        first = next(finder.find(shown[:_LOOKED_AT]), None)
+        if first:
+            snippet = _window(shown, max(0, first[0] - _LEAD))
+            break
+    else:
+        snippet = _window(own if own.strip() else post.text, 0)
+    return Hit(post=post, snippet=snippet, marks=tuple(finder.find(snippet)))
 
 
 def _window(shown: str, start: int) -> str:

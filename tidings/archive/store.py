@@ -76,7 +76,7 @@ _NUMBER = (
     update(community_table)
     .where(community_table.c.id == bindparam("community"))
     .values(last_number=community_table.c.last_number + 1)
-    .returning(community_table.c.last_number)
+    .returning(community_table.c.last_number, community_table.c.language)
 )
 _BLOB = {
     "sqlite": sqlite.insert(blob_table).on_conflict_do_nothing(),
@@ -148,7 +148,7 @@ def add(
     answers: str | None = None,
 ) -> Stored:
     """Store a message under `message_id` (from `known`) with the next archive number; `settle` gives its thread."""
-    number = connection.execute(_NUMBER, {"community": community_id}).scalar_one()
+    number, language = connection.execute(_NUMBER, {"community": community_id}).one()
     blob_hash = hashlib.sha256(raw).digest()
     writes.blobs.append({"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)})
     date = believed_date(message, received_at)
@@ -176,7 +176,7 @@ def add(
     }
     post_id = connection.execute(_POST, row).scalar_one()
     writes.attachments += _attachments(post_id, message)
-    writes.index.append(_index_row(post_id, message))
+    writes.index.append(_index_row(post_id, message, language))
     return Stored(post_id=post_id, number=number, message_id=message_id, sent_id=sent_id, date=date)
 
 
@@ -207,8 +207,13 @@ def set_threads(connection: Connection, threads: Sequence[tuple[int, int]]) -> N
         connection.execute(_THREAD, [{"post": post_id, "thread": thread_id} for post_id, thread_id in threads])
 
 
-def refresh(connection: Connection, post_id: int, message: Incoming, received_at: datetime, writes: Writes) -> None:
-    """Make all that is derived from a post's raw bytes anew; number, ids and thread stay."""
+def refresh(
+    connection: Connection, post_id: int, message: Incoming, received_at: datetime, writes: Writes, *, language: str
+) -> None:
+    """Make all that is derived from a post's raw bytes anew; number, ids and thread stay.
+
+    `language` is that of its community.
+    """
     connection.execute(
         update(post_table)
         .where(post_table.c.id == post_id)
@@ -226,7 +231,7 @@ def refresh(connection: Connection, post_id: int, message: Incoming, received_at
     connection.execute(delete(attachment_table).where(attachment_table.c.post_id == post_id))
     unindex(connection, post_id)
     writes.attachments += _attachments(post_id, message)
-    writes.index.append(_index_row(post_id, message))
+    writes.index.append(_index_row(post_id, message, language))
 
 
 def exchange(connection: Connection, post_id: int, raw: bytes, content_hash: bytes, message_id: str) -> None:
@@ -254,11 +259,14 @@ def _attachments(post_id: int, message: Incoming) -> list[dict[str, object]]:
     ]
 
 
-def _index_row(post_id: int, message: Incoming) -> IndexRow:
+def _index_row(post_id: int, message: Incoming, language: str) -> IndexRow:
     return IndexRow(
         post_id=post_id,
+        language=language,
         subject=message.subject,
         author=f"{message.author_name} {message.author_email}",
         recipients=message.recipients,
         text=message.text,
+        folds=message.folds,
+        files=[filename for _, filename, _, _ in message.attachments],
     )

@@ -1,65 +1,76 @@
 """Writes the words of posts into the text index that `search` asks.
 
-It holds no text of its own: the rows of `post` are the truth, and the index can be made anew from them.
+It holds no text of its own: the rows of `post` are the truth, and the index can be made anew from them. Both engines
+get words that `terms` made, so that both find the same.
 """
 
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+import msgspec
+from sqlalchemy import Connection, bindparam, column, select, table, text
 
+from tidings.archive.terms import GAP, tags, terms
 from tidings.database.engine import Database
+from tidings.database.tables import attachment, community, post
 
-# PostgreSQL refuses a tsvector above 1 MB, positions and all; so many characters stay below it in every script.
-_MOST_CHARACTERS = 200_000
-_BETWEEN_WORDS = re.compile(r"[\W_]+")
+COLUMNS = ("subject", "author", "recipients", "text")
+"""Of the index; on PostgreSQL, which has one column for all of them, they are the weights A to D."""
+
+# PostgreSQL refuses a tsvector above 1 MB, positions and all. In bytes, by column; in sum they stay below it.
+_MOST = (50_000, 50_000, 200_000, 700_000)
+_ABOUT_A_WORD = 5  # bytes that PostgreSQL needs beside its letters
+_LAST_POSITION = 16_383  # of PostgreSQL: what comes later is found, but in no phrase
+_WEIGHTS = ("A", "B", "C", "")
+_BATCH = 500
 
 _INSERT = {
     "sqlite": text(
         "INSERT INTO post_text (rowid, subject, author, recipients, text)"
         " VALUES (:post_id, :subject, :author, :recipients, :text)"
     ),
-    "postgresql": text(
-        "INSERT INTO post_text (rowid, subject, author, recipients, text)"
-        " VALUES (:post_id, to_tsvector('simple', :subject), to_tsvector('simple', :author),"
-        " to_tsvector('simple', :recipients), to_tsvector('simple', :text))"
-    ),
+    "postgresql": text("INSERT INTO post_text (rowid, words) VALUES (:post_id, CAST(:words AS tsvector))"),
 }
 _PAGES = 200  # of the index that are merged in one transaction
 _MERGE = text("INSERT INTO post_text (post_text, rank) VALUES ('merge', :pages)")
 _CHANGES = text("SELECT total_changes()")
 _DELETE = text("DELETE FROM post_text WHERE rowid = :post_id")
+_INDEX = table("post_text", column("rowid"))
+_NOT_INDEXED = (
+    select(
+        post.c.id,
+        community.c.language,
+        post.c.subject,
+        post.c.author_name,
+        post.c.author_email,
+        post.c.recipients,
+        post.c.text,
+        post.c.folds,
+    )
+    .join(community, community.c.id == post.c.community_id)
+    .where(post.c.id > bindparam("after"), ~select(_INDEX.c.rowid).where(_INDEX.c.rowid == post.c.id).exists())
+    .order_by(post.c.id)
+    .limit(_BATCH)
+)
+_FILES = select(attachment.c.post_id, attachment.c.filename).where(
+    attachment.c.post_id.in_(bindparam("posts", expanding=True))
+)
+folds = msgspec.json.Decoder(tuple[tuple[int, int, str], ...]).decode
+"""The folds of a post, from its column."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexRow:
-    """What is found of a post: `author` is name and address, `text` what is shown, quotes and all."""
+    """What is found of a post: `author` is name and address; of `text` not what `folds` call a quote."""
 
     post_id: int
+    language: str
     subject: str
     author: str
     recipients: str
     text: str
-
-
-def clean(text_of: str) -> str:
-    """The text without lone surrogates, which neither engine takes."""
-    return text_of if text_of.isascii() else text_of.encode("utf-8", "replace").decode()
-
-
-def words(words_of: str) -> str:
-    """The words of a text with single spaces between them, without case and accents, as SQLite's unicode61 sees them.
-
-    PostgreSQL would keep addresses, host names and hyphenated words whole; this way both engines find the same.
-    """
-    if words_of.isascii():
-        plain = words_of.lower()
-    else:
-        parts = unicodedata.normalize("NFKD", words_of.casefold())
-        plain = "".join(character for character in parts if not unicodedata.combining(character))
-    return _BETWEEN_WORDS.sub(" ", plain).strip()
+    folds: Sequence[tuple[int, int, str]] = ()
+    files: Sequence[str] = ()
 
 
 def index_rows(connection: Connection, rows: Sequence[IndexRow]) -> None:
@@ -67,25 +78,14 @@ def index_rows(connection: Connection, rows: Sequence[IndexRow]) -> None:
     if not rows:
         return
     dialect = connection.dialect.name
-    prepare = words if dialect == "postgresql" else clean
+    values = _vector if dialect == "postgresql" else _plain
     connection.execute(
-        _INSERT[dialect],
-        [
-            {
-                "post_id": row.post_id,
-                "subject": prepare(row.subject[:_MOST_CHARACTERS]),
-                "author": prepare(row.author[:_MOST_CHARACTERS]),
-                "recipients": prepare(row.recipients[:_MOST_CHARACTERS]),
-                "text": prepare(row.text[:_MOST_CHARACTERS] if dialect == "postgresql" else row.text),
-            }
-            for row in rows
-        ],
+        _INSERT[dialect], [{"post_id": row.post_id} | values(*map(_within, _words(row), _MOST)) for row in rows]
     )
 
 
-def index_row(connection: Connection, post_id: int, *, subject: str, author: str, recipients: str, text: str) -> None:
+def index_row(connection: Connection, row: IndexRow) -> None:
     """Index one post that is not indexed yet."""
-    row = IndexRow(post_id=post_id, subject=subject, author=author, recipients=recipients, text=text)
     index_rows(connection, [row])
 
 
@@ -105,3 +105,80 @@ def compact(database: Database) -> None:
             before = connection.execute(_CHANGES).scalar_one()
             connection.execute(_MERGE, {"pages": pages})
             pages, changed = _PAGES, connection.execute(_CHANGES).scalar_one() - before
+
+
+def fill(connection: Connection, after: int) -> int | None:
+    """Index the next posts with an id above `after` that are not indexed; the last one's id, or None at the end."""
+    found = connection.execute(_NOT_INDEXED, {"after": after}).all()
+    if not found:
+        return None
+    files: dict[int, list[str]] = {}
+    for post_id, filename in connection.execute(_FILES, {"posts": [row.id for row in found]}):
+        files.setdefault(post_id, []).append(filename)
+    index_rows(
+        connection,
+        [
+            IndexRow(
+                post_id=row.id,
+                language=row.language,
+                subject=row.subject,
+                author=f"{row.author_name} {row.author_email}",
+                recipients=row.recipients,
+                text=row.text,
+                folds=folds(row.folds),
+                files=files.get(row.id, ()),
+            )
+            for row in found
+        ],
+    )
+    return int(found[-1].id)
+
+
+def _words(row: IndexRow) -> tuple[list[str], ...]:
+    """The words of each column."""
+    text_words: list[str] = []
+    for part in (*unquoted(row.text, row.folds), *row.files):
+        text_words += (GAP, *terms(part, row.language))
+    return (
+        terms(row.subject, row.language) + tags(row.subject),
+        terms(row.author, row.language),
+        terms(row.recipients, row.language),
+        text_words,
+    )
+
+
+def unquoted(text_of: str, folds: Iterable[tuple[int, int, str]]) -> Iterator[str]:
+    """What a text holds between its quotes."""
+    at = 0
+    for start, end, kind in folds:
+        if kind == "quote":
+            yield text_of[at:start]
+            at = max(at, end)
+    yield text_of[at:]
+
+
+def _within(words: list[str], most: int) -> list[str]:
+    """As many of the first words as the index takes."""
+    room = most
+    for number, word in enumerate(words):
+        room -= len(word.encode()) + _ABOUT_A_WORD
+        if room < 0:
+            return words[:number]
+    return words
+
+
+def _plain(*columns: list[str]) -> dict[str, str]:
+    return {name: " ".join(words) for name, words in zip(COLUMNS, columns, strict=True)}
+
+
+def _vector(*columns: list[str]) -> dict[str, str]:
+    """A tsvector as PostgreSQL writes it, which no parser of its own takes apart again."""
+    entries: list[str] = []
+    position = 0
+    for weight, words in zip(_WEIGHTS, columns, strict=True):
+        position += 1
+        for word in words:
+            position = min(position + 1, _LAST_POSITION)
+            if word != GAP:
+                entries.append(f"'{word}':{position}{weight}")
+    return {"words": " ".join(entries)}

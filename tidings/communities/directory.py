@@ -29,6 +29,7 @@ class Community:
     title: str
     description: str
     zone: str
+    language: str  # what its people write, for search
     posting: str
     replies: str  # whom a plain reply to a post reaches: list, author
     subject_prefix: str  # what every copy's Subject has in it; empty: nothing is added
@@ -94,6 +95,7 @@ _COMMUNITIES = select(
     _community.title,
     _community.description,
     _community.zone,
+    _community.language,
     _community.posting,
     _community.replies,
     _community.subject_prefix,

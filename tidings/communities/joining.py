@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import Stemmer
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from tidings.clock import zone as zone_named
@@ -22,6 +23,9 @@ from tidings.errors import NotFoundError, UsageError
 REPLIES = ("list", "author")
 ROLES = ("member", "moderator", "leader", "owner")
 DELIVERIES = ("each", "daily", "weekly", "none")
+LANGUAGES = (*Stemmer.algorithms(), "none")
+"""Whose words search knows to belong together; with none, only a word itself is found."""
+
 COLUMNS = ("email", "name", "role", "delivery", "crew", "zone")
 """Of a file of members to import."""
 
@@ -36,7 +40,7 @@ _LEAST_SIZE = 10_000  # bytes that a community has to take: a header alone has s
 COPIES = ("own-posts", "also-named")
 """Which copies a member may choose to have or not: of their own posts, and of posts that name them in To or Cc."""
 
-_PLAIN_SETTINGS = ("title", "description", "zone", "cut-off", "meeting", "meeting-place")
+_PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off", "meeting", "meeting-place")
 _COPY_SETTINGS = ("subject-prefix", "footer")
 _POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only")
 _NOBODYS_NAMES = {
@@ -147,6 +151,8 @@ def _community_change(key: str, text: str) -> dict[str, Any]:
             return {"description": _optional_line(text, "description") or ""}
         case "zone":
             return {"zone": zone_named(text).key}
+        case "language":
+            return {"language": choice(text, LANGUAGES, "language")}
         case "cut-off":
             weekday, time = parse_weekday_time(text)
             return {"cut_off_weekday": weekday, "cut_off_time": time}

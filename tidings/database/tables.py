@@ -144,6 +144,7 @@ community = Table(
     Column("title", Text, nullable=False),
     Column("description", Text, nullable=False, server_default=""),
     Column("zone", String(64), nullable=False),
+    Column("language", String(16), nullable=False, server_default="english"),  # communities.joining.LANGUAGES
     Column("posting", String(16), nullable=False, server_default="members"),  # communities.policy.POSTING
     Column("replies", String(8), nullable=False, server_default="list"),  # whom a reply to a post is for: list, author
     Column("subject_prefix", Text, nullable=False, server_default=""),  # of copies; empty: none
@@ -583,15 +584,14 @@ mailbox_trouble = Table(
 # --- the text index, each engine's own ------------------------------------------------------------------
 
 TEXT_INDEX = {
-    # Contents stay in `post`; the index holds words only.
+    # Contents stay in `post`; the index holds words only, as archive.terms makes them: the engines' parsers do nothing.
     "sqlite": (
         "CREATE VIRTUAL TABLE post_text USING fts5(subject, author, recipients, text, content='', "
-        "contentless_delete=1, tokenize='unicode61 remove_diacritics 2')",
+        "contentless_delete=1, tokenize=\"ascii tokenchars '_'\")",
     ),
     "postgresql": (
-        "CREATE TABLE post_text (rowid BIGINT PRIMARY KEY, subject TSVECTOR NOT NULL, author TSVECTOR NOT NULL, "
-        "recipients TSVECTOR NOT NULL, text TSVECTOR NOT NULL)",
-        "CREATE INDEX ix_post_text ON post_text USING gin ((subject || author || recipients || text))",
+        "CREATE TABLE post_text (rowid BIGINT PRIMARY KEY, words TSVECTOR NOT NULL)",
+        "CREATE INDEX ix_post_text ON post_text USING gin (words)",
     ),
 }
 """Statements that make the index of `archive.search`, by dialect."""

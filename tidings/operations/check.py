@@ -169,7 +169,7 @@ def rebuild(database: Database, worker: ParseWorker, settings: Settings, what: W
     done = 0
     for community in every:
         count = 0
-        for count in _Rebuild(database, worker, settings, community.id).run(what):
+        for count in _Rebuild(database, worker, settings, community).run(what):
             yield done + count
         done += count
 
@@ -177,11 +177,11 @@ def rebuild(database: Database, worker: ParseWorker, settings: Settings, what: W
 class _Rebuild:
     """The work on one community."""
 
-    def __init__(self, database: Database, worker: ParseWorker, settings: Settings, community_id: int) -> None:
+    def __init__(self, database: Database, worker: ParseWorker, settings: Settings, community: Community) -> None:
         self._database = database
         self._worker = worker
         self._settings = settings
-        self._community_id = community_id
+        self._community_id, self._language = community.id, community.language
         self._memory = MemoryNodes()
         self._up_to = 0  # the archive number up to which posts were read
 
@@ -214,7 +214,7 @@ class _Rebuild:
             if what in ("index", "all"):
                 for some in _few(parsed):
                     with self._writing() as connection:
-                        _refresh(connection, some)
+                        _refresh(connection, some, self._language)
             for row, message in parsed:
                 # As it is archived: what it is like depends on the words that are shown.
                 archived = message and _as_archived(row, message)
@@ -251,11 +251,11 @@ def _few(items: list[_T]) -> Iterator[list[_T]]:
     yield from (items[start : start + _WRITTEN] for start in range(0, len(items), _WRITTEN))
 
 
-def _refresh(connection: Connection, parsed: Sequence[tuple[_Row, ParsedMessage | None]]) -> None:
+def _refresh(connection: Connection, parsed: Sequence[tuple[_Row, ParsedMessage | None]], language: str) -> None:
     writes = store.Writes()
     for row, message in parsed:
         if message is not None:
-            store.refresh(connection, row.id, _as_archived(row, message), row.received_at, writes)
+            store.refresh(connection, row.id, _as_archived(row, message), row.received_at, writes, language=language)
     writes.flush(connection)
 
 

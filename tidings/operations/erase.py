@@ -99,6 +99,7 @@ class _Post:
     content_hash: bytes
     received_at: datetime
     data: bytes
+    language: str  # of its community
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +114,13 @@ class _Change:
 
 _POST = tables.post.c
 _POSTS = (
-    select(*(_POST[name] for name in _Post.__dataclass_fields__ if name != "data"), tables.blob.c.data)
+    select(
+        *(_POST[name] for name in _Post.__dataclass_fields__ if name not in ("data", "language")),
+        tables.blob.c.data,
+        tables.community.c.language,
+    )
     .join(tables.blob, tables.blob.c.hash == _POST.blob_hash)
+    .join(tables.community, tables.community.c.id == _POST.community_id)
     .where(_POST.id > bindparam("after"))
     .order_by(_POST.id)
     .limit(_BATCH)
@@ -264,7 +270,8 @@ class Erasure:
                     raise AssertionError(f"unreachable: what was made of post {change.post.id} cannot be read")
                 message = _as_archived(change, outcome.message, redactor)
                 store.exchange(connection, change.post.id, change.raw, message.content_hash, change.message_id)
-                store.refresh(connection, change.post.id, message, change.post.received_at, writes)
+                post, language = change.post, change.post.language
+                store.refresh(connection, post.id, message, post.received_at, writes, language=language)
                 # The old content is known again, and so is not imported once more.
                 _mark(connection, [self.site.tokens.mark(change.post.content_hash)], now)
             writes.flush(connection)

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from tidings.archive import mbox, read
 from tidings.archive.read import Attachment, Post, ThreadPost, ThreadSummary
-from tidings.archive.search import search
+from tidings.archive.search import Sort, search
 from tidings.communities.directory import Community
 from tidings.mailer.addresses import Addresses
 from tidings.mailer.extract import Extractor
@@ -166,7 +166,10 @@ class ArchivePages:
     def _search(self, visit: Visit, community: Community) -> Response:
         query = visit.query("q")
         page = _page_number(visit.query("page"))
-        hits = search(visit.connection, [community.id], query, limit=_HITS + 1, offset=(page - 1) * _HITS)
+        sort: Sort = "relevance" if visit.query("sort") == "relevance" else "newest"
+        hits = search(visit.connection, [community.id], query, sort=sort, limit=_HITS + 1, offset=(page - 1) * _HITS)
+        # The order that needs no saying is not said.
+        asked = {"q": query} | ({"sort": sort} if sort != "newest" else {})
         return self._pages.render(
             "search.html",
             reader=visit.reader,
@@ -174,8 +177,10 @@ class ArchivePages:
             query=markup.line(query),
             hits=hits[:_HITS],
             page=page,
-            later=with_query("search", {"q": query, "page": str(page - 1)}) if page > 1 else "",
-            older=with_query("search", {"q": query, "page": str(page + 1)}) if len(hits) > _HITS else "",
+            sort=sort,
+            other=with_query("search", {"q": query, "sort": "relevance" if sort == "newest" else ""}),
+            later=with_query("search", asked | {"page": str(page - 1)}) if page > 1 else "",
+            older=with_query("search", asked | {"page": str(page + 1)}) if len(hits) > _HITS else "",
         )
 
     def _feed(self, visit: Visit, community: Community) -> Response:

@@ -88,6 +88,20 @@ def linked(text: str) -> Markup:
     return Markup("".join(_linked(text)))  # noqa: S704  (each part was escaped)
 
 
+def marked(text: str, marks: Sequence[tuple[int, int]]) -> Markup:
+    """A text on one line, escaped, in which the parts from start to end are marked; they come in order, apart."""
+    return Markup("".join(_marked(text, marks)))  # noqa: S704  (each part was escaped)
+
+
+def _marked(text: str, marks: Sequence[tuple[int, int]]) -> Iterator[str]:
+    at = 0
+    for start, end in marks:
+        yield escape(_UNSEEN_IN_LINE.sub(" ", text[at:start]))
+        yield f"<mark>{escape(_UNSEEN_IN_LINE.sub(' ', text[start:end]))}</mark>"
+        at = end
+    yield escape(_UNSEEN_IN_LINE.sub(" ", text[at:]))
+
+
 def _linked(text: str) -> Iterator[str]:
     at = 0
     for match in _URL.finditer(text):

@@ -54,6 +54,7 @@ class Pages:
             "iso": lambda moment: moment.isoformat(),
             "line": markup.line,
             "block": markup.block,
+            "marked": markup.marked,
             "file_name": markup.file_name,
             "file_size": markup.file_size,
             "part": path_part,
