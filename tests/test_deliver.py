@@ -287,7 +287,7 @@ def test_a_smart_host_that_stalls_delays_no_mail_of_another(
     worker = routed(database, clock, sink.port, far.port)
     worker.start()
     for number in range(2):
-        add_far_and_near_again(database, number)
+        add_notices_far_and_near(database, number)
         worker.wake()
         assert len(well.wait_for(3 * (number + 1))) == 3 * (number + 1)
     stalling.close()  # or the worker would wait two minutes for it
@@ -295,7 +295,7 @@ def test_a_smart_host_that_stalls_delays_no_mail_of_another(
     assert stalling.messages == [] and states(database) == {"sent": 6, "queued": 6}
 
 
-def add_far_and_near_again(database: Database, number: int) -> None:
+def add_notices_far_and_near(database: Database, number: int) -> None:
     """Three notices here and three there."""
     with database.write() as connection:
         for key in range(6):
@@ -303,21 +303,19 @@ def add_far_and_near_again(database: Database, number: int) -> None:
             outbox.add_notice(connection, key=f"{number} {key}", recipient=email, raw=RAW, now=NOW)
 
 
-def test_a_site_takes_its_routes_from_the_settings(
-    tmp_path: Path, sink: SmtpSink, far: SmtpSink, clock: FixedClock
-) -> None:
+def test_a_site_takes_its_routes_from_the_settings(tmp_path: Path, sink: SmtpSink, clock: FixedClock) -> None:
     (tmp_path / "password").write_text("secret\n")
-    route = f'name = "far"\ndomains = ["far.example.net"]\nhost = "127.0.0.1"\nport = {far.port}\n'
-    far._hello[-1:] = [b"250-AUTH PLAIN", far._hello[-1]]
-    signed_in = 'user = "tidings"\npassword_file = "password"\nconnections = 1\n'
-    site = open_site(settings_for(tmp_path, sink, f"[[route]]\n{route}{signed_in}"), clock)
-    with site.database.write() as connection:
-        for email in ("ana@example.org", "olu@far.example.net"):
-            outbox.add_notice(connection, key=email, recipient=email, raw=RAW, now=NOW)
-    assert site.deliverer().run_once() == 2
-    site.close()
+    with SmtpSink(("PIPELINING", "AUTH PLAIN")) as far:
+        route = f'name = "far"\ndomains = ["far.example.net"]\nhost = "127.0.0.1"\nport = {far.port}\n'
+        signed_in = 'user = "tidings"\npassword_file = "password"\n'
+        site = open_site(settings_for(tmp_path, sink, f"[[route]]\n{route}{signed_in}"), clock)
+        with site.database.write() as connection:
+            for email in ("ana@example.org", "olu@far.example.net"):
+                outbox.add_notice(connection, key=email, recipient=email, raw=RAW, now=NOW)
+        assert site.deliverer().run_once() == 2
+        site.close()
     assert (sink.recipients(), far.recipients()) == (["ana@example.org"], ["olu@far.example.net"])
-    assert "AUTH PLAIN AHRpZGluZ3MAc2VjcmV0" in far.commands and far.connections == 1
+    assert "AUTH PLAIN AHRpZGluZ3MAc2VjcmV0" in far.commands and "AUTH" not in str(sink.commands)
 
 
 def test_a_route_whose_password_cannot_be_read_is_told_before_anything_is_sent(
