@@ -7,7 +7,7 @@ text: of a line no more than its first 300 characters are looked at.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 from tidings.threading import headings, signatures
 
@@ -15,6 +15,7 @@ _LOOKED_AT = 300
 _ATTRIBUTION_LINES = 3
 _DASHES_MOST = 15  # lines of a signature that begins with `--` and no blank: the line has other uses
 _FOOTER_MOST = 12
+_FOOTER_WITHIN = 3  # lines below its rule, the list is named
 _BLANKS_MOST = 5  # lines between a full attribution and its quote; a short one stands nearer
 
 _QUOTED = re.compile(r"[ \t]{0,3}>")
@@ -268,15 +269,17 @@ def _mark_signatures(heads: list[str], kinds: list[str]) -> None:
     """Mark what stands below a `-- ` line or a list's footer rule, and "Sent from my ..." as the last of own lines."""
     # In a diff, `-- ` may be a removed line; only the last one can be the signature.
     in_diff = any(_DIFF.match(head) for head in heads)
-    end, below, found_below = len(heads), 0, False
+    end, below, found_below, patch = len(heads), 0, False, False
     for place in range(len(heads) - 1, -1, -1):
         if kinds[place]:
-            end, below = place, 0
+            end, below, patch = place, 0, False
             continue
         if _blank(heads[place]):
             continue
         below += 1
-        if _begins_signature(heads, place, end, below) and not (in_diff and found_below):
+        patch = patch or bool(_DIFF.match(heads[place]))
+        # Nor is a patch part of a signature: somebody put it below their own.
+        if _begins_signature(heads, place, end, below) and not patch and not (in_diff and found_below):
             found_below = True
             kinds[place:end] = ["signature"] * (end - place)
             end, below = place, 0
@@ -315,7 +318,10 @@ def _begins_signature(heads: list[str], place: int, end: int, below: int) -> boo
     """Whether the line at `place` begins a signature that runs to `end`; `below` counts its lines but blank ones."""
     head = heads[place]
     if head.rstrip() == "--":
-        return head.startswith("-- ") or below <= _DASHES_MOST
+        # Some programs begin each line of what they print with dashes.
+        in_output = any(line.startswith("-- ") and not _blank(line[2:]) for line in heads[max(place - 1, 0) : place + 2])
+        return head.startswith("-- ") or (below <= _DASHES_MOST and not in_output)
     if not _FOOTER_RULE.match(head) or below > _FOOTER_MOST:
         return False
-    return any(_FOOTER.search(line) for line in heads[place + 1 : end][: 2 * _FOOTER_MOST])
+    following = (line for line in heads[place + 1 : min(end, place + 2 * _FOOTER_MOST)] if not _blank(line))
+    return any(_FOOTER.search(line) for line in islice(following, _FOOTER_WITHIN))
