@@ -113,6 +113,12 @@ def test_below_a_rule_words_of_a_person_are_no_footer() -> None:
     assert fold(text) == ()
 
 
+def test_below_a_quote_by_indentation_the_text_is_shown() -> None:
+    text = "Yes.\n\nOn 5 Mar 2024 09:07, Ann wrote:\n\n    One?\n\n    Or two?\n\nTwo, I think.\n"
+    assert seen(text) == "Yes.\n\nTwo, I think."
+    assert seen(text.replace("    Or", "Or").replace("Two, I think.\n", "")) == "Yes."
+
+
 def test_a_list_footer_folds_as_signature() -> None:
     footer = "_" * 47 + "\nPump mailing list\npump@lists.example.org\n"
     assert seen(f"mine\n{footer}") == "mine"
@@ -304,6 +310,8 @@ def work(call: Callable[[str], Any], text: str) -> int:
         "From: a\n\n",
         "On 5 Mar 2024\n\n<\n",
         "From: a\nTo: b\nSubject: c\n\n",
+        "a\nOn 5 Mar 2024 at 9:07 Ann wrote:\n\n    a\n    b\n",
+        "a\nOn 5 Mar 2024 at 9:07 Ann wrote:\n\n    a\nb\n",
     ],
 )
 def test_twice_the_text_is_at_most_twice_the_work(piece: str) -> None:

@@ -18,6 +18,9 @@ _FOOTER_MOST = 12
 _FOOTER_WITHIN = 3  # lines below its rule, the list is named
 _BLANKS_MOST = 5  # lines between a full attribution and its quote; a short one stands nearer
 
+_INDENT = 3  # columns, from the heading
+_INDENTED_LINES = 2  # or more show that a mail is quoted by indenting it; one may be a paragraph's first
+
 _QUOTED = re.compile(r"[ \t]{0,3}>")
 _WROTE = re.compile(
     r"(?i)\b(?:wrote|writes|said|schrieb|schreibt|a écrit|écrit|escribió|escribio|escreveu|scritto|scrive|schreef|"
@@ -131,8 +134,7 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
         if count and own:
             begin, past = place - _rule_above(heads, place), place + count
             if not _marks_follow(heads, kinds, past):
-                kinds[begin:] = ["quote"] * (len(kinds) - begin)
-                return
+                past = _indented_to(heads, place, past)
             kinds[begin:past] = ["quote"] * (past - begin)
             continue
         if count:
@@ -162,6 +164,18 @@ def _marks_follow(heads: list[str], kinds: list[str], past: int) -> bool:
     """Whether the mail below a heading has marks: then answers may stand between them."""
     following = range(past, min(past + _BLANKS_MOST, len(heads)))
     return next((bool(kinds[place]) for place in following if not _blank(heads[place])), False)
+
+
+def _indented_to(heads: list[str], place: int, past: int) -> int:
+    """Where the mail ends that has no marks and stands below a heading: at the end of all, or of what is indented.
+
+    Whose words stand below an indented mail is in doubt.
+    """
+    margin = len(heads[place]) - len(heads[place].lstrip()) + _INDENT
+    lines = (at for at in range(past, len(heads)) if not _blank(heads[at]))
+    less = ((seen, at) for seen, at in enumerate(lines) if not heads[at][:margin].isspace())
+    seen, at = next(less, (0, len(heads)))
+    return at if seen >= _INDENTED_LINES else len(heads)
 
 
 def _rule_above(heads: list[str], place: int) -> int:
@@ -319,7 +333,9 @@ def _begins_signature(heads: list[str], place: int, end: int, below: int) -> boo
     head = heads[place]
     if head.rstrip() == "--":
         # Some programs begin each line of what they print with dashes.
-        in_output = any(line.startswith("-- ") and not _blank(line[2:]) for line in heads[max(place - 1, 0) : place + 2])
+        in_output = any(
+            line.startswith("-- ") and not _blank(line[2:]) for line in heads[max(place - 1, 0) : place + 2]
+        )
         return head.startswith("-- ") or (below <= _DASHES_MOST and not in_output)
     if not _FOOTER_RULE.match(head) or below > _FOOTER_MOST:
         return False
