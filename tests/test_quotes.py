@@ -175,6 +175,16 @@ def test_answers_between_the_marks_below_a_header_block_stay() -> None:
     assert seen(text).split() == ["See", "below.", "Yes.", "No."]
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["Please see my answers inline.", "I replied in red.", "My comments are below.", "Meine Antworten stehen im Text."],
+)
+def test_who_says_that_answers_stand_inside_the_quote_is_believed(words: str) -> None:
+    text = f"{words}\n\n{BLOCKS[0]}\n\nDoes it leak?\n\nIt does not.\n"
+    assert seen(text).split("\n") == [words, "", "", "Does it leak?", "", "It does not."]
+    assert seen(text.replace(words, "The log is below.")) == "The log is below."
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_mail_that_is_passed_on_is_kept(block: str) -> None:
     text = f"Please read.\n\n{block}\n\ntheirs\n"

@@ -18,6 +18,16 @@ _FOOTER_MOST = 12
 _FOOTER_WITHIN = 3  # lines below its rule, the list is named
 _BLANKS_MOST = 5  # lines between a full attribution and its quote; a short one stands nearer
 
+# The author says that more of theirs stands between the lines of the quote, as is usual in Outlook.
+_ANSWERED_IN_IT = re.compile(
+    r"(?i)\b(?:see|answer(?:s|ed)?|comment(?:s|ed)?|repl(?:y|ies|ied)|respon(?:se|ses|ded)|remarks?)\b.{0,20}"
+    r"\b(?:in-?line\b|in (?:red|blue|green|bold|the text)\b)"
+    r"|\b(?:my|some|our) (?:answers?|comments?|replies|responses?|remarks?)\b.{0,20}\bbelow\b"
+    r"|\b(?:antworten?|kommentare?|anmerkungen?)\b.{0,20}\b(?:im text|unten|in rot|in blau)\b"
+    r"|\b(?:réponses?|commentaires?)\b.{0,20}(?:dans le texte|ci-dessous|en rouge|en bleu)\b"
+    r"|\b(?:respuestas?|comentarios?)\b.{0,20}\b(?:abajo|en el texto|en rojo|en azul)\b"
+    r"|\b(?:antwoord(?:en)?|opmerkingen)\b.{0,20}\b(?:hieronder|in de tekst|in rood|in blauw)\b"
+)
 _INDENT = 3  # columns, from the heading
 _INDENTED_LINES = 2  # or more show that a mail is quoted by indenting it; one may be a paragraph's first
 
@@ -115,12 +125,12 @@ def _quoted(heads: list[str]) -> list[str]:
 def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
     """Mark a quote without marks, to the end: from "Original Message", a header block, or an attribution.
 
-    Where none of the author's words stand above it, what follows may be theirs: then only the heading is marked. A mail
-    that is passed on is content, and so is one that begins with a header block. An
-    attribution counts after the last mark only, since a person may write one.
+    Where none of the author's words stand above it, or they say that they go on inside it, what follows may be theirs:
+    then only the heading is marked. A mail that is passed on is content, and so is one that begins with a header block.
+    An attribution counts after the last mark only, since a person may write one.
     """
     last_quoted = max((place for place, kind in enumerate(kinds) if kind), default=-1)
-    own, past = False, 0
+    own, inside, past = False, False, 0
     for place, head in enumerate(heads):
         if place < past or kinds[place] or _blank(head):
             continue
@@ -133,7 +143,7 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
         count = _heading(heads, place, after_marks=place > last_quoted)
         if count and own:
             begin, past = place - _rule_above(heads, place), place + count
-            if not _marks_follow(heads, kinds, past):
+            if not inside and not _marks_follow(heads, kinds, past):
                 past = _indented_to(heads, place, past)
             kinds[begin:past] = ["quote"] * (past - begin)
             continue
@@ -142,6 +152,7 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
             kinds[place:past] = ["quote"] * count
         else:
             own = own or not signatures.is_rule(head)
+            inside = inside or bool(_ANSWERED_IN_IT.search(head[:_LOOKED_AT]))
 
 
 def _heading(heads: list[str], place: int, *, after_marks: bool) -> int:
