@@ -130,7 +130,8 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
     An attribution counts after the last mark only, since a person may write one.
     """
     last_quoted = max((place for place, kind in enumerate(kinds) if kind), default=-1)
-    own, inside, past = False, False, 0
+    own, past = False, 0
+    inside: bool | None = None
     for place, head in enumerate(heads):
         if place < past or kinds[place] or _blank(head):
             continue
@@ -143,6 +144,8 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
         count = _heading(heads, place, after_marks=place > last_quoted)
         if count and own:
             begin, past = place - _rule_above(heads, place), place + count
+            if inside is None:  # looked for once, and only where it matters
+                inside = _says_inside(heads, kinds, place)
             if not inside and not _marks_follow(heads, kinds, past):
                 past = _indented_to(heads, place, past)
             kinds[begin:past] = ["quote"] * (past - begin)
@@ -152,7 +155,11 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
             kinds[place:past] = ["quote"] * count
         else:
             own = own or not signatures.is_rule(head)
-            inside = inside or bool(_ANSWERED_IN_IT.search(head[:_LOOKED_AT]))
+
+
+def _says_inside(heads: list[str], kinds: list[str], place: int) -> bool:
+    """Whether the author says above a line that more of theirs stands inside the quote."""
+    return any(_ANSWERED_IN_IT.search(heads[at][:_LOOKED_AT]) for at in range(place) if not kinds[at])
 
 
 def _heading(heads: list[str], place: int, *, after_marks: bool) -> int:
