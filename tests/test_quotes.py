@@ -98,6 +98,27 @@ def test_in_a_patch_only_the_last_separator_begins_the_signature() -> None:
     assert seen(text).endswith(" a\n-- \n b")
 
 
+def test_a_patch_below_a_signature_is_to_be_read() -> None:
+    text = "Try this.\n\n-- \nAnn\n\nFrom 0a1b\nSubject: x\n\ndiff --git a/x b/x\n@@ -1 +1 @@\n-a\n+b\n"
+    assert fold(text) == ()
+
+
+def test_what_a_program_printed_with_dashes_is_no_signature() -> None:
+    text = "It says:\n\n-- Enabled\n--   * pump\n--\n-- Disabled\n--   * valve\n"
+    assert fold(text) == ()
+
+
+def test_below_a_rule_words_of_a_person_are_no_footer() -> None:
+    text = f"mine\n{'_' * 32}\nHi Ann,\n\nAlso mine.\n\nSee below.\nWrite to pump@lists.example.org.\n"
+    assert fold(text) == ()
+
+
+def test_below_a_quote_by_indentation_the_text_is_shown() -> None:
+    text = "Yes.\n\nOn 5 Mar 2024 09:07, Ann wrote:\n\n    One?\n\n    Or two?\n\nTwo, I think.\n"
+    assert seen(text) == "Yes.\n\nTwo, I think."
+    assert seen(text.replace("    Or", "Or").replace("Two, I think.\n", "")) == "Yes."
+
+
 def test_a_list_footer_folds_as_signature() -> None:
     footer = "_" * 47 + "\nPump mailing list\npump@lists.example.org\n"
     assert seen(f"mine\n{footer}") == "mine"
@@ -154,6 +175,16 @@ def test_answers_between_the_marks_below_a_header_block_stay() -> None:
     assert seen(text).split() == ["See", "below.", "Yes.", "No."]
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["Please see my answers inline.", "I replied in red.", "My comments are below.", "Meine Antworten stehen im Text."],
+)
+def test_who_says_that_answers_stand_inside_the_quote_is_believed(words: str) -> None:
+    text = f"{words}\n\n{BLOCKS[0]}\n\nDoes it leak?\n\nIt does not.\n"
+    assert seen(text).split("\n") == [words, "", "", "Does it leak?", "", "It does not."]
+    assert seen(text.replace(words, "The log is below.")) == "The log is below."
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_mail_that_is_passed_on_is_kept(block: str) -> None:
     text = f"Please read.\n\n{block}\n\ntheirs\n"
@@ -173,6 +204,14 @@ def test_what_stands_below_the_line_of_a_forward_is_kept(line: str) -> None:
 def test_headers_that_somebody_pasted_are_their_own_words() -> None:
     text = "See:\nFrom: ann@example.org\nTo: bob@example.org\nSubject: x\nMessage-ID: <1@example.org>\n\nWhy?"
     assert fold(text) == ()
+
+
+@pytest.mark.parametrize("subject", ["[PATCH] valve: close it", "[RFC PATCH v2 1/3] valve: close it"])
+def test_a_patch_that_somebody_pasted_is_to_be_read(subject: str) -> None:
+    head = f"From: Ann <ann@example.org>\nDate: Tue, 5 Mar 2024 09:07:00 +0100\nSubject: {subject}"
+    text = f"Ann wrote:\n> Have you one?\nYes:\n\n{head}\n\nIt leaks.\n---\n--- a/valve\n+++ b/valve"
+    assert seen(text).endswith(text.partition("Yes")[2])
+    assert seen(f"I agree.\n\n{head}\nTo: Bob\n\nIt leaks.\n") == "I agree."
 
 
 def test_below_an_attribution_that_quotes_nothing_the_text_is_shown() -> None:
@@ -281,6 +320,8 @@ def work(call: Callable[[str], Any], text: str) -> int:
         "From: a\n\n",
         "On 5 Mar 2024\n\n<\n",
         "From: a\nTo: b\nSubject: c\n\n",
+        "a\nOn 5 Mar 2024 at 9:07 Ann wrote:\n\n    a\n    b\n",
+        "a\nOn 5 Mar 2024 at 9:07 Ann wrote:\n\n    a\nb\n",
     ],
 )
 def test_twice_the_text_is_at_most_twice_the_work(piece: str) -> None:

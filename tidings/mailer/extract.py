@@ -14,6 +14,7 @@ import msgspec
 import nh3
 
 from tidings.mailer import text
+from tidings.mailer.own_tokens import without_tokens
 from tidings.settings import LimitSettings
 
 log = logging.getLogger(__name__)
@@ -95,10 +96,20 @@ def harmless(source: str) -> str:
 def _found(raw: bytes, what: str, limits: LimitSettings) -> bytes | None:
     message = message_from_bytes(raw)
     if what != _HTML:
-        return text.part_bytes(message, int(what), parts=limits.parts, depth=limits.depth)
+        part = text.part_bytes(message, int(what), parts=limits.parts, depth=limits.depth)
+        return None if part is None else _without_tokens(part)
     source = text.html_source(message, parts=limits.parts, depth=limits.depth)
-    # Sanitizing is the last step: what it gives is not touched again.
-    return None if source is None else harmless(source[: limits.text_bytes]).encode()
+    if source is None:
+        return None
+    # First, since it writes the tokens plainly; and as the last step: what that gives is not touched again.
+    return harmless(without_tokens(harmless(source[: limits.text_bytes]))).encode()
+
+
+def _without_tokens(part: bytes) -> bytes:
+    """A part that is text, such as a digest forwarded as an attachment, without our tokens; other parts as they are."""
+    if b"\0" in part:
+        return part
+    return without_tokens(part.decode("latin-1")).encode("latin-1")
 
 
 def main() -> int:

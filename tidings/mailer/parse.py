@@ -19,6 +19,7 @@ from tidings.errors import MessageTooComplexError
 from tidings.mailer.automatic import sign_of_a_program
 from tidings.mailer.bounces import Reading, read_bounce
 from tidings.mailer.charsets import clean, decode_header_text
+from tidings.mailer.own_tokens import without_tokens
 from tidings.mailer.text import display
 from tidings.settings import LimitSettings
 from tidings.threading.headings import is_forward
@@ -79,7 +80,8 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
         view = _view(fields)
         shown = display(message, limit=limits.text_bytes, parts=limits.parts, depth=limits.depth)
         author_name, author_email = _author(view)
-        subject = decode_header_text(_first(fields, "subject"))
+        text = without_tokens(shown.text)
+        subject = without_tokens(decode_header_text(_first(fields, "subject")))
         return ParsedMessage(
             message_id=_message_id(fields),
             in_reply_to=_first(fields, "in-reply-to"),
@@ -90,8 +92,8 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             author_email=clean(author_email)[:_EMAIL_LIMIT],
             recipients=clean(_recipients(view)),
             date=_date(view, fields),
-            text=shown.text,
-            folds=[(one.start, one.end, one.kind) for one in fold(shown.text, forwarded=is_forward(subject))],
+            text=text,
+            folds=[(one.start, one.end, one.kind) for one in fold(text, forwarded=is_forward(subject))],
             attachments=[(part.position, part.filename, part.content_type, part.size) for part in shown.attachments],
             content_hash=_content_hash(raw, fields),
             automatic=sign_of_a_program(fields, subject, author_email),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 _BLOCK_MOST = 14  # lines of a header block
 _LABEL_MOST = 30
+_SUBJECT_LOOKED_AT = 120
 _ENOUGH = 3  # kinds of fields that make a block
 
 # As Outlook, Apple Mail, Gmail, Notes and Thunderbird write them.
@@ -24,6 +25,7 @@ _LABELS = {
     "reply": "reply-to antwortan risposta répondreà respondera",
 }
 _FIELDS = {label: field for field, labels in _LABELS.items() for label in labels.split()}
+_PATCH = re.compile(r"(?i)[\s*]{0,4}\[[^\]]{0,40}\bpatch\b")
 _NO_HEADING = frozenset(["received", "message-id", "return-path", "delivered-to", "content-type", "mime-version"])
 
 _ORIGINAL = re.compile(
@@ -65,10 +67,13 @@ def is_forward(subject: str) -> bool:
 
 
 def block(lines: Sequence[str], place: int) -> int:
-    """How many lines from `place` on are the header block of another mail ("From: Sent: To: Subject:"); 0 for none."""
+    """How many lines from `place` on are the header block of another mail ("From: Sent: To: Subject:"); 0 for none.
+
+    The head of a patch as `git format-patch` makes it, without "To:", is none: who pastes a patch wants it to be read.
+    """
     if _field(lines[place]) != "from":
         return 0
-    fields, end, blank = set(), place, False
+    fields, end, blank, patch = set(), place, False, False
     for at in range(place, min(place + _BLOCK_MOST, len(lines))):
         line = lines[at]
         if not line.strip():
@@ -81,10 +86,13 @@ def block(lines: Sequence[str], place: int) -> int:
             break
         if field:
             fields.add(field)
+            patch = patch or (field == "subject" and bool(_PATCH.match(line[:_SUBJECT_LOOKED_AT].partition(":")[2])))
         elif len(fields) >= _ENOUGH and not _goes_on(lines[at - 1], line):
             break
         end, blank = at + 1, False
-    return end - place if len(fields) >= _ENOUGH and fields & {"date", "subject"} else 0
+    if len(fields) < _ENOUGH or not fields & {"date", "subject"} or (patch and "to" not in fields):
+        return 0
+    return end - place
 
 
 def _goes_on(before: str, line: str) -> bool:

@@ -7,7 +7,7 @@ text: of a line no more than its first 300 characters are looked at.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 from tidings.threading import headings, signatures
 
@@ -15,7 +15,21 @@ _LOOKED_AT = 300
 _ATTRIBUTION_LINES = 3
 _DASHES_MOST = 15  # lines of a signature that begins with `--` and no blank: the line has other uses
 _FOOTER_MOST = 12
+_FOOTER_WITHIN = 3  # lines below its rule, the list is named
 _BLANKS_MOST = 5  # lines between a full attribution and its quote; a short one stands nearer
+
+# The author says that more of theirs stands between the lines of the quote, as is usual in Outlook.
+_ANSWERED_IN_IT = re.compile(
+    r"(?i)\b(?:see|answer(?:s|ed)?|comment(?:s|ed)?|repl(?:y|ies|ied)|respon(?:se|ses|ded)|remarks?)\b.{0,20}"
+    r"\b(?:in-?line\b|in (?:red|blue|green|bold|the text)\b)"
+    r"|\b(?:my|some|our) (?:answers?|comments?|replies|responses?|remarks?)\b.{0,20}\bbelow\b"
+    r"|\b(?:antworten?|kommentare?|anmerkungen?)\b.{0,20}\b(?:im text|unten|in rot|in blau)\b"
+    r"|\b(?:réponses?|commentaires?)\b.{0,20}(?:dans le texte|ci-dessous|en rouge|en bleu)\b"
+    r"|\b(?:respuestas?|comentarios?)\b.{0,20}\b(?:abajo|en el texto|en rojo|en azul)\b"
+    r"|\b(?:antwoord(?:en)?|opmerkingen)\b.{0,20}\b(?:hieronder|in de tekst|in rood|in blauw)\b"
+)
+_INDENT = 3  # columns, from the heading
+_INDENTED_LINES = 2  # or more show that a mail is quoted by indenting it; one may be a paragraph's first
 
 _QUOTED = re.compile(r"[ \t]{0,3}>")
 _WROTE = re.compile(
@@ -111,12 +125,13 @@ def _quoted(heads: list[str]) -> list[str]:
 def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
     """Mark a quote without marks, to the end: from "Original Message", a header block, or an attribution.
 
-    Where none of the author's words stand above it, what follows may be theirs: then only the heading is marked. A mail
-    that is passed on is content, and so is one that begins with a header block. An
-    attribution counts after the last mark only, since a person may write one.
+    Where none of the author's words stand above it, or they say that they go on inside it, what follows may be theirs:
+    then only the heading is marked. A mail that is passed on is content, and so is one that begins with a header block.
+    An attribution counts after the last mark only, since a person may write one.
     """
     last_quoted = max((place for place, kind in enumerate(kinds) if kind), default=-1)
     own, past = False, 0
+    inside: bool | None = None
     for place, head in enumerate(heads):
         if place < past or kinds[place] or _blank(head):
             continue
@@ -129,9 +144,10 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
         count = _heading(heads, place, after_marks=place > last_quoted)
         if count and own:
             begin, past = place - _rule_above(heads, place), place + count
-            if not _marks_follow(heads, kinds, past):
-                kinds[begin:] = ["quote"] * (len(kinds) - begin)
-                return
+            if inside is None:  # looked for once, and only where it matters
+                inside = _says_inside(heads, kinds, place)
+            if not inside and not _marks_follow(heads, kinds, past):
+                past = _indented_to(heads, place, past)
             kinds[begin:past] = ["quote"] * (past - begin)
             continue
         if count:
@@ -139,6 +155,11 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
             kinds[place:past] = ["quote"] * count
         else:
             own = own or not signatures.is_rule(head)
+
+
+def _says_inside(heads: list[str], kinds: list[str], place: int) -> bool:
+    """Whether the author says above a line that more of theirs stands inside the quote."""
+    return any(_ANSWERED_IN_IT.search(heads[at][:_LOOKED_AT]) for at in range(place) if not kinds[at])
 
 
 def _heading(heads: list[str], place: int, *, after_marks: bool) -> int:
@@ -161,6 +182,18 @@ def _marks_follow(heads: list[str], kinds: list[str], past: int) -> bool:
     """Whether the mail below a heading has marks: then answers may stand between them."""
     following = range(past, min(past + _BLANKS_MOST, len(heads)))
     return next((bool(kinds[place]) for place in following if not _blank(heads[place])), False)
+
+
+def _indented_to(heads: list[str], place: int, past: int) -> int:
+    """Where the mail ends that has no marks and stands below a heading: at the end of all, or of what is indented.
+
+    Whose words stand below an indented mail is in doubt.
+    """
+    margin = len(heads[place]) - len(heads[place].lstrip()) + _INDENT
+    lines = (at for at in range(past, len(heads)) if not _blank(heads[at]))
+    less = ((seen, at) for seen, at in enumerate(lines) if not heads[at][:margin].isspace())
+    seen, at = next(less, (0, len(heads)))
+    return at if seen >= _INDENTED_LINES else len(heads)
 
 
 def _rule_above(heads: list[str], place: int) -> int:
@@ -268,15 +301,17 @@ def _mark_signatures(heads: list[str], kinds: list[str]) -> None:
     """Mark what stands below a `-- ` line or a list's footer rule, and "Sent from my ..." as the last of own lines."""
     # In a diff, `-- ` may be a removed line; only the last one can be the signature.
     in_diff = any(_DIFF.match(head) for head in heads)
-    end, below, found_below = len(heads), 0, False
+    end, below, found_below, patch = len(heads), 0, False, False
     for place in range(len(heads) - 1, -1, -1):
         if kinds[place]:
-            end, below = place, 0
+            end, below, patch = place, 0, False
             continue
         if _blank(heads[place]):
             continue
         below += 1
-        if _begins_signature(heads, place, end, below) and not (in_diff and found_below):
+        patch = patch or bool(_DIFF.match(heads[place]))
+        # Nor is a patch part of a signature: somebody put it below their own.
+        if _begins_signature(heads, place, end, below) and not patch and not (in_diff and found_below):
             found_below = True
             kinds[place:end] = ["signature"] * (end - place)
             end, below = place, 0
@@ -315,7 +350,12 @@ def _begins_signature(heads: list[str], place: int, end: int, below: int) -> boo
     """Whether the line at `place` begins a signature that runs to `end`; `below` counts its lines but blank ones."""
     head = heads[place]
     if head.rstrip() == "--":
-        return head.startswith("-- ") or below <= _DASHES_MOST
+        # Some programs begin each line of what they print with dashes.
+        in_output = any(
+            line.startswith("-- ") and not _blank(line[2:]) for line in heads[max(place - 1, 0) : place + 2]
+        )
+        return head.startswith("-- ") or (below <= _DASHES_MOST and not in_output)
     if not _FOOTER_RULE.match(head) or below > _FOOTER_MOST:
         return False
-    return any(_FOOTER.search(line) for line in heads[place + 1 : end][: 2 * _FOOTER_MOST])
+    following = (line for line in heads[place + 1 : min(end, place + 2 * _FOOTER_MOST)] if not _blank(line))
+    return any(_FOOTER.search(line) for line in islice(following, _FOOTER_WITHIN))
