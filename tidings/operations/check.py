@@ -23,7 +23,7 @@ from tidings.intake.posting import arrival_of, as_item_reply
 from tidings.mailer.parse import ParsedMessage
 from tidings.mailer.worker import ParseWorker, Readable
 from tidings.settings import Settings
-from tidings.threading import nodes
+from tidings.threading import decisions, nodes
 from tidings.threading.place import Arrival, MemoryNodes, place
 
 What = Literal["threads", "index", "all"]
@@ -195,6 +195,7 @@ def _replace_threads(database: Database, community_id: int, memory: MemoryNodes,
         if _newest(connection, community_id) > up_to:
             return False
         nodes.replace_all(connection, community_id, memory)
+        decisions.lay_all(connection, community_id)
         found = [node for thread in nodes.all_threads(connection, community_id) for node in thread]
         store.set_threads(connection, [(node.post_id, node.thread_id) for node in found if node.post_id is not None])
         return True

@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, insert, select, update
 
 from tidings.database.tables import node as node_table
 from tidings.database.tables import node_wish
 from tidings.threading.joins import Near
 from tidings.threading.likeness import Likeness
 from tidings.threading.parents import Why
-from tidings.threading.place import By, MemoryNodes, Node, Wish
+from tidings.threading.place import By, MemoryNodes, Node, Wish, settled
 
 _COLUMNS = (
     node_table.c.id,
@@ -32,6 +32,11 @@ _COLUMNS = (
     node_table.c.index_id,
     node_table.c.subject_id,
     node_table.c.turn,
+    node_table.c.whole_id,
+)
+# A thread as `place` made it, whatever people decided of it.
+_WHOLE = node_table.c.whole_id.in_(bindparam("threads", expanding=True)) | (
+    node_table.c.whole_id.is_(None) & node_table.c.thread_id.in_(bindparam("threads", expanding=True))
 )
 # Built once: building a statement costs more than running it.
 _FIND = select(*_COLUMNS).where(
@@ -46,10 +51,7 @@ _ALL = (
     .where(node_table.c.community_id == bindparam("community"))
     .order_by(node_table.c.thread_id, node_table.c.id)
 )
-_MEMBERS = select(*_COLUMNS).where(
-    node_table.c.community_id == bindparam("community"),
-    node_table.c.thread_id.in_(bindparam("threads", expanding=True)),
-)
+_MEMBERS = select(*_COLUMNS).where(node_table.c.community_id == bindparam("community"), _WHOLE)
 _KEYS = {"subject": node_table.c.subject_key, "conversation": node_table.c.conversation_key}
 _NEAR = {
     by: select(node_table.c.id, node_table.c.turn, node_table.c.likeness)
@@ -84,7 +86,35 @@ _SAVE = (
         index_id=bindparam("to_index"),
         subject_id=bindparam("to_subject"),
         turn=bindparam("to_turn"),
+        whole_id=None,
     )
+)
+_LAY = (
+    update(node_table)
+    .where(node_table.c.id == bindparam("node"))
+    .values(
+        thread_id=bindparam("to_thread"),
+        whole_id=bindparam("to_whole"),
+        parent_id=bindparam("to_parent"),
+        why=bindparam("to_why"),
+    )
+)
+_MERGE = (
+    update(node_table)
+    .where(node_table.c.community_id == bindparam("community"), _WHOLE)
+    .values(
+        thread_id=bindparam("into"),
+        whole_id=case((node_table.c.whole_id.is_not(None), bindparam("into"))),
+    )
+)
+_MERGE_KIN = (
+    update(node_table)
+    .where(
+        node_table.c.community_id == bindparam("community"),
+        _WHOLE,
+        node_table.c.kin_id.in_(bindparam("kin", expanding=True)),
+    )
+    .values(kin_id=bindparam("into"))
 )
 _LIKEN = (
     update(node_table)
@@ -108,7 +138,7 @@ _FORGET = delete(node_wish).where(node_wish.c.node_id == bindparam("node"), node
 
 def _node(row: Row[*tuple[Any, ...]]) -> Node:
     number, message_id, thread_id, parent_id, rank, why, date, post_id, *more = row
-    kin_id, header_id, header_why, index_id, subject_id, turn = more
+    kin_id, header_id, header_why, index_id, subject_id, turn, whole_id = more
     return Node(
         id=number,
         message_id=message_id,
@@ -124,6 +154,7 @@ def _node(row: Row[*tuple[Any, ...]]) -> Node:
         index_id=index_id,
         subject_id=subject_id,
         turn=turn,
+        whole_id=whole_id,
     )
 
 
@@ -136,16 +167,21 @@ def _likeness(like: Likeness | None, prefix: str = "") -> dict[str, Any]:
 
 
 class SqlNodes:
-    """The `Nodes` of one community, inside the caller's transaction."""
+    """The `Nodes` of one community, inside the caller's transaction: as they are without what people decided.
+
+    `touched` are the threads of all nodes that were asked for or kept, `laid` those of them where decisions count.
+    """
 
     def __init__(self, connection: Connection, community_id: int) -> None:
         self._connection = connection
         self._community_id = community_id
+        self.touched: set[int] = set()
+        self.laid: set[int] = set()
 
     def find(self, message_ids: Collection[str]) -> dict[str, Node]:
         """See Nodes."""
         rows = self._connection.execute(_FIND, {"community": self._community_id, "ids": list(message_ids)})
-        return {found.message_id: found for found in map(_node, rows)}
+        return {found.message_id: found for found in map(self.undecided, map(_node, rows))}
 
     def add(self, node: Node) -> Node:
         """See Nodes."""
@@ -167,12 +203,14 @@ class SqlNodes:
             **_likeness(node.like),
         }
         number = self._connection.execute(_ADD, values).scalar_one()
+        self.touched.add(node.thread_id or number)
         if not node.thread_id:
             self._connection.execute(_OWN_THREAD, {"node": number})
         return replace(node, id=number, thread_id=node.thread_id or number, kin_id=node.kin_id or number)
 
     def save(self, node: Node) -> None:
         """See Nodes."""
+        self.touched.add(node.thread_id)
         self._connection.execute(
             _SAVE,
             {
@@ -196,28 +234,46 @@ class SqlNodes:
 
     def merge(self, threads: Collection[int], into: int) -> None:
         """See Nodes."""
-        self._connection.execute(
-            update(node_table)
-            .where(node_table.c.community_id == self._community_id, node_table.c.thread_id.in_(list(threads)))
-            .values(thread_id=into)
-        )
+        self.touched.add(into)
+        values = {"community": self._community_id, "threads": list(threads), "into": into}
+        self._connection.execute(_MERGE, values)
 
     def merge_kin(self, kin: Collection[int], into: int, thread_id: int) -> None:
         """See Nodes."""
-        self._connection.execute(
-            update(node_table)
-            .where(
-                node_table.c.community_id == self._community_id,
-                node_table.c.thread_id == thread_id,
-                node_table.c.kin_id.in_(list(kin)),
-            )
-            .values(kin_id=into)
-        )
+        values = {"community": self._community_id, "threads": [thread_id], "kin": list(kin), "into": into}
+        self._connection.execute(_MERGE_KIN, values)
 
     def members(self, threads: Collection[int]) -> list[Node]:
         """See Nodes."""
+        return [self.undecided(node) for node in self.as_laid(threads)]
+
+    def as_laid(self, threads: Collection[int]) -> list[Node]:
+        """Every node of these threads as it stands by what people decided; the threads are as they are without that."""
         rows = self._connection.execute(_MEMBERS, {"community": self._community_id, "threads": list(threads)})
         return [_node(row) for row in rows]
+
+    def undecided(self, node: Node) -> Node:
+        """A node as it is without what people decided."""
+        if node.whole_id is not None:
+            self.laid.add(node.whole_id)
+            node = settled(replace(node, thread_id=node.whole_id, whole_id=None))
+        self.touched.add(node.thread_id)
+        return node
+
+    def lay(self, nodes: Iterable[Node]) -> None:
+        """Keep the threads and parents that decisions give these nodes."""
+        values = [
+            {
+                "node": node.id,
+                "to_thread": node.thread_id,
+                "to_whole": node.whole_id,
+                "to_parent": node.parent_id,
+                "to_why": node.why,
+            }
+            for node in nodes
+        ]
+        if values:
+            self._connection.execute(_LAY, values)
 
     def near(self, by: By, key: int, turn: int, many: int) -> list[Near]:
         """See Nodes."""
@@ -251,7 +307,7 @@ class SqlNodes:
     def by_id(self, node_ids: Collection[int]) -> dict[int, Node]:
         """See Nodes."""
         rows = self._connection.execute(_BY_ID, {"ids": list(node_ids)})
-        return {found.id: found for found in map(_node, rows)}
+        return {found.id: found for found in map(self.undecided, map(_node, rows))}
 
 
 def thread(connection: Connection, community_id: int, thread_id: int) -> list[Node]:
