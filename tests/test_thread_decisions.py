@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, event, select
 
 from tests import seed
 from tests.running import message
@@ -150,6 +150,20 @@ def test_what_is_stored_follows_arrivals_decisions_and_their_undoing(
         decisions.lay_all(connection, community)
         assert look(everything(connection, community)) == expected
         connection.rollback()
+
+
+def test_threads_that_merge_are_found_by_an_index_whatever_was_decided(sqlite_database: Database) -> None:
+    asked: list[tuple[str, object]] = []
+    with sqlite_database.write() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+        nodes = stored.SqlNodes(connection, 1)
+        nodes.merge([1, 2], 3)
+        nodes.merge_kin([4], 3, 9)
+        nodes.members([1, 2])
+        plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", with_) for said, with_ in list(asked)]  # type: ignore[arg-type]
+        steps = [row[3] for plan in plans for row in plan if row[3].startswith(("SEARCH", "SCAN"))]
+    assert len(steps) == 6
+    assert all("ix_node_thread (community_id=? AND thread_id=?)" in one or "ix_node_whole" in one for one in steps)
 
 
 # --- in an archive ---------------------------------------------------------------------------------------------------

@@ -66,8 +66,9 @@ def _groups(turned: Mapping[int, Node]) -> dict[int, tuple[str, int]]:
             carried.add(node.id)
     kin = _Kin()
     for node in order:
-        if node.joined and node.parent_id in turned and carried.isdisjoint((node.id, node.parent_id)):
-            kin.unite(node.kin_id, turned[node.parent_id].kin_id)
+        over = turned.get(node.parent_id or 0)
+        if node.joined and over is not None and carried.isdisjoint((node.id, over.id)):
+            kin.unite(node.kin_id, over.kin_id)
     groups: dict[int, tuple[str, int]] = {}
     for node in order:
         up = above.get(node.id)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, case, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, union_all, update
 
 from tidings.database.tables import node as node_table
 from tidings.database.tables import node_wish
@@ -34,10 +34,14 @@ _COLUMNS = (
     node_table.c.turn,
     node_table.c.whole_id,
 )
-# A thread as `place` made it, whatever people decided of it.
-_WHOLE = node_table.c.whole_id.in_(bindparam("threads", expanding=True)) | (
-    node_table.c.whole_id.is_(None) & node_table.c.thread_id.in_(bindparam("threads", expanding=True))
+# The nodes of threads as `place` made them, whatever people decided: those that stand there, and those that decisions
+# concern. Never both in one condition: SQLite would then look at every node of the community.
+_STANDING = and_(
+    node_table.c.community_id == bindparam("community"),
+    node_table.c.thread_id.in_(bindparam("threads", expanding=True)),
+    node_table.c.whole_id.is_(None),
 )
+_DECIDED = node_table.c.whole_id.in_(bindparam("threads", expanding=True))
 # Built once: building a statement costs more than running it.
 _FIND = select(*_COLUMNS).where(
     node_table.c.community_id == bindparam("community"), node_table.c.message_id.in_(bindparam("ids", expanding=True))
@@ -51,7 +55,7 @@ _ALL = (
     .where(node_table.c.community_id == bindparam("community"))
     .order_by(node_table.c.thread_id, node_table.c.id)
 )
-_MEMBERS = select(*_COLUMNS).where(node_table.c.community_id == bindparam("community"), _WHOLE)
+_MEMBERS = union_all(select(*_COLUMNS).where(_STANDING), select(*_COLUMNS).where(_DECIDED))
 _KEYS = {"subject": node_table.c.subject_key, "conversation": node_table.c.conversation_key}
 _NEAR = {
     by: select(node_table.c.id, node_table.c.turn, node_table.c.likeness)
@@ -100,21 +104,12 @@ _LAY = (
     )
 )
 _MERGE = (
-    update(node_table)
-    .where(node_table.c.community_id == bindparam("community"), _WHOLE)
-    .values(
-        thread_id=bindparam("into"),
-        whole_id=case((node_table.c.whole_id.is_not(None), bindparam("into"))),
-    )
+    update(node_table).where(_STANDING).values(thread_id=bindparam("into")),
+    update(node_table).where(_DECIDED).values(whole_id=bindparam("into")),
 )
-_MERGE_KIN = (
-    update(node_table)
-    .where(
-        node_table.c.community_id == bindparam("community"),
-        _WHOLE,
-        node_table.c.kin_id.in_(bindparam("kin", expanding=True)),
-    )
-    .values(kin_id=bindparam("into"))
+_OF_KIN = node_table.c.kin_id.in_(bindparam("kin", expanding=True))
+_MERGE_KIN = tuple(
+    update(node_table).where(_thread, _OF_KIN).values(kin_id=bindparam("into")) for _thread in (_STANDING, _DECIDED)
 )
 _LIKEN = (
     update(node_table)
@@ -236,12 +231,14 @@ class SqlNodes:
         """See Nodes."""
         self.touched.add(into)
         values = {"community": self._community_id, "threads": list(threads), "into": into}
-        self._connection.execute(_MERGE, values)
+        for statement in _MERGE:
+            self._connection.execute(statement, values)
 
     def merge_kin(self, kin: Collection[int], into: int, thread_id: int) -> None:
         """See Nodes."""
         values = {"community": self._community_id, "threads": [thread_id], "kin": list(kin), "into": into}
-        self._connection.execute(_MERGE_KIN, values)
+        for statement in _MERGE_KIN:
+            self._connection.execute(statement, values)
 
     def members(self, threads: Collection[int]) -> list[Node]:
         """See Nodes."""
