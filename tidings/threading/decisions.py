@@ -8,20 +8,39 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, func, insert, select, update
 
 from tidings.database.tables import community, thread_decision
-from tidings.threading.decided import Decision, decided
+from tidings.database.tables import node as node_table
+from tidings.threading.decided import Decision, Kind, decided
 from tidings.threading.nodes import SqlNodes
 from tidings.threading.place import Arrival, Node, Placed, place
 
+
+def _is_of(nodes: FromClause, message_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return (nodes.c.community_id == thread_decision.c.community_id) & (nodes.c.message_id == message_id)
+
+
 _decision = thread_decision.c
+_SUBJECT, _PARENT = node_table.alias(), node_table.alias()
 _IN_FORCE = (
-    select(_decision.kind, _decision.message_id, _decision.parent_message_id)
+    select(
+        _decision.kind,
+        _decision.message_id,
+        _decision.parent_message_id,
+        func.coalesce(_SUBJECT.c.whole_id, _SUBJECT.c.thread_id),
+        func.coalesce(_PARENT.c.whole_id, _PARENT.c.thread_id),
+    )
+    .outerjoin(_SUBJECT, _is_of(_SUBJECT, _decision.message_id))
+    .outerjoin(_PARENT, _is_of(_PARENT, _decision.parent_message_id))
     .where(_decision.community_id == bindparam("community"), _decision.undone_at.is_(None))
     .order_by(_decision.id)
 )
 _LOCK = select(community.c.id).where(community.c.id == bindparam("community")).with_for_update()
+
+
+# Kind, message, parent, and the threads, as `place` made them, of those two that are known.
+_Standing = tuple[Kind, str, str | None, frozenset[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +120,10 @@ def lay_all(connection: Connection, community_id: int) -> None:
     _lay_anew(connection, community_id, {one.message_id for one in listing(connection, community_id)})
 
 
-def _in_force(connection: Connection, community_id: int) -> dict[str, Decision]:
+def _in_force(connection: Connection, community_id: int) -> dict[str, _Standing]:
     """By message, the newest decision that was not undone."""
     rows = connection.execute(_IN_FORCE, {"community": community_id})
-    return {bare: Decision(kind=kind, message_id=bare, parent_message_id=parent) for kind, bare, parent in rows}
+    return {bare: (kind, bare, parent_id, frozenset(filter(None, ends))) for kind, bare, parent_id, *ends in rows}
 
 
 def _lay_anew(connection: Connection, community_id: int, message_ids: Collection[str]) -> list[Node]:
@@ -117,17 +136,22 @@ def _lay_anew(connection: Connection, community_id: int, message_ids: Collection
 
 
 def _lay(
-    nodes: SqlNodes, standing: Mapping[str, Decision], touched: Collection[int], again: Collection[int]
+    nodes: SqlNodes, standing: Mapping[str, _Standing], touched: Collection[int], again: Collection[int]
 ) -> dict[int, Node]:
     """Let decisions count in the `touched` threads that they concern, and in the threads `again` even if none does.
 
     Threads here are as `place` made them. Gives the nodes of all that was laid.
     """
-    if not standing and not again:
+    wholes = _with_ties(touched, [ends for *_, ends in standing.values()]) | set(again)
+    if not wholes:
         return {}
-    wholes = _with_ties(touched, _ties(nodes, standing)) | set(again)
-    before = {node.id: node for node in nodes.as_laid(wholes)} if wholes else {}
-    after = decided((nodes.undecided(node) for node in before.values()), standing)
+    before = {node.id: node for node in nodes.as_laid(wholes)}
+    said = {
+        bare: Decision(kind=kind, message_id=bare, parent_message_id=parent_id)
+        for kind, bare, parent_id, ends in standing.values()
+        if not wholes.isdisjoint(ends)
+    }
+    after = decided((nodes.undecided(node) for node in before.values()), said)
     nodes.lay(node for node in after.values() if _place_of(node) != _place_of(before[node.id]))
     return after
 
@@ -136,19 +160,12 @@ def _place_of(node: Node) -> tuple[object, ...]:
     return (node.thread_id, node.whole_id, node.parent_id, node.why)
 
 
-def _ties(nodes: SqlNodes, standing: Mapping[str, Decision]) -> dict[int, set[int]]:
-    """The threads that decisions concern, each with those that a decision ties it to."""
-    known = nodes.find(_messages(standing.values())) if standing else {}
+def _with_ties(threads: Iterable[int], tied: Iterable[Collection[int]]) -> set[int]:
+    """Of these threads those that decisions tie, each to itself or to another, and all that they are tied to."""
     ties: dict[int, set[int]] = {}
-    for one in standing.values():
-        ends = {known[bare].thread_id for bare in _messages([one]) if bare in known}
+    for ends in tied:
         for end in ends:
             ties.setdefault(end, set()).update(ends)
-    return ties
-
-
-def _with_ties(threads: Iterable[int], ties: Mapping[int, Collection[int]]) -> set[int]:
-    """Of these threads those that have ties, and all that they are tied to near or far."""
     found: set[int] = set()
     waiting = [thread_id for thread_id in threads if thread_id in ties]
     while waiting:
