@@ -133,6 +133,7 @@ IMPORTED = {"stored", "duplicate", "held", "refused"}
 BRANCH = {"message_id", "parent", "thread", "subject", "date", "author", "why"}
 HIT = {"message_id", "thread", "subject", "date", "author", "snippet"}
 SAID = {"kind", "message_id", "parent_message_id"}
+OFFER = {"message_id", "subject", "author", "date", "parent", "parent_subject"}
 KEPT = SAID | {"id", "created_at", "by", "undone_at"}
 SHOWN = {"message_id", "number", "subject", "author", "date", "text", "folded", "attachments"}
 PREVIEW = {"subject", "text", "html", "due_at"}
@@ -164,6 +165,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "thread merge": (("pump", "stock@example.org", "seal@example.org"), "lines", SAID),
     "thread undo": (("pump", "grease@example.org"), "lines", KEPT),
     "thread list": (("pump",), "lines", KEPT),
+    "thread offers": (("pump",), "lines", OFFER),
     "show": (("answer@example.org",), "object", SHOWN),
     "fold": ((), "object", {"reply", "folded", "signature"}),
     "search": (("pump", "seal"), "lines", HIT),

@@ -250,3 +250,21 @@ def test_the_last_decision_that_stands_counts(small_site: SmallSite) -> None:
     assert threads_of_posts(small_site) == {"answer seal", "hijack more", "grease"}
     say(small_site, "undo", "hijack")
     assert threads_of_posts(small_site) == {"answer hijack more seal", "grease"}
+
+
+def test_a_reply_about_something_else_that_quotes_nothing_is_offered_for_splitting(small_site: SmallSite) -> None:
+    fill(small_site)
+    for name, subject, text in (
+        ("quoting", "Valves", "On Monday, Ana wrote:\n> Of seal.\n\nWhich valve?\n"),
+        ("near", "The seal of pump 4", "It leaks.\n"),
+        ("patch", "[PATCH 1/2] Rotor", "It turns.\n"),
+        ("named", "Rotor (was: Seal)", "It turns.\n"),
+    ):
+        small_site.take_in(message(SAM, PUMP, subject, text, f"{name}@x.org", In_Reply_To="<seal@example.org>"))
+    with small_site.site.database.read() as connection:
+        (offer,) = threads.offers(connection, small_site.community().id)
+    assert (offer.message_id, offer.subject, offer.author) == ("hijack@example.org", "Bearings, by the way", SAM)
+    assert (offer.parent, offer.parent_subject) == ("answer@example.org", "Re: Seal")
+    say(small_site, "attach", "hijack", "answer")
+    with small_site.site.database.read() as connection:
+        assert list(threads.offers(connection, small_site.community().id)) == []

@@ -788,6 +788,19 @@ def thread_list(community: str, as_json: Json = False) -> None:
     _print_rows(kept, columns, "Nothing was decided of its threads.", as_json)
 
 
+@_groups["thread"].command("offers")
+def thread_offers(community: str, as_json: Json = False) -> None:
+    """Replies that might be split: their subject is wholly new, and they quote nothing."""
+    from tidings.operations import threads
+
+    with _open() as site:
+        found = _community(site, community)
+        with site.database.read() as connection:
+            made = list(threads.offers(connection, found.id))
+    columns = ("message_id", "subject", "author", "parent_subject")
+    _print_rows(made, columns, "There is nothing that looks like a thread of its own.", as_json)
+
+
 @app.command()
 def show(
     message_id: Annotated[str, typer.Argument(metavar="MESSAGE-ID")],

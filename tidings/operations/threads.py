@@ -1,19 +1,76 @@
-"""What a person says of a thread: split, attach, merge, and undo of each; the posts follow their nodes.
+"""What a person says of a thread: split, attach, merge, and undo of each; and what a person might split.
 
 It works nothing out: what a decision does to the threads is threading's matter.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
+import msgspec
+from sqlalchemy import Connection, select
 
 from tidings.archive import read, store
+from tidings.database import tables
 from tidings.errors import NotFoundError, UsageError
 from tidings.threading import decisions, nodes
 from tidings.threading.decided import Decision
+from tidings.threading.likeness import base_subject
 from tidings.threading.place import Node
 from tidings.threading.tree import arrange, loop_cuts
+
+_WORD = re.compile(r"\w{3,}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A reply that may be a new matter, for which somebody answered an old mail."""
+
+    message_id: str
+    subject: str
+    author: str
+    date: datetime
+    parent: str
+    parent_subject: str
+
+
+def offers(connection: Connection, community_id: int) -> Iterator[Offer]:
+    """Replies that might be split, oldest first: their subject is wholly new, and they quote nothing.
+
+    What a person decided of is not offered, nor what begins with a tag such as [PATCH 2/3]: a series is one matter.
+    """
+    reply, above = tables.post.alias(), tables.post.alias()
+    node, parent = tables.node.alias(), tables.node.alias()
+    query = (
+        select(
+            reply.c.message_id,
+            reply.c.subject,
+            reply.c.author_name.label("author"),
+            reply.c.date,
+            above.c.message_id.label("parent"),
+            above.c.subject.label("parent_subject"),
+            reply.c.folds,
+        )
+        .join(node, node.c.post_id == reply.c.id)
+        .join(parent, parent.c.id == node.c.parent_id)
+        .join(above, above.c.id == parent.c.post_id)
+        .where(reply.c.community_id == community_id, node.c.community_id == community_id)
+        .where(node.c.why.in_(("in-reply-to", "references", "loose")))
+        .order_by(reply.c.number)
+    )
+    for *values, folds in connection.execute(query):
+        offer = Offer(**dict(zip(Offer.__dataclass_fields__, values, strict=True)))
+        if _is_new(offer) and not any(kind == "quote" for _, _, kind in msgspec.json.decode(folds)):
+            yield offer
+
+
+def _is_new(offer: Offer) -> bool:
+    """Whether the subject of a reply has no reply prefix and no word of the subject that it answers."""
+    (base, is_reply), (old, _) = base_subject(offer.subject), base_subject(offer.parent_subject)
+    if is_reply or not base or not old or base.startswith("[") or "(was" in offer.subject.lower():
+        return False
+    return set(_WORD.findall(base)).isdisjoint(_WORD.findall(old))
 
 
 def split(connection: Connection, community_id: int, message_id: str, *, by: str, now: datetime) -> Decision:
