@@ -70,6 +70,7 @@ def life(tmp_path_factory: pytest.TempPathFactory, makings: Makings) -> Path:
     assert tidings("run-due", "--at", SOON, "--json").json["editions"] == 1
     _receive(site, makings, "Grease", "Which grease for the cold store?\n", "grease@example.org")
     site.close()
+    tidings("thread", "split", "pump", "grease@example.org")
     return folder
 
 
@@ -132,6 +133,9 @@ DONE = {"periods", "editions", "quiet", "failed", "notices"}
 IMPORTED = {"stored", "duplicate", "held", "refused"}
 BRANCH = {"message_id", "parent", "thread", "subject", "date", "author", "why"}
 HIT = {"message_id", "thread", "subject", "date", "author", "snippet"}
+SAID = {"kind", "message_id", "parent_message_id"}
+OFFER = {"message_id", "subject", "author", "date", "parent", "parent_subject"}
+KEPT = SAID | {"id", "created_at", "by", "undone_at"}
 SHOWN = {"message_id", "number", "subject", "author", "date", "text", "folded", "attachments"}
 PREVIEW = {"subject", "text", "html", "due_at"}
 
@@ -157,6 +161,12 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "import": (("pump", "{mbox}"), "object", IMPORTED),
     "export": (("pump", "--mbox", "{new}"), "object", {"written"}),
     "tree": (("pump",), "lines", BRANCH),
+    "thread split": (("pump", "answer@example.org"), "lines", SAID),
+    "thread attach": (("pump", "stock@example.org", "seal@example.org"), "lines", SAID),
+    "thread merge": (("pump", "stock@example.org", "seal@example.org"), "lines", SAID),
+    "thread undo": (("pump", "grease@example.org"), "lines", KEPT),
+    "thread list": (("pump",), "lines", KEPT),
+    "thread offers": (("pump",), "lines", OFFER),
     "show": (("answer@example.org",), "object", SHOWN),
     "fold": ((), "object", {"reply", "folded", "signature"}),
     "search": (("pump", "seal"), "lines", HIT),

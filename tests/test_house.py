@@ -64,6 +64,7 @@ WRITERS = {
     "session": {"communities.sessions"},
     "node": {"threading.nodes"},
     "node_wish": {"threading.nodes"},
+    "thread_decision": {"threading.decisions"},
     "blob": {"archive.store"},
     "post": {"archive.store"},
     "attachment": {"archive.store"},

@@ -45,6 +45,7 @@ _GROUPS = {
     "member": "Who is in a community, and how each is told.",
     "rota": "Shift times and repeating patterns.",
     "crew": "Who walks which pattern, from when.",
+    "thread": "What people decided of threads: split, attach, merge, and undo of each.",
     "digest": "Editions: preview, send now, list.",
     "hold": "Mail that waits for a person's decision.",
     "shunt": "Mail that Tidings failed on.",
@@ -198,6 +199,8 @@ def _community(site: Site, name: str) -> Community:
     with site.database.read() as connection:
         return directory.community(connection, name)
 
+
+_BY = "an admin"  # who decides by a command
 
 # --- sites ----------------------------------------------------------------------------------------------
 
@@ -706,6 +709,101 @@ def tree(community: str, as_json: Json = False) -> None:
                         typer.echo(f"{'  ' * min(branch.depth, 20)}{branch.node.date:%Y-%m-%d} {author}: {subject}")
 
 
+MessageId = Annotated[str, typer.Argument(metavar="MESSAGE-ID")]
+
+
+def _print_decided(made: Iterable[Any], said: str, as_json: bool) -> None:
+    """What was decided of a thread, or undone: for people a sentence, since a merge may decide of many messages."""
+    if as_json:
+        _print_lines(made)
+    else:
+        typer.echo(said)
+
+
+@_groups["thread"].command("split")
+def thread_split(community: str, message_id: MessageId, as_json: Json = False) -> None:
+    """Let a message begin a thread of its own, with all that stands under it."""
+    from tidings.operations import threads
+
+    with _open() as site:
+        found = _community(site, community)
+        with site.database.write() as connection:
+            made = threads.split(connection, found.id, message_id.strip("<>"), by=_BY, now=site.clock.now())
+    _print_decided([made], f"{made.message_id} begins a thread.", as_json)
+
+
+@_groups["thread"].command("attach")
+def thread_attach(
+    community: str,
+    message_id: MessageId,
+    parent_id: Annotated[str, typer.Argument(metavar="PARENT-ID")],
+    as_json: Json = False,
+) -> None:
+    """Let a message, with all that stands under it, be a reply to another."""
+    from tidings.operations import threads
+
+    with _open() as site:
+        found, above = _community(site, community), parent_id.strip("<>")
+        with site.database.write() as connection:
+            made = threads.attach(connection, found.id, message_id.strip("<>"), above, by=_BY, now=site.clock.now())
+    _print_decided([made], f"{made.message_id} is a reply to {made.parent_message_id}.", as_json)
+
+
+@_groups["thread"].command("merge")
+def thread_merge(
+    community: str,
+    message_id: MessageId,
+    into_id: Annotated[str, typer.Argument(metavar="INTO-ID")],
+    as_json: Json = False,
+) -> None:
+    """Let the thread of a message go on in the thread of another."""
+    from tidings.operations import threads
+
+    with _open() as site:
+        found, into = _community(site, community), into_id.strip("<>")
+        with site.database.write() as connection:
+            made = threads.merge(connection, found.id, message_id.strip("<>"), into, by=_BY, now=site.clock.now())
+    _print_decided(made, f"The thread goes on under {made[0].parent_message_id}.", as_json)
+
+
+@_groups["thread"].command("undo")
+def thread_undo(community: str, message_id: MessageId, as_json: Json = False) -> None:
+    """Take back the last decision about a message; of a merge, all of it."""
+    from tidings.operations import threads
+
+    with _open() as site:
+        found = _community(site, community)
+        with site.database.write() as connection:
+            undone = threads.undo(connection, found.id, message_id.strip("<>"), site.clock.now())
+    _print_decided(undone, f"Undone: {undone[-1].kind} of {', '.join(one.message_id for one in undone)}.", as_json)
+
+
+@_groups["thread"].command("list")
+def thread_list(community: str, as_json: Json = False) -> None:
+    """What people decided of the threads of a community, oldest first; what was undone too."""
+    from tidings.threading import decisions
+
+    with _open() as site:
+        found = _community(site, community)
+        with site.database.read() as connection:
+            kept = decisions.listing(connection, found.id)
+    columns = ("created_at", "by", "kind", "message_id", "parent_message_id", "undone_at")
+    _print_rows(kept, columns, "Nothing was decided of its threads.", as_json)
+
+
+@_groups["thread"].command("offers")
+def thread_offers(community: str, as_json: Json = False) -> None:
+    """Replies that might be split: their subject is wholly new, and they quote nothing."""
+    from tidings.operations import threads
+
+    with _open() as site:
+        found = _community(site, community)
+        with site.database.read() as connection:
+            made = list(threads.offers(connection, found.id))
+    columns = ("message_id", "subject", "author", "parent_subject")
+    _print_rows(made, columns, "There is nothing that looks like a thread of its own.", as_json)
+
+
 @app.command()
 def show(
     message_id: Annotated[str, typer.Argument(metavar="MESSAGE-ID")],
@@ -925,9 +1023,6 @@ def _decide(keys: Sequence[str] | None, all_of: str, choice: Choice, as_json: bo
         typer.echo("\n".join(one.said for one in done))
     elif all_of:
         typer.echo(f"{len(done)} held messages.")
-
-
-_BY = "an admin"
 
 
 @_groups["hold"].command("accept")

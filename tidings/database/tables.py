@@ -266,11 +266,10 @@ node = Table(
     _ref("community_id", "community"),
     Column("message_id", Text, nullable=False),
     Column("thread_id", Id, nullable=False),  # the id of one of the thread's nodes
+    Column("whole_id", Id),  # the thread as it were without what people decided, where that is another or they did
     Column("parent_id", Id),
     Column("parent_rank", Integer),  # which of its candidates the parent is; null: a root
-    Column(
-        "why", String(16), nullable=False
-    ),  # root, ghost, reply-token, in-reply-to, references, thread-index, subject
+    Column("why", String(16), nullable=False),  # root, ghost, person, reply-token, in-reply-to, references, ...
     Column("date", Moment),
     Column("post_id", Id),  # null: a ghost
     Column(
@@ -287,6 +286,12 @@ node = Table(
     UniqueConstraint("community_id", "message_id"),
     Index("ix_node_thread", "community_id", "thread_id"),
     Index("ix_node_parent", "parent_id"),
+    Index(
+        "ix_node_whole",
+        "whole_id",
+        sqlite_where=text("whole_id IS NOT NULL"),
+        postgresql_where=text("whole_id IS NOT NULL"),
+    ),
     Index("ix_node_subject", "community_id", "subject_key", "turn"),
     Index("ix_node_conversation", "community_id", "conversation_key", "turn"),
 )
@@ -299,6 +304,20 @@ node_wish = Table(
     Column("rank", Integer, nullable=False),
     Column("why", String(16), nullable=False),
     UniqueConstraint("ghost_id", "node_id"),
+)
+# What people said of threads. Messages are named by their ids, since nodes are made anew.
+thread_decision = Table(
+    "thread_decision",
+    metadata,
+    _id(),
+    _ref("community_id", "community"),
+    Column("kind", String(8), nullable=False),  # split, attach
+    Column("message_id", Text, nullable=False),
+    Column("parent_message_id", Text),  # attach: what it is a reply to
+    Column("created_at", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("undone_at", Moment),
+    Index("ix_thread_decision_message", "community_id", "message_id"),
 )
 
 # --- archive --------------------------------------------------------------------------------------------

@@ -21,10 +21,10 @@ from tidings.mailer import outbox
 from tidings.mailer.addresses import is_edition_id
 from tidings.mailer.parse import ParsedMessage
 from tidings.settings import Settings
+from tidings.threading.decisions import arrive
 from tidings.threading.likeness import likeness
-from tidings.threading.nodes import SqlNodes
 from tidings.threading.parents import candidates
-from tidings.threading.place import Arrival, place
+from tidings.threading.place import Arrival
 
 
 def file_message(
@@ -63,7 +63,7 @@ def file_message(
     arrival = arrival_of(
         message, settings, message_id=stored.message_id, post_id=stored.post_id, date=stored.date, answers=answers
     )
-    placed = place(SqlNodes(connection, community_id), arrival)
+    placed = arrive(connection, community_id, arrival)
     store.settle(connection, community_id, stored.post_id, placed.node.thread_id, placed.merged, writes)
     if placed.moved:
         writes.flush(connection)

@@ -25,8 +25,8 @@ from tidings.intake.posting import arrival_of, as_item_reply
 from tidings.mailer.parse import ParsedMessage
 from tidings.mailer.worker import ParseWorker, Readable
 from tidings.settings import Settings
-from tidings.threading import nodes
-from tidings.threading.mending import Change, Stored, changes
+from tidings.threading import decisions, nodes
+from tidings.threading.mending import Change, changes
 from tidings.threading.place import Arrival, MemoryNodes, place
 
 What = Literal["threads", "index", "all"]
@@ -89,12 +89,10 @@ _ROWS = (
     .limit(_BATCH)
 )
 _LOCK = select(community_table.c.id).where(community_table.c.id == bindparam("community")).with_for_update()
+_OF_POST = (node_table.c.community_id == post.c.community_id) & (node_table.c.message_id == post.c.message_id)
 _THREADS = (
     select(post.c.id, node_table.c.thread_id)
-    .join(
-        node_table,
-        (node_table.c.community_id == post.c.community_id) & (node_table.c.message_id == post.c.message_id),
-    )
+    .join(node_table, _OF_POST)
     .where(post.c.id.in_(bindparam("posts", expanding=True)))
 )
 
@@ -205,7 +203,8 @@ class _Rebuild:
             if not changed:
                 break
         if what != "index":
-            self._set_threads(stored)
+            self._lay_decisions()
+            self._set_threads()
 
     def _read(self, what: What, up_to: int | None = None) -> Iterator[int]:
         """Parse what was not yet read, make it anew where that is asked, and place it in memory."""
@@ -222,17 +221,24 @@ class _Rebuild:
             self._up_to = batch[-1].number
             yield self._up_to
 
-    def _set_threads(self, stored: Stored) -> None:
-        """Let every post name the thread in which its node stands, where it does not."""
-        threads = {node.post_id: node.thread_id for node in stored.nodes if node.seen}
+    def _lay_decisions(self) -> None:
+        """Let what people decided count again, where they decided anything."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(post.c.id, post.c.thread_id).where(
-                    post.c.community_id == self._community_id, post.c.number <= self._up_to
-                )
-            )
-            wrong = [post_id for post_id, thread_id in rows if threads.get(post_id, thread_id) != thread_id]
-        for some in _few(wrong):
+            decided = decisions.listing(connection, self._community_id)
+        if decided:
+            with self._writing() as connection:
+                decisions.lay_all(connection, self._community_id)
+
+    def _set_threads(self) -> None:
+        """Let every post name the thread in which its node stands, where it does not."""
+        wrong = (
+            select(post.c.id)
+            .join(node_table, _OF_POST)
+            .where(post.c.community_id == self._community_id, node_table.c.thread_id != post.c.thread_id)
+        )
+        with self._database.read() as connection:
+            posts = connection.execute(wrong).scalars().all()
+        for some in _few(list(posts)):
             with self._writing() as connection:
                 # Read again, since mail that came this moment may have joined two threads.
                 found = connection.execute(_THREADS, {"posts": some})

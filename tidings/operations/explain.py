@@ -66,7 +66,8 @@ def _archived(connection: Connection, row: RowMapping) -> Iterator[Step]:
         return
     parent = select(node.c.message_id).where(node.c.id == placed["parent_id"])
     above = connection.execute(parent).scalar()
-    detail = f"a reply to {above} ({placed['why']})" if above else "it begins a thread"
+    begins = "it begins a thread (person)" if placed["why"] == "person" else "it begins a thread"
+    detail = f"a reply to {above} ({placed['why']})" if above else begins
     if placed["why"] == "ghost":
         detail = f"a reply to {above}, which was never seen"
     yield Step(at=None, what="placed", detail=detail)

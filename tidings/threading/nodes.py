@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, union_all, update
 
 from tidings.database.tables import node as node_table
 from tidings.database.tables import node_wish
@@ -16,7 +16,7 @@ from tidings.threading.joins import Near
 from tidings.threading.likeness import Likeness
 from tidings.threading.mending import Change, Stored
 from tidings.threading.parents import Why
-from tidings.threading.place import By, Node, Wish
+from tidings.threading.place import By, Node, Wish, settled
 
 _COLUMNS = (
     node_table.c.id,
@@ -33,7 +33,16 @@ _COLUMNS = (
     node_table.c.index_id,
     node_table.c.subject_id,
     node_table.c.turn,
+    node_table.c.whole_id,
 )
+# The nodes of threads as `place` made them, whatever people decided: those that stand there, and those that decisions
+# concern. Never both in one condition: SQLite would then look at every node of the community.
+_STANDING = and_(
+    node_table.c.community_id == bindparam("community"),
+    node_table.c.thread_id.in_(bindparam("threads", expanding=True)),
+    node_table.c.whole_id.is_(None),
+)
+_DECIDED = node_table.c.whole_id.in_(bindparam("threads", expanding=True))
 # Built once: building a statement costs more than running it.
 _FIND = select(*_COLUMNS).where(
     node_table.c.community_id == bindparam("community"), node_table.c.message_id.in_(bindparam("ids", expanding=True))
@@ -53,10 +62,7 @@ _ALL_WISHES = (
     .join(node_table, node_table.c.id == node_wish.c.ghost_id)
     .where(node_table.c.community_id == bindparam("community"))
 )
-_MEMBERS = select(*_COLUMNS).where(
-    node_table.c.community_id == bindparam("community"),
-    node_table.c.thread_id.in_(bindparam("threads", expanding=True)),
-)
+_MEMBERS = union_all(select(*_COLUMNS).where(_STANDING), select(*_COLUMNS).where(_DECIDED))
 _KEYS = {"subject": node_table.c.subject_key, "conversation": node_table.c.conversation_key}
 _NEAR = {
     by: select(node_table.c.id, node_table.c.turn, node_table.c.likeness)
@@ -91,7 +97,26 @@ _SAVE = (
         index_id=bindparam("to_index"),
         subject_id=bindparam("to_subject"),
         turn=bindparam("to_turn"),
+        whole_id=None,
     )
+)
+_LAY = (
+    update(node_table)
+    .where(node_table.c.id == bindparam("node"))
+    .values(
+        thread_id=bindparam("to_thread"),
+        whole_id=bindparam("to_whole"),
+        parent_id=bindparam("to_parent"),
+        why=bindparam("to_why"),
+    )
+)
+_MERGE = (
+    update(node_table).where(_STANDING).values(thread_id=bindparam("into")),
+    update(node_table).where(_DECIDED).values(whole_id=bindparam("into")),
+)
+_OF_KIN = node_table.c.kin_id.in_(bindparam("kin", expanding=True))
+_MERGE_KIN = tuple(
+    update(node_table).where(_thread, _OF_KIN).values(kin_id=bindparam("into")) for _thread in (_STANDING, _DECIDED)
 )
 _LIKEN = (
     update(node_table)
@@ -134,7 +159,7 @@ _DROP = delete(node_table).where(
 
 def _node(row: Row[*tuple[Any, ...]] | list[Any]) -> Node:
     number, message_id, thread_id, parent_id, rank, why, date, post_id, *more = row
-    kin_id, header_id, header_why, index_id, subject_id, turn = more
+    kin_id, header_id, header_why, index_id, subject_id, turn, whole_id = more
     return Node(
         id=number,
         message_id=message_id,
@@ -150,6 +175,7 @@ def _node(row: Row[*tuple[Any, ...]] | list[Any]) -> Node:
         index_id=index_id,
         subject_id=subject_id,
         turn=turn,
+        whole_id=whole_id,
     )
 
 
@@ -162,16 +188,21 @@ def _likeness(like: Likeness | None, prefix: str = "") -> dict[str, Any]:
 
 
 class SqlNodes:
-    """The `Nodes` of one community, inside the caller's transaction."""
+    """The `Nodes` of one community, inside the caller's transaction: as they are without what people decided.
+
+    `touched` are the threads of all nodes that were asked for or kept, `laid` those of them where decisions count.
+    """
 
     def __init__(self, connection: Connection, community_id: int) -> None:
         self._connection = connection
         self._community_id = community_id
+        self.touched: set[int] = set()
+        self.laid: set[int] = set()
 
     def find(self, message_ids: Collection[str]) -> dict[str, Node]:
         """See Nodes."""
         rows = self._connection.execute(_FIND, {"community": self._community_id, "ids": list(message_ids)})
-        return {found.message_id: found for found in map(_node, rows)}
+        return {found.message_id: found for found in map(self.undecided, map(_node, rows))}
 
     def add(self, node: Node) -> Node:
         """See Nodes."""
@@ -193,12 +224,14 @@ class SqlNodes:
             **_likeness(node.like),
         }
         number = self._connection.execute(_ADD, values).scalar_one()
+        self.touched.add(node.thread_id or number)
         if not node.thread_id:
             self._connection.execute(_OWN_THREAD, {"node": number})
         return replace(node, id=number, thread_id=node.thread_id or number, kin_id=node.kin_id or number)
 
     def save(self, node: Node) -> None:
         """See Nodes."""
+        self.touched.add(node.thread_id)
         self._connection.execute(
             _SAVE,
             {
@@ -222,28 +255,48 @@ class SqlNodes:
 
     def merge(self, threads: Collection[int], into: int) -> None:
         """See Nodes."""
-        self._connection.execute(
-            update(node_table)
-            .where(node_table.c.community_id == self._community_id, node_table.c.thread_id.in_(list(threads)))
-            .values(thread_id=into)
-        )
+        self.touched.add(into)
+        values = {"community": self._community_id, "threads": list(threads), "into": into}
+        for statement in _MERGE:
+            self._connection.execute(statement, values)
 
     def merge_kin(self, kin: Collection[int], into: int, thread_id: int) -> None:
         """See Nodes."""
-        self._connection.execute(
-            update(node_table)
-            .where(
-                node_table.c.community_id == self._community_id,
-                node_table.c.thread_id == thread_id,
-                node_table.c.kin_id.in_(list(kin)),
-            )
-            .values(kin_id=into)
-        )
+        values = {"community": self._community_id, "threads": [thread_id], "kin": list(kin), "into": into}
+        for statement in _MERGE_KIN:
+            self._connection.execute(statement, values)
 
     def members(self, threads: Collection[int]) -> list[Node]:
         """See Nodes."""
+        return [self.undecided(node) for node in self.as_laid(threads)]
+
+    def as_laid(self, threads: Collection[int]) -> list[Node]:
+        """Every node of these threads as it stands by what people decided; the threads are as they are without that."""
         rows = self._connection.execute(_MEMBERS, {"community": self._community_id, "threads": list(threads)})
         return [_node(row) for row in rows]
+
+    def undecided(self, node: Node) -> Node:
+        """A node as it is without what people decided."""
+        if node.whole_id is not None:
+            self.laid.add(node.whole_id)
+            node = settled(replace(node, thread_id=node.whole_id, whole_id=None))
+        self.touched.add(node.thread_id)
+        return node
+
+    def lay(self, nodes: Iterable[Node]) -> None:
+        """Keep the threads and parents that decisions give these nodes."""
+        values = [
+            {
+                "node": node.id,
+                "to_thread": node.thread_id,
+                "to_whole": node.whole_id,
+                "to_parent": node.parent_id,
+                "to_why": node.why,
+            }
+            for node in nodes
+        ]
+        if values:
+            self._connection.execute(_LAY, values)
 
     def near(self, by: By, key: int, turn: int, many: int) -> list[Near]:
         """See Nodes."""
@@ -277,7 +330,7 @@ class SqlNodes:
     def by_id(self, node_ids: Collection[int]) -> dict[int, Node]:
         """See Nodes."""
         rows = self._connection.execute(_BY_ID, {"ids": list(node_ids)})
-        return {found.id: found for found in map(_node, rows)}
+        return {found.id: found for found in map(self.undecided, map(_node, rows))}
 
 
 def thread(connection: Connection, community_id: int, thread_id: int) -> list[Node]:
@@ -298,14 +351,15 @@ def all_threads(connection: Connection, community_id: int) -> Iterator[list[Node
 
 
 def stored(connection: Connection, community_id: int) -> Stored:
-    """Every node and wish of a community as it is now."""
+    """Every node and wish of a community as it is now, without what people decided."""
     values = {"community": community_id}
     wishes = {
         (ghost_id, Wish(node_id=node_id, rank=rank, why=why))
         for ghost_id, node_id, rank, why in connection.execute(_ALL_WISHES, values)
     }
+    sql = SqlNodes(connection, community_id)
     found = [
-        replace(_node(row), like=_unpack(packed) if packed else None)
+        replace(sql.undecided(_node(row)), like=_unpack(packed) if packed else None)
         for *row, packed in connection.execute(_ALL_LIKENESSES, values)
     ]
     return Stored(nodes=found, wishes=wishes)

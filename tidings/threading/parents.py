@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Why = Literal["root", "ghost", "reply-token", "in-reply-to", "references", "loose", "thread-index", "subject", "loop"]
+Found = Literal["reply-token", "in-reply-to", "references", "loose", "thread-index", "subject"]
+Why = Literal["root", "ghost", "person", Found, "loop"]
 
 # RFC 5322 3.6.4, kindly: an id is what stands in angle brackets, and folding white space inside it is no part of it.
 _ID = re.compile(r"<([^<>]{1,998})>")

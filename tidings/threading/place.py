@@ -10,6 +10,8 @@ Where they name nothing that was seen, Thread-Index or subject may join a messag
 join gives way to a better one, and the thread that it held together comes apart again (`kin_id` tells what the header
 fields alone hold together).
 
+What people decided of threads is laid over this afterwards (decided.py): here nobody knows of it.
+
 Loops in the References are not cut here: whoever arranges a thread cuts them (tree.py), at the same place for any order
 of arrival.
 """
@@ -54,6 +56,7 @@ class Node:
     subject_id: int | None = None
     turn: int | None = None
     like: Likeness | None = None  # None where it is not known, and not to be kept
+    whole_id: int | None = None  # its thread without what people decided, where that counts (decided.py)
 
     @property
     def joined(self) -> bool:
@@ -225,7 +228,7 @@ def _join(nodes: Nodes, seen: Node, like: Likeness, before: dict[int, Node], aft
         after[number] = replace(after[number], index_id=index_id)
 
 
-def _settled(node: Node) -> Node:
+def settled(node: Node) -> Node:
     """The node with the parent that comes of all that is known: header fields, then Thread-Index, then subject."""
     if node.rank is None and node.index_id is not None:
         return replace(node, parent_id=node.index_id, why="thread-index")
@@ -236,8 +239,8 @@ def _settled(node: Node) -> Node:
 
 def _settle(nodes: Nodes, before: Mapping[int, Node], after: Mapping[int, Node], merged: dict[int, int]) -> list[Node]:
     """Keep what changed, and make threads hold together what joins hold together; the nodes that moved."""
-    settled = {number: _settled(node) for number, node in after.items()}
-    changed = [node for number, node in settled.items() if node != before[number]]
+    now = {number: settled(node) for number, node in after.items()}
+    changed = [node for number, node in now.items() if node != before[number]]
     for node in changed:
         nodes.save(node)
     turned = [node for node in changed if node.parent_id != before[node.id].parent_id]

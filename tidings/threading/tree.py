@@ -28,13 +28,18 @@ def _order(node: Node) -> tuple[datetime, str]:
     return (node.date or _NEVER, node.message_id)
 
 
+def _held(node: Node) -> tuple[bool, bool, datetime, str]:
+    """How firmly a node holds on to its parent: a guess gives way to header fields, and these to what a person says."""
+    return (node.why == "person", not node.joined, *_order(node))
+
+
 def arrange(nodes: Iterable[Node]) -> list[Branch]:
     """The seen nodes of one thread, or of several, depth first, siblings by date and then by id.
 
     A ghost is not shown; what stands under it stands at the ghost's own depth.
     """
     by_id = {node.id: node for node in nodes}
-    cut = _loop_cuts(by_id)
+    cut = loop_cuts(by_id)
     children: dict[int | None, list[Node]] = {}
     for node in by_id.values():
         parent_id = None if node.id in cut or node.parent_id not in by_id else node.parent_id
@@ -62,7 +67,7 @@ def _first_dates(by_id: Mapping[int, Node], children: Mapping[int | None, list[N
     return dates
 
 
-def _loop_cuts(by_id: Mapping[int, Node]) -> set[int]:
+def loop_cuts(by_id: Mapping[int, Node]) -> set[int]:
     """The nodes whose link to their parent is cut: one in each loop."""
     cuts: set[int] = set()
     done: set[int] = set()
@@ -75,7 +80,6 @@ def _loop_cuts(by_id: Mapping[int, Node]) -> set[int]:
         if here is not None and here in path:
             steps = list(path)
             loop = steps[steps.index(here) :]
-            # What was only guessed gives way to what the header fields say.
-            cuts.add(min(loop, key=lambda number: (not by_id[number].joined, *_order(by_id[number]))))
+            cuts.add(min(loop, key=lambda number: _held(by_id[number])))
         done.update(path)
     return cuts
