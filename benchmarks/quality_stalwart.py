@@ -1,11 +1,11 @@
 """Whether the text that is shown of odd mail is the text that another parser, stalwart's, finds in it.
 
-Where the two choose differently on purpose docs/rfc.md says so; a difference counts as one all the same.
+Where the two choose differently on purpose a difference counts as one all the same; a second figure leaves out what
+that parser itself calls broken.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from benchmarks.report import Figure
 from tidings.errors import MessageTooComplexError
 from tidings.mailer import html_text
 from tidings.mailer.text import display
+from tidings.mailer.tolerant import read_message
 
 WANTED = 0.95
-FLOOR = 0.73  # what it was when it was last looked at: less is a failure
+FLOOR = 0.84  # what it was when it was last looked at: less is a failure
 
 
 def figures(corpus: Path) -> Iterator[Figure]:
@@ -23,24 +24,50 @@ def figures(corpus: Path) -> Iterator[Figure]:
     expected = sorted((corpus / "malformed" / "stalwart").glob("*.json"))
     if not expected:
         return
-    same = [file.stem for file in expected if same_text(file.with_suffix(".eml").read_bytes(), _read(file))]
-    share = len(same) / len(expected)
+    pairs = [(shown_text(file.with_suffix(".eml").read_bytes()), _read(file)) for file in expected]
+    share = sum(words(shown) == words(expected_text(one)) for shown, one in pairs) / len(pairs)
     yield Figure(
         of="malformed/stalwart",
         what="same text as stalwart's parser finds",
-        value=f"{len(same)} of {len(expected)} ({share:.1%})",
-        wanted=f"{WANTED:.0%}; at least {FLOOR:.1%}" if share < WANTED else f"at least {WANTED:.0%}",
+        value=f"{share:.1%} of {len(pairs)}",
+        wanted=f"{WANTED:.0%}, not reached; never under {FLOOR:.0%}" if share < WANTED else f"{WANTED:.0%}",
         ok=share >= FLOOR,
+    )
+    lenient = sum(same_but_for_the_broken(shown, one) for shown, one in pairs) / len(pairs)
+    yield Figure(of="malformed/stalwart", what="the same, but for what it calls broken itself", value=f"{lenient:.1%}")
+
+
+def shown_text(raw: bytes) -> str:
+    """What is shown of a message; nothing where it passes a limit."""
+    try:
+        return display(read_message(raw)).text
+    except MessageTooComplexError:
+        return ""
+
+
+def same_but_for_the_broken(shown: str, expected: Mapping[str, Any]) -> bool:
+    """Whether the words are the same where that parser could read them.
+
+    It makes attachments of texts that are cut off, which we show, and U+FFFD of letters that we may read.
+    """
+    broken = [
+        number
+        for number in expected["attachments"]
+        if expected["parts"][number]["is_encoding_problem"] and "Text" in expected["parts"][number]["body"]
+    ]
+    return any(
+        len(wanted) == len(found) and all(map(_alike, found, wanted))
+        for found in [words(shown)]
+        for wanted in [words(expected_text(expected)), words(expected_text(expected, broken))]
     )
 
 
-def same_text(raw: bytes, expected: Mapping[str, Any]) -> bool:
-    """Whether a message shows the words that are expected, white space aside."""
-    try:
-        shown = display(message_from_bytes(raw)).text
-    except MessageTooComplexError:
-        return False
-    return words(shown) == words(expected_text(expected))
+def _alike(word: str, wanted: str) -> bool:
+    if "\ufffd" not in wanted:
+        return word == wanted
+    return len(word) == len(wanted) and all(
+        ours == theirs or theirs == "\ufffd" for ours, theirs in zip(word, wanted, strict=True)
+    )
 
 
 def words(text: str) -> list[str]:
@@ -48,11 +75,11 @@ def words(text: str) -> list[str]:
     return text.replace("\0", "").replace(">", "> ").split()
 
 
-def expected_text(expected: Mapping[str, Any]) -> str:
-    """The text that such a file names, HTML as we show it."""
+def expected_text(expected: Mapping[str, Any], more: Sequence[int] = ()) -> str:
+    """The text that such a file names, HTML as we show it, with that of `more` parts."""
     parts: Sequence[Mapping[str, Any]] = expected["parts"]
     texts = []
-    for number in expected["text_body"]:
+    for number in [*expected["text_body"], *more]:
         body = parts[number]["body"]
         if "Text" in body:
             texts.append(body["Text"])

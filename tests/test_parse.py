@@ -37,6 +37,28 @@ def test_a_folded_message_id_is_one() -> None:
     assert read("Message-ID:\n <a.b@x>").message_id == "a.b@x"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        '"=?utf-8?q?caf=C3=A9?="',
+        "=?utf-8?b?Y2Fmww==?= =?utf-8?b?qQ==?=",
+        "=?unknown-8bit?q?caf=E9?=",
+        "caf\udcc3\udca9",
+        "caf\udce9",
+        "café",
+    ],
+)
+def test_a_name_is_decoded_however_badly_it_was_encoded(name: str) -> None:
+    found = read(f"From: {name} <a@example.org>\nTo: {name} <b@example.org>")
+    assert (found.author_name, found.recipients) == ("café", "café <b@example.org>")
+
+
+def test_an_8_bit_name_above_a_korean_body_is_korean() -> None:
+    name = "한글".encode("cp949").decode("utf-8", "surrogateescape")
+    assert read(f"Subject: {name}\nContent-Type: text/plain; charset=ks_c_5601-1987").subject == "한글"
+    assert read("Subject: caf\udce9\nContent-Type: text/plain; charset=koi8-r").subject == "café"
+
+
 @pytest.mark.acceptance(22)
 @pytest.mark.parametrize(
     ("field", "author"),

@@ -1,7 +1,9 @@
 """What is shown of a message: which parts, in which charset, and nothing that storage or a page would trip over."""
 
+import base64
 import email
 import random
+import time
 from email.header import Header
 from email.message import Message
 
@@ -13,6 +15,7 @@ from tidings.errors import MessageTooComplexError
 from tidings.mailer import html_text
 from tidings.mailer.charsets import decode
 from tidings.mailer.text import Shown, decode_header_text, display
+from tidings.mailer.tolerant import read_message
 
 
 def parsed(raw: bytes | str) -> Message:
@@ -172,7 +175,6 @@ def test_parts_nested_too_deep_are_refused() -> None:
             "punycode",
             "idna",
             "undefined",
-            "utf-7",
             "unicode_escape",
             "raw_unicode_escape",
             "zlib",
@@ -202,6 +204,93 @@ def test_charsets_mean_what_mail_means_by_them() -> None:
     assert decode("한글".encode("cp949"), "ks_c_5601-1987") == "한글"
 
 
+@pytest.mark.acceptance(27)
+@pytest.mark.parametrize(
+    ("data", "charset", "seen"),
+    [
+        ("café".encode(), "iso-8859-1", "café"),
+        (b"caf\xe9", "utf-8", "café"),
+        ("日本語の本".encode(), "gb2312", "日本語の本"),
+        ("鎔".encode("gb18030"), "gb2312", "鎔"),
+        ("한글".encode("cp949"), "x-windows-949", "한글"),
+        ("日本".encode("euc_jp"), "x-euc-jp", "日本"),
+        (b'\x1b$B-!$"\x1b(I1\x1b(B a', "iso-2022-jp", "①あｱ a"),
+        (b"caf+AOk- +- b", "utf-7", "café + b"),
+        (b"caf\xc3\xa9 +AOk-", "utf-7", "café +AOk-"),
+        (b"a +//// b", "utf-7", "a \uffff\ufffdb"),
+    ],
+)
+def test_charsets_that_lie_or_have_other_names_are_read_as_they_are_meant(data: bytes, charset: str, seen: str) -> None:
+    assert decode(data, charset) == seen
+
+
+# --- broken structure and transfer encodings -------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance(31)
+@pytest.mark.parametrize(
+    "field",
+    ["multipart/mixed\n\tboundary=b", 'multipart/mixed;\n boundary="b"', "multipart/mixed boundary = b"],
+)
+def test_a_boundary_is_found_though_it_is_badly_written(field: str) -> None:
+    raw = f"Content-Type: {field}\n\nx\n--b\n\nwords\n--b\n{PICTURE}\n--b--\n"
+    found = display(read_message(raw.encode()))
+    assert (found.text, [part.filename for part in found.attachments]) == ("words", ["a.png"])
+
+
+def test_a_boundary_that_is_folded_is_one_line() -> None:
+    raw = b'Content-Type: multipart/mixed; boundary="a\n b"\n\n--a b\n\nwords\n--a b--\n'
+    assert display(read_message(raw)).text == "words"
+
+
+LETTERS = base64.b64encode(b"words " * 15).decode()
+
+
+@pytest.mark.acceptance(31)
+@pytest.mark.parametrize(
+    ("encoding", "body", "seen"),
+    [
+        ("base64", "d29y\nZHM=\nIGhlcmU=\n", "words here"),
+        ("base64", "d29yZHM= behind", "words"),
+        ("base64", "These words were never encoded.", "These words were never encoded."),
+        ("base64", f"{LETTERS}\n______\nA list at example.org\n", f"{'words ' * 15}______\nA list at example.org"),
+        ("base64", f"{LETTERS}\nd29y\n\n______\nA list\n", f"{'words ' * 15}wor\n______\nA list"),
+        ("base64", f"{LETTERS}\nd29y!ZHMg\n{LETTERS}", f"{'words ' * 16}{'words ' * 15}"),
+        ("\t quoted-printable \t", "w=C3=B6rter=  \n hier", "wörter hier"),
+        ('"Base64"', "d29yZHM=", "words"),
+    ],
+)
+def test_a_transfer_encoding_is_undone_as_far_as_it_goes(encoding: str, body: str, seen: str) -> None:
+    assert text_of("text/plain; charset=utf-8", body, f"Content-Transfer-Encoding: {encoding}") == seen.rstrip()
+
+
+@pytest.mark.acceptance(31)
+def test_undoing_a_transfer_encoding_takes_time_by_the_size_only() -> None:
+    def seconds(size: int) -> float:
+        bodies = {"quoted-printable": "= \t " * size, "base64": "d29y=!" * size + "\n!" * size}
+        began = time.process_time()
+        for encoding, body in bodies.items():
+            text_of("text/plain", body, f"Content-Transfer-Encoding: {encoding}")
+        return time.process_time() - began
+
+    seconds(1_000)
+    assert seconds(160_000) < 30 * max(seconds(20_000), 0.005)
+
+
+def test_a_named_text_below_another_is_a_file_unless_it_is_a_patch() -> None:
+    log = "Content-Type: text/plain; name=pump.log\nContent-Disposition: inline\n\nlines"
+    patch = "Content-Type: text/plain; name=0001.patch\n\n--- a"
+    found = shown(multipart("mixed", PLAIN, log, patch))
+    assert (found.text, [part.filename for part in found.attachments]) == ("plain words\n\n--- a", ["pump.log"])
+    assert shown(multipart("mixed", PICTURE, log)).text == "lines"
+    assert shown("Content-Type: text/html; name=letter.html\n\n<p>words</p>").text == "words"
+
+
+def test_alternatives_of_one_kind_are_all_shown_but_the_same_text_once() -> None:
+    footer = "Content-Type: text/plain\n\nfooter"
+    assert shown(multipart("alternative", PLAIN, HTML, footer, PLAIN)).text == "plain words\n\nfooter"
+
+
 # --- header fields ---------------------------------------------------------------------------------------------------
 
 
@@ -215,7 +304,10 @@ def test_charsets_mean_what_mail_means_by_them() -> None:
         ("=?utf-8?b?Y2Fmww==?=\n =?utf-8?b?qQ==?=", "café"),
         ("=?utf-8?b?Y2Fmw6k?=", "café"),
         ("=?utf-8*en?q?with language?=", "with language"),
-        ("=?utf-7?q?+AOk-?=", "+AOk-"),
+        ("=?utf-7?q?+AOk-?=", "é"),
+        ("=?utf-8?q?what?_that??=", "what? that?"),
+        ("=?utf-8?b?Y2Fm\r\n w6k=?=", "café"),
+        ('"=?ks_c_5601-1987?b?x9Gx2w==?="', '"한글"'),
         ("=?broken", "=?broken"),
         ("=?utf-8?x?y?=", "=?utf-8?x?y?="),
         ("caf\udcc3\udca9", "café"),

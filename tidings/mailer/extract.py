@@ -8,12 +8,12 @@ import resource
 import subprocess
 import sys
 import threading
-from email import message_from_bytes
 
 import msgspec
 import nh3
 
 from tidings.mailer import text
+from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def harmless(source: str) -> str:
 
 
 def _found(raw: bytes, what: str, limits: LimitSettings) -> bytes | None:
-    message = message_from_bytes(raw)
+    message = read_message(raw)
     if what != _HTML:
         return text.part_bytes(message, int(what), parts=limits.parts, depth=limits.depth)
     source = text.html_source(message, parts=limits.parts, depth=limits.depth)

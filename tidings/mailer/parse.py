@@ -8,7 +8,6 @@ it. It decides nothing.
 import hashlib
 import re
 from datetime import UTC, datetime
-from email import message_from_bytes
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
@@ -18,8 +17,9 @@ from mailparser import MailParser
 from tidings.errors import MessageTooComplexError
 from tidings.mailer.automatic import sign_of_a_program
 from tidings.mailer.bounces import Reading, read_bounce
-from tidings.mailer.charsets import clean, decode_header_text
+from tidings.mailer.charsets import clean, decode, decode_header_text, multibyte
 from tidings.mailer.text import display
+from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings
 from tidings.threading.headings import is_forward
 from tidings.threading.parents import one_message_id
@@ -37,6 +37,7 @@ _HASHED_FIELDS = (
     "content-transfer-encoding",
 )
 _VIEW_FIELD_LIMIT = 4096  # of what structured parsing gets to see (acceptance 21)
+_CHARSET_LIMIT = 100
 _ID_LIMIT = 250  # octets; longer ones break URLs and other programs
 _CLAIMED_ID = re.compile(rb"^message-id:[ \t]*<([!-;=?-~]{3,250})>", re.IGNORECASE | re.MULTILINE)
 _CLAIMED_ID_WITHIN = 1_000_000  # bytes
@@ -74,7 +75,7 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
     """
     _check_header(raw, limits)
     try:
-        message: Message = message_from_bytes(raw)
+        message: Message = read_message(raw)
         fields = _fields(message)
         view = _view(fields)
         shown = display(message, limit=limits.text_bytes, parts=limits.parts, depth=limits.depth)
@@ -86,7 +87,7 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             references=" ".join(fields.get("references", [])),
             thread_index=_first(fields, "thread-index"),
             subject=subject,
-            author_name=clean(author_name),
+            author_name=decode_header_text(author_name),
             author_email=clean(author_email)[:_EMAIL_LIMIT],
             recipients=clean(_recipients(view)),
             date=_date(view, fields),
@@ -128,21 +129,25 @@ def _check_header(raw: bytes, limits: LimitSettings) -> None:
 
 
 def _fields(message: Message) -> dict[str, list[str]]:
-    """The values of the fields by lower-case name, 8-bit bytes read as UTF-8 or else as windows-1252."""
+    """The values of the fields by lower-case name, 8-bit bytes read as UTF-8 or else as windows-1252.
+
+    Who writes the body in a charset of China, Japan or Korea does not write windows-1252 above it.
+    """
+    charset = str(message.get_param("charset", "", header="content-type"))[:_CHARSET_LIMIT]
     found: dict[str, list[str]] = {}
     for name, value in message.raw_items():
-        found.setdefault(name.lower(), []).append(_readable(str(value)))
+        found.setdefault(name.lower(), []).append(_readable(str(value), charset))
     return found
 
 
-def _readable(value: str) -> str:
+def _readable(value: str, charset: str) -> str:
     if value.isascii():
         return value
     data = value.encode("utf-8", "surrogateescape")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        return data.decode("windows-1252", "replace")
+        return decode(data, charset if multibyte(charset) else "windows-1252")
 
 
 def _view(fields: dict[str, list[str]]) -> MailParser:
@@ -187,7 +192,9 @@ def _message_id(fields: dict[str, list[str]]) -> str:
 
 
 def _recipients(view: MailParser) -> str:
-    shown = [f"{name} <{email}>" if name else email for name, email in [*view.to, *view.cc]]
+    # mail-parser leaves encoded words as they are that stand in quotes, or are cut inside a character.
+    people = [(decode_header_text(name), email) for name, email in [*view.to, *view.cc]]
+    shown = [f"{name} <{email}>" if name else email for name, email in people]
     return ", ".join(shown)
 
 
