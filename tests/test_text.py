@@ -374,7 +374,17 @@ def test_a_part_without_a_name_is_named_by_its_type() -> None:
         ("<p>one<p>two", "one\n\ntwo"),
         ("<div><div>one</div><div>two<br>three</div></div>", "one\ntwo\nthree"),
         ("a<script>b</script>c<style>d</style><!-- e --><?xml:x f ?>g", "acg"),
-        ("<a href='https://example.org/'>link</a>", "link"),
+        ("<a href='https://example.org/a'>link</a>.", "link (https://example.org/a)."),
+        (
+            "<a href='https://example.org/a'>one</a> <a href=' https://example.org/a'>two</a>",
+            "one (https://example.org/a) two",
+        ),
+        ("<a href='https://www.example.org/'><b>Example</b>.org</a>", "Example.org"),
+        ("<a href='http://example.org/a'>https://example.org/a/</a>", "https://example.org/a/"),
+        ("a <a href='https://example.org/?track=1'><img src='x.png' alt='y'></a> b", "a b"),
+        ("<a href='mailto:ana@example.org'>Ana</a> <a href='#up'>up</a> <a href='javascript:x()'>x</a>", "Ana up x"),
+        (f"<a href='https://example.org/{'x' * 600}'>link</a>", "link"),
+        ("<blockquote><a href='https://example.org/a'>one</a></blockquote>", "> one (https://example.org/a)"),
         ("mine<blockquote>theirs<blockquote>older</blockquote></blockquote>mine", "mine\n> theirs\n> > older\nmine"),
         ("<blockquote style='margin:0 0 0 40px;border:none'>indented</blockquote>", "indented"),
         ("<table><tr><td>pump</td><td>12 bar</td></tr><tr><td>valve</td></tr></table>", "pump 12 bar\nvalve"),
@@ -392,6 +402,18 @@ def test_html_becomes_text(source: str, seen: str) -> None:
 def test_html_that_is_nested_too_deep_for_the_renderer_still_shows_its_words() -> None:
     source = "<style>p {}</style>" + "<div>" * 50_000 + "words &amp; more" + "<script>no()</script>"
     assert html_text.to_text(source).split() == ["words", "&", "more"]
+
+
+@pytest.mark.parametrize("piece", ["<a href=https://example.org/{}>", "<a href=https://example.org/{}>x</a>"])
+def test_links_take_time_by_the_size_only(piece: str) -> None:
+    def seconds(count: int) -> float:
+        source = "".join(piece.format(number) for number in range(count))
+        began = time.process_time()
+        html_text.to_text(source)
+        return time.process_time() - began
+
+    seconds(100)
+    assert seconds(16_000) < 30 * max(seconds(2_000), 0.005)
 
 
 def test_html_over_the_limit_is_cut_before_it_is_parsed() -> None:

@@ -167,7 +167,7 @@ def _parts(message: Message) -> _Parts:
         elif part.is_multipart():
             waiting += reversed(_inside(part))
         elif kind == "text/html":
-            found.html.append(clean(html_text.to_text(_text(part))))
+            found.html.append(clean(html_text.to_text(_text(part), links=False)))
         elif kind.startswith(("text/", "multipart/")):  # a multipart without its boundary is read as it stands
             found.plain.append(_text(part))
     return found
