@@ -2,7 +2,6 @@
 
 import base64
 import email
-import random
 import time
 from email.header import Header
 from email.message import Message
@@ -418,28 +417,3 @@ def test_links_take_time_by_the_size_only(piece: str) -> None:
 
 def test_html_over_the_limit_is_cut_before_it_is_parsed() -> None:
     assert html_text.to_text("<p>x</p>" + " " * html_text.MOST + "<p>y</p>").split() == ["x"]
-
-
-# --- whatever comes --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.acceptance(32)
-def test_mutated_messages_never_raise_and_give_text_that_can_be_stored() -> None:
-    chance = random.Random(32)
-    seed = multipart(
-        "mixed",
-        multipart("alternative", PLAIN, HTML, boundary="c"),
-        PICTURE,
-        "Content-Type: message/rfc822\n\n" + PLAIN,
-    )
-    seed = f"Subject: =?utf-8?q?x?=\nContent-Disposition: inline; filename*0*=utf-8''x\n{seed}"
-    for _ in range(1500):
-        raw = bytearray(seed.encode())
-        for _ in range(chance.randint(1, 12)):
-            place = chance.randrange(len(raw))
-            raw[place : place + chance.randint(0, 8)] = chance.choice(
-                [b"", b"\n", b"\r", b"\x00", b"\xff", b"--b\n", b";", b'"', b"=?", b"*", bytes([chance.randrange(256)])]
-            )
-        found = shown(bytes(raw))
-        (found.text + "".join(part.filename for part in found.attachments)).encode()
-        assert "\0" not in found.text

@@ -16,7 +16,7 @@ from tidings.mailer import html_text
 from tidings.mailer.charsets import clean, decode, decode_header_text, readable
 from tidings.mailer.tolerant import decoded_bytes
 
-__all__ = ["Part", "Shown", "decode_header_text", "display", "html_source", "part_bytes"]
+__all__ = ["Part", "Shown", "decode_header_text", "display", "html_source", "parameter", "part_bytes"]
 
 _FIELD_MOST = 4096  # characters of a Content-Type or Content-Disposition that are looked at
 _NAME_MOST = 200
@@ -103,7 +103,7 @@ def html_source(message: Message, *, parts: int = 1_000, depth: int = 50) -> str
     """The HTML of the message's own first HTML text, as it stands; None where there is none. Raises as `display`."""
     for node in _walk(message, parts, depth):
         if node.role == "text" and node.content_type == "text/html":
-            return clean(decode(decoded_bytes(node.part), _parameter(node.part, "charset")))
+            return clean(decode(decoded_bytes(node.part), parameter(node.part, "charset")))
     return None
 
 
@@ -116,6 +116,22 @@ def part_bytes(message: Message, position: int, *, parts: int = 1_000, depth: in
     if not part.is_multipart():
         return decoded_bytes(part)
     return b"".join(inner.as_bytes() for inner in part.get_payload() if isinstance(inner, Message))
+
+
+def parameter(part: Message, name: str, field: str = "content-type") -> str:
+    """A parameter of a structured field, its RFC 2231 pieces joined and decoded; empty where there is none."""
+    value = _field(part, field)
+    if name not in value.lower():
+        return ""
+    head = Message()
+    head[field] = readable(value)
+    try:
+        found = head.get_param(name, "", header=field)
+    except TypeError:  # Python's own: pieces with and without a number
+        return ""
+    if isinstance(found, tuple):  # RFC 2231: charset, language, and the bytes as latin-1
+        return decode(found[2].encode("latin-1", "replace"), found[0] or "utf-8")
+    return str(found)
 
 
 def _walk(message: Message, parts: int, depth: int) -> list[_Node]:
@@ -179,11 +195,11 @@ def _drop_texts(children: Iterable[list[_Node]]) -> None:
 
 
 def _text(node: _Node) -> str:
-    text = clean(decode(decoded_bytes(node.part), _parameter(node.part, "charset")))
+    text = clean(decode(decoded_bytes(node.part), parameter(node.part, "charset")))
     if node.content_type == "text/html":
         return _trimmed(clean(html_text.to_text(text)))
-    if node.content_type == "text/plain" and _parameter(node.part, "format").lower() == "flowed":
-        text = _unflowed(text, delete_space=_parameter(node.part, "delsp").lower() == "yes")
+    if node.content_type == "text/plain" and parameter(node.part, "format").lower() == "flowed":
+        text = _unflowed(text, delete_space=parameter(node.part, "delsp").lower() == "yes")
     return _trimmed(text)
 
 
@@ -258,21 +274,8 @@ def _disposition(part: Message) -> str:
     return _field(part, "content-disposition").partition(";")[0].strip().lower()
 
 
-def _parameter(part: Message, name: str, field: str = "content-type") -> str:
-    """A parameter of a structured field, its RFC 2231 pieces joined and decoded; empty where there is none."""
-    value = _field(part, field)
-    if name not in value.lower():
-        return ""
-    head = Message()
-    head[field] = readable(value)
-    found = head.get_param(name, "", header=field)
-    if isinstance(found, tuple):  # RFC 2231: charset, language, and the bytes as latin-1
-        return decode(found[2].encode("latin-1", "replace"), found[0] or "utf-8")
-    return str(found)
-
-
 def _filename(part: Message) -> str:
-    name = _parameter(part, "filename", "content-disposition") or _parameter(part, "name")
+    name = parameter(part, "filename", "content-disposition") or parameter(part, "name")
     return _safe(re.split(r"[/\\]", decode_header_text(name).rstrip("/\\"))[-1])
 
 

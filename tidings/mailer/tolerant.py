@@ -29,7 +29,10 @@ class Mail(Message):
 
     def get_boundary(self, failobj: Any = None) -> Any:
         """The boundary, as `Message.get_boundary`."""
-        found = super().get_boundary()
+        try:
+            found = super().get_boundary()
+        except TypeError:  # Python's own: RFC 2231 pieces with and without a number
+            found = None
         if found is not None:
             return _FOLD.sub("", found)
         written = _BOUNDARY.search(str(self.get("content-type", ""))[:_FIELD_MOST])
