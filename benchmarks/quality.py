@@ -15,6 +15,7 @@ from benchmarks import (
     quality_bounces,
     quality_files,
     quality_lists,
+    quality_mutations,
     quality_orders,
     quality_replies,
     quality_stalwart,
@@ -37,6 +38,7 @@ def figures(corpus: Path) -> Iterator[list[Figure]]:
             with tempfile.TemporaryDirectory() as folder:
                 yield quality_files.measure(name, corpus / name, Path(folder))
     yield list(quality_stalwart.figures(corpus))
+    yield list(quality_mutations.figures(corpus))
     yield list(_replies(corpus))
     yield list(quality_bounces.figures(corpus))
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tidings.errors import MessageTooComplexError
 from tidings.mailer import html_text
 from tidings.mailer.charsets import decode
-from tidings.mailer.text import Shown, decode_header_text, display
+from tidings.mailer.text import Shown, decode_header_text, display, part_bytes
 from tidings.mailer.tolerant import read_message
 
 
@@ -80,6 +80,11 @@ def test_positions_are_those_of_walk_past_a_forwarded_message() -> None:
     kinds = [part.get_content_type() for part in message.walk()]
     assert [kinds[part.position] for part in found.attachments] == ["message/rfc822", "image/png"]
     assert found.attachments[0].size == len("plain words")
+
+
+def test_a_forwarded_mail_that_is_broken_can_be_had_all_the_same() -> None:
+    raw = b"Content-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=b\n\ncaf\xc3\xa9\n"
+    assert (part_bytes(parsed(raw), 0) or b"").startswith(b"Content-Type: multipart/mixed; boundary=b\n\ncaf")
 
 
 def test_a_broken_multipart_is_shown_as_it_stands() -> None:
