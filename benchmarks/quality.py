@@ -15,8 +15,10 @@ from benchmarks import (
     quality_bounces,
     quality_files,
     quality_lists,
+    quality_mutations,
     quality_orders,
     quality_replies,
+    quality_stalwart,
     quality_threads,
 )
 from benchmarks.report import Figure, conclude, print_table
@@ -35,6 +37,8 @@ def figures(corpus: Path) -> Iterator[list[Figure]]:
         if (corpus / name).is_dir():
             with tempfile.TemporaryDirectory() as folder:
                 yield quality_files.measure(name, corpus / name, Path(folder))
+    yield list(quality_stalwart.figures(corpus))
+    yield list(quality_mutations.figures(corpus))
     yield list(_replies(corpus))
     yield list(quality_bounces.figures(corpus))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,18 +1,26 @@
-"""What import makes of single files of broken, automatic and bounced mail: each is kept, byte for byte.
+"""What import makes of single files of broken, automatic and bounced mail: each is kept, byte for byte, and shown.
 
 Whether it is understood is not asked here.
 """
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.commands import Commands
+import httpx
+from sqlalchemy import select
+
+from benchmarks.commands import ADMIN, Commands
 from benchmarks.quality_lists import maildir_messages
 from benchmarks.report import Figure, checked
-from tidings.app import open_site
+from tidings.app import Site, open_site
+from tidings.communities import sessions
+from tidings.database import tables
 from tidings.settings import load
+from tidings.web.door import COOKIE
+from tidings.web.pages import post_path
 
 FOLDERS = ("malformed", "automated", "bounces")
 _MESSAGE_ID = re.compile(rb"^message-id[ \t]*:\s*(<[^<>]+>)", re.IGNORECASE | re.MULTILINE)
@@ -28,7 +36,8 @@ def measure(name: str, source: Path, folder: Path) -> list[Figure]:
         (new / f"{number:06d}").write_bytes(file.read_bytes())
     site = Commands(folder / "site")
     site.run("community", "add", "list", "--name", "A list", "--posting", "open")
-    return [*_import(name, site, new.parent), *_kept(name, site, [file.read_bytes() for file in files])]
+    raws = [file.read_bytes() for file in files]
+    return [*_import(name, site, new.parent), *_kept(name, site, raws), _shown(name, site)]
 
 
 def _import(name: str, site: Commands, maildir: Path) -> Iterator[Figure]:
@@ -62,6 +71,26 @@ def _kept(name: str, site: Commands, raws: list[bytes]) -> Iterator[Figure]:
     yield checked(name, "contents that nobody sent", len(kept - set(given)), 0)
     # The same bytes twice are one message.
     yield checked(name, "contents kept twice", len((stored + held) - Counter(set(given))), 0)
+
+
+def _shown(name: str, commands: Commands) -> Figure:
+    """Whether each post's page, with the thread that it stands in, comes without an error."""
+    site = open_site(load(commands.config))
+    try:
+        with site.database.write() as connection:
+            cookie = sessions.open_session(connection, ADMIN, site.clock.now())
+            posts = connection.execute(select(tables.post.c.message_id)).scalars().all()
+        answers = asyncio.run(_answers(site, cookie, [post_path("list", post) for post in posts]))
+    finally:
+        site.close()
+    return checked(name, "posts whose page is shown", answers.count(httpx.codes.OK), len(posts))
+
+
+async def _answers(site: Site, cookie: str, paths: list[str]) -> list[int]:
+    transport = httpx.ASGITransport(site.web(), raise_app_exceptions=False)
+    url = site.settings.site.base_url
+    async with httpx.AsyncClient(transport=transport, base_url=url, cookies={COOKIE: cookie}) as browser:
+        return [(await browser.get(path)).status_code for path in paths]
 
 
 def _standing(raw: bytes, bodies: Mapping[bytes, Collection[bytes]]) -> str:

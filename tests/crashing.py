@@ -58,8 +58,8 @@ class Tally:
 class Life:
     """One life of the served site: from its start to its kill."""
 
-    def __init__(self, config: Path) -> None:
-        line = [sys.executable, "-m", "tidings.cli", "-c", str(config), "serve"]
+    def __init__(self, config: Path, *options: str) -> None:
+        line = [sys.executable, "-m", "tidings.cli", "-c", str(config), "serve", *options]
         self._process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def port(self) -> int:
@@ -68,6 +68,15 @@ class Life:
         line = self._process.stdout.readline()
         assert line.startswith(b"ready"), line
         return int(line.partition(b'"smtp": ')[2].partition(b",")[0])
+
+    def memory(self, what: str) -> int:
+        """Bytes that the site's own process has (`VmRSS`), or had at most (`VmHWM`)."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition(f"{what}:")[2].split()[0]) * 1024
+
+    def forget_peak(self) -> None:
+        """Count `VmHWM` from now on."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
 
     def end(self, how: signal.Signals) -> bytes:
         """Send a signal and wait for the end of the site and of its parser; what it wrote to standard error."""

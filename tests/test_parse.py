@@ -37,6 +37,44 @@ def test_a_folded_message_id_is_one() -> None:
     assert read("Message-ID:\n <a.b@x>").message_id == "a.b@x"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        '"=?utf-8?q?caf=C3=A9?="',
+        "=?utf-8?b?Y2Fmww==?= =?utf-8?b?qQ==?=",
+        "=?unknown-8bit?q?caf=E9?=",
+        "caf\udcc3\udca9",
+        "caf\udce9",
+        "café",
+    ],
+)
+def test_a_name_is_decoded_however_badly_it_was_encoded(name: str) -> None:
+    found = read(f"From: {name} <a@example.org>\nTo: {name} <b@example.org>")
+    assert (found.author_name, found.recipients) == ("café", "café <b@example.org>")
+
+
+@pytest.mark.acceptance(27)
+@pytest.mark.parametrize("charset", ["punycode", "utf\x008", "zlib", "rot13", "unicode_escape"])
+def test_a_name_is_decoded_by_no_codec_but_for_text(charset: str) -> None:
+    found = read(f"From: =?{charset}?q?a-b\\x41?= <a@example.org>")
+    assert found.author_name in ("a-b\\x41", "=?utf8?q?a-b\\x41?=")
+    assert found.author_email == "a@example.org"
+
+
+@pytest.mark.acceptance(32)
+@pytest.mark.parametrize("parameter", ["boundary", "charset", "name"])
+def test_pieces_of_a_parameter_with_and_without_a_number_do_no_harm(parameter: str) -> None:
+    pieces = f"{parameter}*=utf-8''a; {parameter}*0*=utf-8''b"
+    assert read(f"Content-Type: text/plain; {pieces}").text == "Text."
+    assert read(f"Content-Type: multipart/mixed; {pieces}").text == "Text."
+
+
+def test_an_8_bit_name_above_a_korean_body_is_korean() -> None:
+    name = "한글".encode("cp949").decode("utf-8", "surrogateescape")
+    assert read(f"Subject: {name}\nContent-Type: text/plain; charset=ks_c_5601-1987").subject == "한글"
+    assert read("Subject: caf\udce9\nContent-Type: text/plain; charset=koi8-r").subject == "café"
+
+
 @pytest.mark.acceptance(22)
 @pytest.mark.parametrize(
     ("field", "author"),

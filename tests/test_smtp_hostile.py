@@ -493,6 +493,33 @@ def test_a_big_message_that_waits_too_long_is_asked_to_come_again(
         assert running.raws() == [BIG]
 
 
+@pytest.mark.slow
+@pytest.mark.acceptance(20)
+def test_a_message_just_under_the_limit_takes_the_listener_at_most_four_times_its_size(tmp_path: Path) -> None:
+    size = 25_000_000
+    config = tmp_path / "tidings.toml"
+    config.write_text(f'[smtp]\nlisten = "127.0.0.1:0"\nmax_size = {size}\n[web]\nlisten = "127.0.0.1:0"\n')
+    site = open_site(load(config))
+    with site.database.write() as connection:
+        joining.add_community(connection, name="open", title="Open", zone="UTC", posting="open", now=NOW)
+    head = mail("Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n", body="")
+    raw = head + (b"A" * 76 + b"\r\n") * ((size - len(head)) // 78)
+    life = Life(config, "--only", "smtp")
+    try:
+        with Wire(life.port()).open() as wire:
+            assert wire.data(mail(), to=OPEN) == reply_codes.S250_ACCEPTED, "what is loaded once is there now"
+            before = life.memory("VmRSS")
+            life.forget_peak()
+            assert wire.data(raw + b"A" * 100 + b"\r\n", to=OPEN) == reply_codes.S552_TOO_BIG
+            assert wire.data(raw, to=OPEN) == reply_codes.S250_ACCEPTED
+        grown = life.memory("VmHWM") - before
+    finally:
+        life.end(signal.SIGTERM)
+    assert site.spool.counts()["waiting"] == 2
+    site.close()
+    assert grown <= 4 * len(raw), f"{grown / len(raw):.2f} times"
+
+
 # --- going away ------------------------------------------------------------------------------------------------------
 
 

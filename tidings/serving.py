@@ -5,6 +5,7 @@ It builds nothing that `app` builds, and does no part's work.
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import shutil
 import signal
@@ -47,6 +48,7 @@ _BURST = 5.0  # seconds for which intake lets accepting go first
 _QUIET = 0.05  # seconds without a commit that end a burst
 _TURN = 0.0005  # seconds of the interpreter for a thread that others wait behind: theirs are short
 _STOP = 10.0  # seconds that ending may take
+_MMAP_THRESHOLD, _LARGE = -3, 1_000_000  # M_MMAP_THRESHOLD of mallopt(3), and the bytes of a block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,12 +219,19 @@ async def serve(server: Server, ready: Callable[[Ports], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     sys.setswitchinterval(_TURN)
+    _give_large_blocks_back()
     ports = await server.start()
     try:
         ready(ports)
         await stopping.wait()
     finally:
         await server.stop()
+
+
+def _give_large_blocks_back() -> None:
+    """Tell the C library to return each large block at once: glibc keeps those of the size of the largest freed."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such thing
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
 # --- the demo ---------------------------------------------------------------------------------------------------------

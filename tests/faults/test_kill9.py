@@ -45,6 +45,6 @@ def test_what_was_acknowledged_is_archived_once_and_delivered_whenever_the_site_
 def test_kills_while_eight_connections_send_lose_nothing_and_send_no_more_twice_than_was_under_way(
     tmp_path: Path,
 ) -> None:
-    with CrashingSite(tmp_path, SEED, connections=8, readers=40) as site:
+    with CrashingSite(tmp_path, SEED, connections=8, readers=12) as site:
         storm(site, KILLS or 300)
     assert site.tally.twice, "no kill came while copies were under way: more load is needed"

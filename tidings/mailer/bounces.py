@@ -8,7 +8,6 @@ counts nothing.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from email import message_from_bytes
 from email.message import Message
 from typing import Literal
 
@@ -18,6 +17,7 @@ from tidings.mailer import html_text
 from tidings.mailer.bounce_reasons import Said, judge
 from tidings.mailer.bounce_texts import Named, Notice, addresses, named, said_of
 from tidings.mailer.charsets import clean, decode, decode_header_text, readable
+from tidings.mailer.tolerant import read_message
 
 # What a bounce says stands before the message that it returns, so little of it needs to be read.
 _MOST = 256 * 1024  # bytes of the message, and characters of its texts
@@ -82,7 +82,7 @@ def read_bounce(raw: bytes) -> Reading:
     """Read a raw message, whoever sent it; never raises for what is in it. Of large ones the first 256 KB count."""
     data = raw[:_MOST].replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip(b"\n")
     try:
-        message = message_from_bytes(data)
+        message = read_message(data)
     except RecursionError:  # the standard library's parser on parts that are nested too deep
         return Reading(kind="none")
     parts = _parts(message)
@@ -167,7 +167,7 @@ def _parts(message: Message) -> _Parts:
         elif part.is_multipart():
             waiting += reversed(_inside(part))
         elif kind == "text/html":
-            found.html.append(clean(html_text.to_text(_text(part))))
+            found.html.append(clean(html_text.to_text(_text(part), links=False)))
         elif kind.startswith(("text/", "multipart/")):  # a multipart without its boundary is read as it stands
             found.plain.append(_text(part))
     return found

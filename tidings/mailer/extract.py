@@ -8,13 +8,13 @@ import resource
 import subprocess
 import sys
 import threading
-from email import message_from_bytes
 
 import msgspec
 import nh3
 
 from tidings.mailer import text
 from tidings.mailer.own_tokens import without_tokens
+from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def harmless(source: str) -> str:
 
 
 def _found(raw: bytes, what: str, limits: LimitSettings) -> bytes | None:
-    message = message_from_bytes(raw)
+    message = read_message(raw)
     if what != _HTML:
         part = text.part_bytes(message, int(what), parts=limits.parts, depth=limits.depth)
         return None if part is None else _without_tokens(part)

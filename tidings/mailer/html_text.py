@@ -1,4 +1,4 @@
-"""An HTML body as plain text with `> ` before what it quotes; for reading, not for rendering.
+"""An HTML body as plain text with `> ` before what it quotes, and links behind their words; not for rendering.
 
 It fetches nothing, and lays out no tables: a row becomes a line, since padding cells to columns could cost any amount
 of memory.
@@ -6,6 +6,7 @@ of memory.
 
 import html
 import re
+from itertools import islice
 from typing import Any
 
 MOST = 1_000_000  # characters of HTML that are read
@@ -20,16 +21,25 @@ _UNREAD = re.compile(r"(?i)(</?(?:script|style|title)\b[^<>]{0,2000}>)")
 _LINE_TAG = re.compile(r"(?i)<(?:br|p|div|tr|li|h[1-6])\b[^<>]{0,2000}>")
 
 
-def to_text(source: str) -> str:
-    """The text of an HTML document or fragment, of which at most `MOST` characters are read; never raises."""
+_WEB = re.compile(r"(?i)https?://(?:www\.)?")
+_LINKS_MOST = 1_000
+_LINK_MOST = 500  # characters; what is longer counts clicks
+_LINK_NODES = 50  # elements of a link that are looked at for its words
+
+
+def to_text(source: str, *, links: bool = True) -> str:
+    """The text of an HTML document or fragment, of which at most `MOST` characters are read; never raises.
+
+    With `links`, where a link leads stands behind its words, once, unless the words say it.
+    """
     source = _MARKS.sub("", source[:MOST])
     try:
-        return _with_marks(_rendered(source))
+        return _with_marks(_rendered(source, links=links))
     except Exception:  # whatever libxml2 or inscriptis trip over (RecursionError too): a reader gets the bare words
         return _stripped(source)
 
 
-def _rendered(source: str) -> str:
+def _rendered(source: str, *, links: bool) -> str:
     # Imported here because lxml is heavy and most mail does without.
     from inscriptis import Inscriptis
     from inscriptis.css_profiles import CSS_PROFILES
@@ -39,6 +49,8 @@ def _rendered(source: str) -> str:
     parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
     tree = document_fromstring(source.encode("utf-8", "ignore"), parser=parser)
     _flatten(tree)
+    if links:
+        _write_out_links(tree)
     text: str = Inscriptis(tree, ParserConfig(css=CSS_PROFILES["strict"], display_links=False)).get_text()
     return text
 
@@ -57,6 +69,32 @@ def _flatten(tree: Any) -> None:
         element.tag = "span"
         if element.getnext() is not None:
             element.tail = "  "
+
+
+def _write_out_links(tree: Any) -> None:
+    seen: set[str] = set()
+    for element in list(islice(tree.iter("a"), _LINKS_MOST)):
+        link = "".join(element.get("href", "").split())
+        words = _words(element)
+        # Without words it is a picture's, or one that nobody is to see. Addresses of people are not written out.
+        if len(link) > _LINK_MOST or not _WEB.match(link) or not words or link in seen:
+            continue
+        seen.add(link)
+        if _bare(words) != _bare(link):
+            added = element.makeelement("span")
+            added.text = f" ({link})"
+            element.append(added)
+
+
+def _words(element: Any) -> str:
+    """The words of a link; it looks at few elements, since links that stand in each other would take forever."""
+    nodes = list(islice(element.iter(), _LINK_NODES))
+    pieces = [(node.text or "") + (node.tail or "" if node is not element else "") for node in nodes]
+    return "".join("".join(pieces).split())
+
+
+def _bare(link: str) -> str:
+    return _WEB.sub("", link, count=1).rstrip("/").lower()
 
 
 def _mark(element: Any) -> None:

@@ -8,7 +8,6 @@ it. It decides nothing.
 import hashlib
 import re
 from datetime import UTC, datetime
-from email import message_from_bytes
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
@@ -18,15 +17,16 @@ from mailparser import MailParser
 from tidings.errors import MessageTooComplexError
 from tidings.mailer.automatic import sign_of_a_program
 from tidings.mailer.bounces import Reading, read_bounce
-from tidings.mailer.charsets import clean, decode_header_text
+from tidings.mailer.charsets import clean, decode, decode_header_text, multibyte
 from tidings.mailer.own_tokens import without_tokens
-from tidings.mailer.text import display
+from tidings.mailer.text import display, parameter
+from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings
 from tidings.threading.headings import is_forward
 from tidings.threading.parents import one_message_id
 from tidings.threading.quotes import fold
 
-_VIEW_FIELDS = ("From", "To", "Cc", "Date", "Subject")
+_VIEW_FIELDS = ("From", "To", "Cc", "Date")
 _HASHED_FIELDS = (
     "from",
     "to",
@@ -38,6 +38,7 @@ _HASHED_FIELDS = (
     "content-transfer-encoding",
 )
 _VIEW_FIELD_LIMIT = 4096  # of what structured parsing gets to see (acceptance 21)
+_VEILED = "=\ue0f2?"  # what begins no encoded word
 _ID_LIMIT = 250  # octets; longer ones break URLs and other programs
 _CLAIMED_ID = re.compile(rb"^message-id:[ \t]*<([!-;=?-~]{3,250})>", re.IGNORECASE | re.MULTILINE)
 _CLAIMED_ID_WITHIN = 1_000_000  # bytes
@@ -75,7 +76,7 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
     """
     _check_header(raw, limits)
     try:
-        message: Message = message_from_bytes(raw)
+        message: Message = read_message(raw)
         fields = _fields(message)
         view = _view(fields)
         shown = display(message, limit=limits.text_bytes, parts=limits.parts, depth=limits.depth)
@@ -130,21 +131,25 @@ def _check_header(raw: bytes, limits: LimitSettings) -> None:
 
 
 def _fields(message: Message) -> dict[str, list[str]]:
-    """The values of the fields by lower-case name, 8-bit bytes read as UTF-8 or else as windows-1252."""
+    """The values of the fields by lower-case name, 8-bit bytes read as UTF-8 or else as windows-1252.
+
+    Who writes the body in a charset of China, Japan or Korea does not write windows-1252 above it.
+    """
+    charset = parameter(message, "charset")
     found: dict[str, list[str]] = {}
     for name, value in message.raw_items():
-        found.setdefault(name.lower(), []).append(_readable(str(value)))
+        found.setdefault(name.lower(), []).append(_readable(str(value), charset))
     return found
 
 
-def _readable(value: str) -> str:
+def _readable(value: str, charset: str) -> str:
     if value.isascii():
         return value
     data = value.encode("utf-8", "surrogateescape")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        return data.decode("windows-1252", "replace")
+        return decode(data, charset if multibyte(charset) else "windows-1252")
 
 
 def _view(fields: dict[str, list[str]]) -> MailParser:
@@ -153,16 +158,23 @@ def _view(fields: dict[str, list[str]]) -> MailParser:
     for name in _VIEW_FIELDS:
         if values := fields.get(name.lower()):
             # mail-parser reads the first To only; several are one list (RFC 5322 3.6 allows one, mail has more).
-            head[name] = (", ".join(values) if name in ("To", "Cc") else values[0])[:_VIEW_FIELD_LIMIT]
+            value = (", ".join(values) if name in ("To", "Cc") else values[0])[:_VIEW_FIELD_LIMIT]
+            # It would decode words in quotes not at all, and others by any codec that they name: we do that.
+            head[name] = value.replace("=?", _VEILED)
     return MailParser(head)
 
 
 def _author(view: MailParser) -> tuple[str, str]:
     """Name and address of the first author who has one; the address as it was written."""
-    for name, email in view.from_:
-        if "@" in email:
-            return name.strip() or email, email
+    for name, written in view.from_:
+        if "@" in written:
+            email = written.replace(_VEILED, "=?")
+            return _unveiled(name) or email, email
     return "", ""
+
+
+def _unveiled(name: str) -> str:
+    return decode_header_text(name.replace(_VEILED, "=?"))
 
 
 def _date(view: MailParser, fields: dict[str, list[str]]) -> datetime | None:
@@ -189,7 +201,8 @@ def _message_id(fields: dict[str, list[str]]) -> str:
 
 
 def _recipients(view: MailParser) -> str:
-    shown = [f"{name} <{email}>" if name else email for name, email in [*view.to, *view.cc]]
+    people = [(_unveiled(name), email.replace(_VEILED, "=?")) for name, email in [*view.to, *view.cc]]
+    shown = [f"{name} <{email}>" if name else email for name, email in people]
     return ", ".join(shown)
 
 

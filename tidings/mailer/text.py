@@ -14,12 +14,14 @@ from email.message import Message
 from tidings.errors import MessageTooComplexError
 from tidings.mailer import html_text
 from tidings.mailer.charsets import clean, decode, decode_header_text, readable
+from tidings.mailer.tolerant import decoded_bytes
 
-__all__ = ["Part", "Shown", "decode_header_text", "display", "html_source", "part_bytes"]
+__all__ = ["Part", "Shown", "decode_header_text", "display", "html_source", "parameter", "part_bytes"]
 
 _FIELD_MOST = 4096  # characters of a Content-Type or Content-Disposition that are looked at
 _NAME_MOST = 200
 _SHOWN_INLINE = frozenset(["text/plain", "text/html", "text/x-patch", "text/x-diff", "text/markdown"])
+_PATCHES = (".patch", ".diff")
 _TYPE = re.compile(r"\s{0,80}([!-.0-:<-~]{1,100}/[!-.0-:<-~]{1,100})(?=\s|;|$)")
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # names that Windows keeps for devices
 _TYPES = mimetypes.MimeTypes()  # the built-in ones: the same on every machine
@@ -50,7 +52,7 @@ class Shown:
 class _Node:
     """A part, where it stands, and what becomes of it: "text", "attachment", or "" for nothing."""
 
-    def __init__(self, part: Message, depth: int, position: int, *, forwarded: bool) -> None:
+    def __init__(self, part: Message, depth: int, position: int, *, forwarded: bool, follows: bool) -> None:
         self.part = part
         self.depth = depth
         self.position = position
@@ -59,21 +61,23 @@ class _Node:
         self.filename = _filename(part)
         self.end = position + 1  # the position after the last part inside
         self.text = ""
-        self.role = "" if forwarded else self._role()
+        self.role = "" if forwarded else self._role(follows)
 
     @property
     def is_message(self) -> bool:
         return self.content_type.startswith("message/")
 
-    def _role(self) -> str:
+    def _role(self, follows: bool) -> str:
+        """What becomes of it; `follows` says that there is a text before it."""
         if self.is_message:
             return "attachment"
         if self.part.is_multipart():
             return ""
         broken = self.content_type.startswith("multipart/")  # no boundary was found: it is shown as it stands
-        named_html = self.content_type == "text/html" and self.filename
-        if (self.content_type in _SHOWN_INLINE or broken) and self.disposition != "attachment" and not named_html:
-            return "text"
+        # RFC 8621 4.1.4: a text with a name, that is not the first, is a file. A patch is there to be read.
+        file = follows and self.filename and self.content_type in ("text/plain", "text/html")
+        if (self.content_type in _SHOWN_INLINE or broken) and self.disposition != "attachment":
+            return "attachment" if file and not self.filename.lower().endswith(_PATCHES) else "text"
         return "attachment"
 
 
@@ -99,7 +103,7 @@ def html_source(message: Message, *, parts: int = 1_000, depth: int = 50) -> str
     """The HTML of the message's own first HTML text, as it stands; None where there is none. Raises as `display`."""
     for node in _walk(message, parts, depth):
         if node.role == "text" and node.content_type == "text/html":
-            return clean(decode(_bytes(node.part), _parameter(node.part, "charset")))
+            return clean(decode(decoded_bytes(node.part), parameter(node.part, "charset")))
     return None
 
 
@@ -110,22 +114,47 @@ def part_bytes(message: Message, position: int, *, parts: int = 1_000, depth: in
         return None
     part = nodes[position].part
     if not part.is_multipart():
-        return _bytes(part)
-    return b"".join(inner.as_bytes() for inner in part.get_payload() if isinstance(inner, Message))
+        return decoded_bytes(part)
+    return b"".join(_whole(inner) for inner in part.get_payload() if isinstance(inner, Message))
+
+
+def _whole(message: Message) -> bytes:
+    try:
+        return message.as_bytes()
+    except UnicodeError:  # Python's own: a multipart without parts that has 8-bit bytes
+        return message.as_string().encode("utf-8", "replace")
+
+
+def parameter(part: Message, name: str, field: str = "content-type") -> str:
+    """A parameter of a structured field, its RFC 2231 pieces joined and decoded; empty where there is none."""
+    value = _field(part, field)
+    if name not in value.lower():
+        return ""
+    head = Message()
+    head[field] = readable(value)
+    try:
+        found = head.get_param(name, "", header=field)
+    except TypeError:  # Python's own: pieces with and without a number
+        return ""
+    if isinstance(found, tuple):  # RFC 2231: charset, language, and the bytes as latin-1
+        return decode(found[2].encode("latin-1", "replace"), found[0] or "utf-8")
+    return str(found)
 
 
 def _walk(message: Message, parts: int, depth: int) -> list[_Node]:
     """All parts, depth first, without recursion: a sender decides how deep they are nested."""
     nodes: list[_Node] = []
     waiting: list[tuple[Message, int, bool]] = [(message, 0, False)]
+    follows = False
     while waiting:
         part, level, forwarded = waiting.pop()
         if len(nodes) >= parts:
             raise MessageTooComplexError(f"It has too many parts: more than {parts}.")
         if level > depth:
             raise MessageTooComplexError(f"Its parts are nested too deep: more than {depth} levels.")
-        node = _Node(part, level, len(nodes), forwarded=forwarded)
+        node = _Node(part, level, len(nodes), forwarded=forwarded, follows=follows)
         nodes.append(node)
+        follows = follows or node.role == "text"
         inner = part.get_payload() if part.is_multipart() else []
         inside = [one for one in inner if isinstance(one, Message)] if isinstance(inner, list) else []
         waiting += [(one, level + 1, forwarded or node.is_message) for one in reversed(inside)]
@@ -144,17 +173,25 @@ def _set_ends(nodes: list[_Node]) -> None:
 
 
 def _choose(nodes: list[_Node], alternative: _Node) -> None:
-    """Keep the text of one alternative (RFC 2046 5.1.4): plain text unless it is blank, else HTML, else any."""
+    """Keep the text of one kind (RFC 2046 5.1.4): plain text unless it is blank, else HTML, else any.
+
+    Several of that kind are no alternatives (RFC 8621 4.1.4): some servers put a list's footer there.
+    """
     children = []
     place = alternative.position + 1
     while place < alternative.end:
         children.append(nodes[place : nodes[place].end])
         place = nodes[place].end
     for wanted in (("text/plain",), ("text/html",), tuple(_SHOWN_INLINE)):
-        for child in children:
-            if any(node.role == "text" and node.content_type in wanted and node.text.strip() for node in child):
-                _drop_texts(other for other in children if other is not child)
-                return
+        chosen: dict[str, int] = {}  # by their text, so that the same is shown once
+        for number, child in enumerate(children):
+            texts = [node for node in child if node.role == "text" and node.text.strip()]
+            if any(node.content_type in wanted for node in texts):
+                chosen.setdefault("\n".join(node.text.strip() for node in texts), number)
+        if chosen:
+            kept = set(chosen.values())
+            _drop_texts(child for number, child in enumerate(children) if number not in kept)
+            return
 
 
 def _drop_texts(children: Iterable[list[_Node]]) -> None:
@@ -165,11 +202,11 @@ def _drop_texts(children: Iterable[list[_Node]]) -> None:
 
 
 def _text(node: _Node) -> str:
-    text = clean(decode(_bytes(node.part), _parameter(node.part, "charset")))
+    text = clean(decode(decoded_bytes(node.part), parameter(node.part, "charset")))
     if node.content_type == "text/html":
         return _trimmed(clean(html_text.to_text(text)))
-    if node.content_type == "text/plain" and _parameter(node.part, "format").lower() == "flowed":
-        text = _unflowed(text, delete_space=_parameter(node.part, "delsp").lower() == "yes")
+    if node.content_type == "text/plain" and parameter(node.part, "format").lower() == "flowed":
+        text = _unflowed(text, delete_space=parameter(node.part, "delsp").lower() == "yes")
     return _trimmed(text)
 
 
@@ -216,7 +253,7 @@ def _attachment(nodes: list[_Node], node: _Node) -> Part:
         position=node.position,
         filename=node.filename or _made_up_name(nodes, node),
         content_type=node.content_type,
-        size=sum(len(_bytes(one.part)) for one in inside if not one.part.is_multipart()),
+        size=sum(len(decoded_bytes(one.part)) for one in inside if not one.part.is_multipart()),
     )
 
 
@@ -225,12 +262,6 @@ def _made_up_name(nodes: list[_Node], node: _Node) -> str:
         subject = decode_header_text(_field(nodes[node.position + 1].part, "subject"))
         return ("forwarded message: " + (_safe(subject) or "no subject"))[:_NAME_MOST]
     return f"part-{node.position}{_TYPES.guess_extension(node.content_type) or '.bin'}"
-
-
-def _bytes(part: Message) -> bytes:
-    """The part's decoded bytes; as they stand where their transfer encoding cannot be undone, none for a multipart."""
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
 
 
 def _field(part: Message, name: str) -> str:
@@ -250,21 +281,8 @@ def _disposition(part: Message) -> str:
     return _field(part, "content-disposition").partition(";")[0].strip().lower()
 
 
-def _parameter(part: Message, name: str, field: str = "content-type") -> str:
-    """A parameter of a structured field, its RFC 2231 pieces joined and decoded; empty where there is none."""
-    value = _field(part, field)
-    if name not in value.lower():
-        return ""
-    head = Message()
-    head[field] = readable(value)
-    found = head.get_param(name, "", header=field)
-    if isinstance(found, tuple):  # RFC 2231: charset, language, and the bytes as latin-1
-        return decode(found[2].encode("latin-1", "replace"), found[0] or "utf-8")
-    return str(found)
-
-
 def _filename(part: Message) -> str:
-    name = _parameter(part, "filename", "content-disposition") or _parameter(part, "name")
+    name = parameter(part, "filename", "content-disposition") or parameter(part, "name")
     return _safe(re.split(r"[/\\]", decode_header_text(name).rstrip("/\\"))[-1])
 
 

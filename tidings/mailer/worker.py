@@ -147,9 +147,10 @@ class ParseWorker:
 def _feed(pipe: BinaryIO, asked: Sequence[tuple[bytes, bool]]) -> None:
     with contextlib.suppress(BrokenPipeError):  # the worker died: whoever reads its answers sees that
         for raw, bounce in asked:
-            left = memoryview(_QUESTION.pack(len(raw), bounce) + raw)
-            while left:
-                left = left[pipe.write(left) :]
+            for piece in (_QUESTION.pack(len(raw), bounce), raw):  # not as one: a message may be large
+                left = memoryview(piece)
+                while left:
+                    left = left[pipe.write(left) :]
 
 
 def _outcome(raw: bytes, limits: LimitSettings, bounce: bool) -> Outcome:

@@ -1,0 +1,107 @@
+"""Broken MIME read as it was meant: boundaries that are badly written, transfer encodings that are badly undone.
+
+It looks at one message and raises nothing of its own. Which parts are shown, and in which charset, is not its matter.
+"""
+
+import base64
+import binascii
+import re
+from email import message_from_bytes
+from email.message import Message
+from typing import Any
+
+_FIELD_MOST = 4096  # characters of a field that are looked at
+_FOLD = re.compile(r"\r?\n")
+# RFC 2046 5.1.1 allows 70 characters; a `;` before it is missing where Python does not find it.
+_BOUNDARY = re.compile(r"""(?i)\bboundary\s{0,9}=\s{0,9}(?:"([^"\r\n]{1,200})"|([^\s";,]{1,200}))""")
+_ENCODING = re.compile(r"[\s\"']{0,80}([a-zA-Z0-9-]{1,40})")
+_SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n|\Z)")
+_LETTERS = re.compile(rb"[A-Za-z0-9+/]+")
+_PIECES = re.compile(rb"=+(?:[ \t][^\r\n]*)?")
+_ONLY_BASE64 = re.compile(rb"[A-Za-z0-9+/=\r\n]*")
+_BASE64_LINE = re.compile(rb"[A-Za-z0-9+/]++={0,2}")
+_LAST_LINE = re.compile(rb"[A-Za-z0-9+/]++={1,2}(?:[ \t].*)?")
+_FULL_LINE = 40  # letters: no word is so long
+
+
+class Mail(Message):
+    """A compat32 message that finds its parts although the boundary is folded, or no `;` stands before it."""
+
+    def get_boundary(self, failobj: Any = None) -> Any:
+        """The boundary, as `Message.get_boundary`."""
+        try:
+            found = super().get_boundary()
+        except TypeError:  # Python's own: RFC 2231 pieces with and without a number
+            found = None
+        if found is not None:
+            return _FOLD.sub("", found)
+        written = _BOUNDARY.search(str(self.get("content-type", ""))[:_FIELD_MOST])
+        return (written[1] or written[2]) if written else failobj
+
+
+def read_message(raw: bytes) -> Message:
+    """Parse a raw message, as the standard library does but for the boundaries."""
+    return message_from_bytes(raw, _class=Mail)
+
+
+def decoded_bytes(part: Message) -> bytes:
+    """A part's bytes; as they stand where their transfer encoding cannot be undone, none for a multipart."""
+    # get_payload() would already have read 8-bit bytes in some charset.
+    payload = part._payload  # type: ignore[attr-defined]
+    if not isinstance(payload, str):
+        return b""
+    found = _ENCODING.match(str(part.get("content-transfer-encoding", ""))[:_FIELD_MOST])
+    encoding = found[1].lower() if found else ""
+    if encoding == "base64":
+        return _from_base64(payload.encode("utf-8", "surrogateescape"))
+    if encoding == "quoted-printable":
+        # RFC 2045 6.7 (3): white space at the end of a line was added on the way.
+        return binascii.a2b_qp(_SOFT_BREAK.sub(b"=", payload.encode("utf-8", "surrogateescape")))
+    decoded = part.get_payload(decode=True)
+    return decoded if isinstance(decoded, bytes) else b""
+
+
+def from_base64(data: bytes) -> bytes:
+    """What base64 stands for: characters that are none of its own are passed over, and so is a letter too many.
+
+    Pieces that were encoded one by one, and so end in `=` each, are all read; words behind one on its line are not.
+    """
+    return b"".join(map(_piece, _PIECES.split(data)))
+
+
+def _piece(data: bytes) -> bytes:
+    letters = b"".join(_LETTERS.findall(data))
+    if len(letters) % 4 == 1:
+        letters = letters[:-1]
+    return base64.b64decode(letters + b"=" * (-len(letters) % 4))
+
+
+def _from_base64(data: bytes) -> bytes:
+    """A body in base64 with the plain text that a list's server has put below it; or one that is no base64 at all."""
+    if _ONLY_BASE64.fullmatch(data):
+        return from_base64(data)
+    lines = data.splitlines(keepends=True)
+    end = _end_of_base64(lines)
+    if not end:
+        strange = len(data.translate(None, _ALPHABET))
+        return data if strange * 20 > len(data) else from_base64(data)
+    # RFC 2045 6.8: whatever is strange among the encoded lines is passed over.
+    return from_base64(b"".join(lines[:end])) + b"".join(lines[end:])
+
+
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+
+
+def _end_of_base64(lines: list[bytes]) -> int:
+    """How many lines stand before those that are no longer encoded: after the last full one and the rest of its text.
+
+    Lines that are spoilt in few places still count as encoded, since full ones come after them.
+    """
+    for number in range(len(lines), 0, -1):
+        line = lines[number - 1].strip()
+        if _LAST_LINE.fullmatch(line):
+            return number
+        if len(line) >= _FULL_LINE and _BASE64_LINE.fullmatch(line):
+            below = lines[number].strip() if number < len(lines) else b""
+            return number + 1 if _BASE64_LINE.fullmatch(below) else number
+    return 0
