@@ -32,6 +32,7 @@ from tidings.settings import Settings, parse
 PUMP = "pump@lists.example.org"
 BATCH = 10  # letters for each connection of delivery: what one crash may send twice is that of all connections
 _SENDERS = 4
+_DRAINING = 600.0  # seconds for what hundreds of kills left in the spool
 
 
 @dataclass
@@ -188,7 +189,9 @@ class CrashingSite:
             for sender in self._start_senders(life.port(), 5):
                 sender.join()
             site = self._open()
-            wait_until(lambda: site.spool.counts() == {"waiting": 0, "held": 0, "shunted": 0}, "an empty spool")
+            wait_until(
+                lambda: site.spool.counts() == {"waiting": 0, "held": 0, "shunted": 0}, "an empty spool", _DRAINING
+            )
             site.close()
         finally:
             errors = life.end(signal.SIGTERM)

@@ -105,9 +105,9 @@ class RunningSite:
         return self.site.spool.counts()["waiting"] == 0
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Return as soon as `condition` holds; fails, naming `what`, when it never does."""
-    end = time.monotonic() + _PATIENCE
+def wait_until(condition: Callable[[], bool], what: str, patience: float = _PATIENCE) -> None:
+    """Return as soon as `condition` holds; fails, naming `what`, when it does not within `patience` seconds."""
+    end = time.monotonic() + patience
     pause = threading.Event()
     while not condition():
         assert time.monotonic() < end, f"never came: {what}"
