@@ -1,7 +1,8 @@
 """Whether small mailboxes are threaded as IMAP's THREAD=REFERENCES would (RFC 5256), also after messages went or came.
 
 Tidings differs on purpose, so that no count is asked for: the subject alone joins nothing (nor ORDEREDSUBJECT), what
-refers to one another is one thread, and siblings of one second stand by Message-ID, not in their order of arrival.
+refers to one another is one thread, a loop is cut at its earliest message, and siblings of one second stand by
+Message-ID, not in their order of arrival.
 """
 
 import json
