@@ -80,7 +80,7 @@ class Served:
 
     def add_many(self, members: int) -> None:
         """Members who get each post, written in bulk."""
-        with self._site.database.write() as connection:
+        with self.site.database.write() as connection:
             queue.add_members(connection, members, prefix="reader")
 
     def command(self, *arguments: object) -> list[str]:
