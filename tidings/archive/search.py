@@ -12,9 +12,12 @@ communities.
 
 import re
 import typing
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from heapq import merge
+from itertools import islice
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, cast, column, func, literal_column, not_, select, table
@@ -265,12 +268,16 @@ class _Finder:
                 self._open.append(one)
             else:
                 self._by_first.setdefault(one.words[0], []).append(one)
+        every = [*self._open, *(one for those in self._by_first.values() for one in those)]
+        self._longest = max((len(one.words) for one in every), default=1)  # in words
 
     def find(self, shown: str) -> Iterator[tuple[int, int]]:
         """Where what was looked for stands: (start, end), in order, apart."""
         if not (self._by_first or self._open):
             return
-        found = sorted(place for language in self._languages for place in self._places(shown, language))
+        by_language = [self._places(shown, language) for language in self._languages]
+        # One after the other as it is asked for: mostly only the first is.
+        found = merge(*by_language)
         last = 0
         for start, end in found:
             if end > last:
@@ -278,12 +285,16 @@ class _Finder:
                 last = end
 
     def _places(self, shown: str, language: str) -> Iterator[tuple[int, int]]:
-        words = list(located(shown, language))
-        for at, (word, start, _) in enumerate(words):
+        words = located(shown, language)
+        ahead = deque(islice(words, self._longest))
+        while ahead:
+            word, start, _ = ahead[0]
             for one in (*self._by_first.get(word, ()), *self._open):
-                there = words[at : at + len(one.words)]
+                there = list(islice(ahead, len(one.words)))
                 if _fits(one, [word for word, _, _ in there]):
                     yield start, max(end for _, _, end in there)
+            ahead.popleft()
+            ahead.extend(islice(words, 1))
 
 
 def _fits(one: Phrase, words: Sequence[str]) -> bool:
@@ -295,7 +306,7 @@ def _fits(one: Phrase, words: Sequence[str]) -> bool:
 def _hit(post: Post, finder: _Finder) -> Hit:
     """What stands around the first find, in the author's own words where it is there; else how the post begins."""
     own = " ".join(piece for kind, piece in pieces(post) if kind == "own")
-    for shown in (own, post.text):
+    for shown in dict.fromkeys((own, post.text)):
         first = next(finder.find(shown[:_LOOKED_AT]), None)
         if first:
             snippet = _window(shown, max(0, first[0] - _LEAD))
