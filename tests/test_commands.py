@@ -37,6 +37,8 @@ def hint(text: str) -> str:
         ("pause", "pause", ""),
         ("Pause!", "pause", ""),
         ("resume", "resume", ""),
+        ("Own-posts NO.", "own-posts", "no"),
+        ("also-named yes", "also-named", "yes"),
         ("delivery Weekly", "delivery", "weekly"),
         ("crew B", "crew", "B"),
         ("crew none", "crew", "none"),

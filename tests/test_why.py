@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from tests.running import message
 from tests.small_site import ANA, BERLIN, LI, PUMP, SAM, SmallSite, any_site, from_ana, makings, small_site
 from tests.test_import_export import GOOD, SAME_ID, SEAL
-from tidings.communities import joining
+from tidings.communities import directory, joining
 from tidings.database import tables
 from tidings.mailer import outbox
 
@@ -162,6 +162,26 @@ def test_who_wants_no_mail_is_told_that(small_site: SmallSite) -> None:
         joining.set_member(connection, community="pump", email=LI, changes={"delivery": "none"}, now=now)
     post(small_site)
     assert small_site.why("seal@example.org", LI)[-1] == f"member: {LI} gets this community as: none"
+
+
+def test_who_stands_in_cc_by_another_address_of_theirs_has_it_already_and_is_told_that(small_site: SmallSite) -> None:
+    with small_site.site.database.write() as connection:
+        member = directory.member_by_address(connection, directory.community(connection, "pump").id, LI)
+        assert member is not None
+        joining.add_address(connection, person_id=member.person_id, email="second@example.org")
+    post(small_site, Cc='"Wen, Li" <Second@example.org>')
+    why = small_site.why("seal@example.org", LI)
+    assert why[-1] == "member: it has them in To or Cc; `also-named=yes` sends such posts too"
+    assert not any(step.startswith("copy") for step in why)
+
+
+def test_who_wants_no_copy_of_their_own_posts_gets_none_and_is_told_that(small_site: SmallSite) -> None:
+    with small_site.site.database.write() as connection:
+        now = small_site.clock.now()
+        joining.set_member(connection, community="pump", email=ANA, changes={"own-posts": "no"}, now=now)
+    post(small_site)
+    assert small_site.why("seal@example.org", ANA)[-1] == "member: it is their own, of which they want no copy"
+    assert any(step.startswith(f"copy: to {LI}") for step in small_site.why("seal@example.org"))
 
 
 def test_who_gets_a_digest_was_not_told_yet(small_site: SmallSite) -> None:

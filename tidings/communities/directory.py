@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import getaddresses
 
 from sqlalchemy import Connection, ScalarSelect, bindparam, func, literal, or_, select, true
 
@@ -184,6 +185,11 @@ def email_key(email: str) -> str:
     """
     data = email.encode("utf-8", "backslashreplace").strip().lower()
     return data.replace(b"\0", b"\\0").decode()  # PostgreSQL refuses NUL in text
+
+
+def email_keys(people: str) -> frozenset[str]:
+    """What look-ups compare of each address in a To or Cc field as it is shown."""
+    return frozenset(email_key(email) for _, email in getaddresses([people]) if email)
 
 
 def communities(connection: Connection) -> list[Community]:

@@ -5,7 +5,6 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from email.utils import getaddresses
 
 import msgspec
 from sqlalchemy import Connection
@@ -184,7 +183,7 @@ class Posting:
             mail_from=case.address.post,
             now=self._parts.clock.now(),
             author=directory.email_key(message.author_email),
-            named=[directory.email_key(email) for _, email in getaddresses([message.recipients]) if email],
+            named=directory.email_keys(message.recipients),
             fields=_thread_fields(case, routed) if routed else None,
             # A reply to a digest quotes it, and with it the reader's own reply addresses.
             body=message.text if routed and not message.attachments else None,

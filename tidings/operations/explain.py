@@ -3,15 +3,14 @@
 It decides nothing and changes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import getaddresses
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, select
 
-from tidings.communities import directory
+from tidings.communities import directory, joining
 from tidings.database.tables import decision, edition, edition_section, item, node, outbox, period, post
 from tidings.mailer import outbox as outbox_store
 from tidings.mailer.spool import Spool
@@ -86,22 +85,21 @@ def _told(connection: Connection, row: RowMapping, email: str | None) -> Iterato
         return
     if not copies:
         yield Step(at=None, what="member", detail=f"{email} gets this community as: {member.delivery}")
-        yield from _without_a_copy(row, member, email)
+        yield from _without_a_copy(row, member, joining.addresses(connection, member.person_id))
     if row["via"] == "import":
         yield Step(at=None, what="member", detail="it was imported: no copy was sent, and no digest tells of it")
         return
     yield from _digests(connection, member, row["number"])
 
 
-def _without_a_copy(row: RowMapping, member: directory.Member, email: str) -> Iterator[Step]:
-    """Why a member who gets each post got none of this one."""
+def _without_a_copy(row: RowMapping, member: directory.Member, emails: Iterable[str]) -> Iterator[Step]:
+    """Why a member, by any of their addresses, who gets each post got none of this one."""
     if member.delivery != "each":
         return
-    key = directory.email_key(email)
-    if not member.own_posts and key == directory.email_key(row["author_email"]):
+    keys = {directory.email_key(email) for email in emails}
+    if not member.own_posts and directory.email_key(row["author_email"]) in keys:
         yield Step(at=None, what="member", detail="it is their own, of which they want no copy")
-    named = [directory.email_key(address) for _, address in getaddresses([row["recipients"]])]
-    if not member.also_named and key in named:
+    if not member.also_named and keys & directory.email_keys(row["recipients"]):
         yield Step(at=None, what="member", detail="it has them in To or Cc; `also-named=yes` sends such posts too")
 
 
