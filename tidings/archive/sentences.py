@@ -27,9 +27,11 @@ _CLOSING = re.compile(
     r"|(?:viele )?grüße)(?: in advance| and regards)?[,.!]*(?:\s+[\w.]+){0,2}",
     re.IGNORECASE,
 )
-# Controls, and the marks that turn the direction of what follows: a name must not rewrite the line it stands in.
+# Controls, noncharacters, and the marks that turn the direction of what follows: a name must not rewrite the line it
+# stands in.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
+    "\ufdd0-\ufdef\ufffe\uffff]"
 )
 
 

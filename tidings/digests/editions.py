@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal
 
-import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, update
 from sqlalchemy import select as query
 
@@ -18,7 +17,7 @@ from tidings.communities import directory, rota
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import render, schedule
+from tidings.digests import render, schedule, shelf
 from tidings.digests.drafts import Draft, Part, draft, tell
 from tidings.digests.render import Entry
 from tidings.mailer import outbox
@@ -329,7 +328,12 @@ def _write_edition(
         row = update(tables.edition_section).where(_section.id == ids[position])
         told = {"edition_id": edition_id, "after": one.member.cursor, "position": position}
         connection.execute(row.values(state="composed", **told))
-        connection.execute(insert(tables.item), [_item(ids[position], entry) for entry in section.entries])
+        fragment_ids = shelf.put(connection, [entry.fragment for entry in section.entries])
+        items = [
+            _item(ids[position], entry, fragment_id)
+            for entry, fragment_id in zip(section.entries, fragment_ids, strict=True)
+        ]
+        connection.execute(insert(tables.item), items)
     outbox.add_edition(
         connection,
         edition_id=edition_id,
@@ -342,7 +346,7 @@ def _write_edition(
     )
 
 
-def _item(section_id: int, entry: Entry) -> dict[str, Any]:
+def _item(section_id: int, entry: Entry, fragment_id: int) -> dict[str, Any]:
     return {
         "section_id": section_id,
         "number": entry.number,
@@ -350,7 +354,7 @@ def _item(section_id: int, entry: Entry) -> dict[str, Any]:
         "post_id": entry.post_id,
         "message_id": None if entry.post_id else entry.answers,
         "subject": entry.subject,
-        "fragment": msgspec.json.encode(entry.fragment).decode(),
+        "fragment_id": fragment_id,
     }
 
 
