@@ -46,7 +46,7 @@ _GROUPS = {
     "rota": "Shift times and repeating patterns.",
     "crew": "Who walks which pattern, from when.",
     "thread": "What people decided of threads: split, attach, merge, and undo of each.",
-    "digest": "Editions: preview, send now, list.",
+    "digest": "Editions: preview, send now, list, lint.",
     "hold": "Mail that waits for a person's decision.",
     "shunt": "Mail that Tidings failed on.",
     "mailbox": "Mailboxes that mail is fetched from.",
@@ -139,6 +139,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
+
+
+def _bytes_of(file: Path | None) -> bytes:
+    """What a file holds, or standard input."""
+    try:
+        return file.read_bytes() if file else sys.stdin.buffer.read()
+    except OSError as error:
+        raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
 
 
 def _print_json(value: Any) -> None:
@@ -874,11 +882,7 @@ def bounce(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None
     """Whom a message did not reach, by the bounce that came back for it."""
     from tidings.mailer.bounces import read_bounce
 
-    try:
-        data = file.read_bytes() if file else sys.stdin.buffer.read()
-    except OSError as error:
-        raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
-    reading = read_bounce(data)
+    reading = read_bounce(_bytes_of(file))
     if as_json:
         names = ("address", "permanent", "status", "reason")
         _print_json([{name: getattr(one, name) for name in names} for one in reading.returned])
@@ -971,6 +975,23 @@ def digest_send(community: str, as_json: Json = False) -> None:
         with site.database.write() as connection:
             editions.send_now(connection, community, site.clock.now(), site=site.settings.site)
         _print_object(site.run_due(), as_json)
+
+
+@_groups["digest"].command("lint")
+def digest_lint(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None, as_json: Json = False) -> None:
+    """What a reader of a digest could trip over: size, headings, links, colours, and parts that differ."""
+    from tidings.digests.lint import lint
+
+    try:
+        findings = lint(_bytes_of(file))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if as_json:
+        _print_json(findings)
+    else:
+        _print_table([asdict(one) for one in findings], ("check", "detail"), "Nothing is wrong with it.")
+    if findings:
+        raise typer.Exit(1)
 
 
 @_groups["digest"].command("list")

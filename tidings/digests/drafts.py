@@ -28,6 +28,7 @@ from tidings.digests.fragments import (
     Title,
     Unanswered,
 )
+from tidings.digests.lint import HTML_LIMIT
 from tidings.digests.render import Entry, Printed, Section
 from tidings.digests.week import Fresh, Reader
 from tidings.digests.words import Words
@@ -35,9 +36,6 @@ from tidings.errors import NotFoundError
 from tidings.mailer.addresses import EDITION_PREFIX
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens, random_token
-
-HTML_LIMIT = 80_000
-"""Bytes of the encoded HTML part: mail programs cut what is longer than about 100 kB."""
 
 WORD_LIMIT = 900
 """Words of an edition that members' own sentences make: what is read in a break."""

@@ -178,13 +178,16 @@ class Words:
 
     def name(self, community: str, rhythm: str) -> str:
         """`Pump team weekly`."""
-        text = "%(community)s daily" if rhythm == "daily" else "%(community)s weekly"
-        return self.say(text, community=community)
+        if rhythm == "daily":
+            return self.say("%(community)s daily", community=community)
+        return self.say("%(community)s weekly", community=community)
 
     def greeting(self, reader: str, since: datetime | None) -> str:
         """Whom it is for, and since when things are new."""
-        values = {"reader": reader or self.say("you"), "day": self.day(since) if since else ""}
-        return self.say("For %(reader)s, new since %(day)s." if since else "For %(reader)s.", **values)
+        who = reader or self.say("you")
+        if since:
+            return self.say("For %(reader)s, new since %(day)s.", reader=who, day=self.day(since))
+        return self.say("For %(reader)s.", reader=who)
 
     def more(self, heading: Heading) -> str:
         """What was left out, counted."""
