@@ -12,7 +12,7 @@ from tidings.database import tables
 # for they raise them.
 FLOORS = (
     ("cli",),
-    ("serving",),
+    ("serving", "rehearsing"),
     ("app",),
     ("operations",),
     ("jobs",),

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -683,6 +684,37 @@ def export_mail(
             for written, number in enumerate(numbers, 1):
                 advance(number, written)
     _print_object({"written": written}, as_json)
+
+
+@app.command()
+def simulate(
+    weeks: Annotated[int, typer.Option(metavar="N", min=1, max=520, help="How many weeks are played.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the mails.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Old mail that comes in as if it were new.")
+    ] = None,
+    community: Annotated[str, typer.Option(help="Where that mail comes in.")] = "",
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """Rehearse weeks on a copy of the site: every mail that would be sent as a file, and a page of them."""
+    from tidings.archive import mbox
+    from tidings.rehearsing import rehearse
+
+    with _open(at) as site, _progress(weeks, "simulate") as advance:
+        over = count(1)
+        made = rehearse(
+            site,
+            out,
+            weeks=weeks,
+            community=community,
+            entries=list(mbox.read(source)) if source else (),
+            begins=site.clock.now(),
+            each_week=lambda: advance(done := next(over), done),
+        )
+    _print_object(asdict(made), as_json)
+    if not as_json:
+        typer.echo(f"Open {out / 'index.html'}")
 
 
 @app.command()
