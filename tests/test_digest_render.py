@@ -381,30 +381,6 @@ def test_a_post_without_words_of_its_own_has_a_line_that_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("Hi all,\n\nIt leaks. Why?\n\nThanks, Ana\n", ["It leaks.", "Why?"]),
-        ("Hi all, it leaks", ["Hi all, it leaks"]),
-        ("Dr. Weiss knows, e.g. the valve. Ask him.", ["Dr. Weiss knows, e.g. the valve.", "Ask him."]),
-        ("Ask St. John. He has it.", ["Ask St. John.", "He has it."]),
-        ("I said no. Pump No. 7 leaks.", ["I said no.", "Pump No. 7 leaks."]),
-        ("At 2.5 bar it\nweeps... then stops.", ["At 2.5 bar it weeps... then stops."]),
-        ("Bring:\n- gloves\n- a torch\n", ["Bring:", "- gloves", "- a torch"]),
-        ("漏れます。なぜ？わかりません。", ["漏れます。", "なぜ？", "わかりません。"]),
-        ("one\u202eeno\x07 two", ["oneeno two"]),
-        ("", []),
-    ],
-)
-def test_sentences_are_cut_at_their_ends(text: str, sentences: list[str]) -> None:
-    assert list(choice.sentences(text)) == sentences
-
-
-def test_a_text_without_end_is_cut_in_time_and_to_length() -> None:
-    for text in ("A. " * 50_000, "x" * 100_000, "\n" * 100_000, "hi " * 50_000, "word " * 50_000):
-        assert all(len(sentence) <= 300 for sentence in choice.sentences(text))
-
-
-@pytest.mark.parametrize(
     ("subject", "title"),
     [
         ("Re: AW: [pump] Re[2]: Seal", "Seal"),
