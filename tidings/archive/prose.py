@@ -5,7 +5,7 @@ It looks at shapes and knows no language, of people or of machines; each look is
 
 import re
 
-_LOOKED_AT = 6_000  # characters of a post
+_LOOKED_AT = 5_000  # characters of a post
 _LINE_MOST = 1_000  # longer lines are paragraphs that nobody wrapped
 _FEW_WORDS = 4  # fewer say nothing of their own
 _FEW_UNSPACED = 8  # the same in letters, where a script has no spaces

@@ -23,14 +23,14 @@ from tidings.archive.text_index import folds
 from tidings.database.tables import post as post_table
 from tidings.threading.likeness import base_subject
 
-_ASKED = 24  # words of the first post that the index is asked for
+_ASKED = 16  # words of the first post that the index is asked for
 _CHOSEN = 8  # of these, the rarest that others have too
 _COMMON = 200  # a word that so many posts of the site have finds nothing
-_HITS = 400  # posts that are looked up for the chosen words
-_COMPARED = 6  # threads
-_LOOKED_AT = 1_500  # characters of a first post: what it is about stands before
+_HITS = 300  # posts that are looked up for the chosen words
+_COMPARED = 5  # threads
+_LOOKED_AT = 1_000  # characters of a first post: what it is about stands before
 _IN_SUBJECT = 2.0  # what a word in the subject counts; one in the text counts up to 1
-_ALIKE = 0.28  # the least cosine; found by reading what was offered on real lists, see docs/decisions
+_ALIKE = 0.31  # the least cosine; found by reading what was offered on real lists, see docs/decisions
 _SHARED = 0.15  # the least part of the subject, by rarity, that is in the other's
 
 # A list as rows, and what a row holds.
@@ -38,10 +38,10 @@ _EACH = {
     "sqlite": ("json_each(:asked) t", "t.value"),
     "postgresql": ("json_array_elements_text(CAST(:asked AS json)) AS t(value)", "t.value"),
 }
-# People's names among them do no harm: what is found is compared. `terms` gives letters and digits only.
+# Not the recipients, where the list's own name always stands. `terms` gives letters and digits only.
 _HIT = {
-    "sqlite": """i.post_text MATCH '"' || t.value || '"'""",
-    "postgresql": "i.words @@ CAST('''' || t.value || '''' AS tsquery)",
+    "sqlite": """i.post_text MATCH '{subject text} : "' || t.value || '"'""",
+    "postgresql": "i.words @@ CAST('''' || t.value || '''\\:AD' AS tsquery)",
 }
 _POST = post_table.c
 _COUNT, _ANSWERED = column("posts", Integer), column("answered", Boolean)
@@ -124,7 +124,7 @@ class _Rarity(dict[str, float]):
 
     def __init__(self, counts: Mapping[str, int], posts: int) -> None:
         super().__init__({word: log(max(1.0, posts / max(1, many))) for word, many in counts.items()})
-        self.rare = log(posts) / 2
+        self.rare = 0.42 * log(posts)
 
     def __missing__(self, word: str) -> float:
         return self.rare + 1.0

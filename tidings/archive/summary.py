@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, repeat
+from itertools import combinations, islice, repeat
 from math import log, sqrt
 from operator import mul, sub
 
@@ -23,9 +23,10 @@ WORDS = 120
 POSTS = 40
 """How many posts are looked at, the newest; the first beside them, for it says what the thread is about."""
 
-SENTENCES = 150
+SENTENCES = 100
 """How many sentences are compared; where posts have more, each gives its first."""
 
+_OF_POST = 25  # sentences of a post that are looked at, the first
 _DAMPING = 0.85  # as in the paper
 _ROUNDS = 15  # at most
 _SETTLED = 0.02  # no rank changes by more
@@ -57,7 +58,7 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True)
 class Picked:
-    """Sentences of one post; `places` says which of its `many` sentences they are, counted from 0."""
+    """Sentences of one post; `places` says which of its first `many` sentences they are, counted from 0."""
 
     number: int
     sentences: tuple[str, ...]
@@ -83,7 +84,7 @@ def key_sentences(
     `language` is the community's (`terms`).
     """
     looked_at = [*posts[:1], *posts[max(1, len(posts) - POSTS) :]]
-    said = [list(sentences(prose(post.text))) for post in looked_at]
+    said = [list(islice(sentences(prose(post.text)), _OF_POST)) for post in looked_at]
     told = _sentences(said, language)
     chosen: dict[int, list[_Sentence]] = defaultdict(list)
     for sentence in _chosen(told, _ranks(told), words, most, each):
