@@ -98,11 +98,13 @@ def test_another_community_is_not_looked_at(database: Database) -> None:
 
 def test_words_that_were_quoted_or_signed_make_no_likeness(database: Database) -> None:
     pump = _community(database)
-    quoted = f"Who has the key of the crane?\n> {_LEAK}\n"
+    quoted = f"Who has the key of the crane?\n{_LEAK}\n"
     with database.write() as connection:
         seed.post(connection, pump, message_id="old", subject="Shaft seal leaks", text=_LEAK)
-        fold = (quoted.index(">"), len(quoted), "quote")
-        seed.post(connection, pump, message_id="new", subject="Crane", text=quoted, folds=(fold,))
+        fold = (quoted.index(_LEAK), len(quoted), "quote")
+        seed.post(
+            connection, pump, message_id="new", subject="Keys of crane, hall, seal store", text=quoted, folds=(fold,)
+        )
     assert _seen(database, pump, "new") == []
 
 
@@ -146,11 +148,13 @@ def test_a_question_gets_the_older_thread_that_was_answered_and_no_other(databas
     with database.write() as connection:
         alone = seed.post(connection, pump, subject="Shaft seal leaks", text=_LEAK)
         seed.post(connection, pump, parent=alone, text="Nobody?")
-        seed.post(connection, pump, message_id="q", subject="Leak at the shaft seal", text=_AGAIN, date=later)
+        asked = seed.post(connection, pump, message_id="q", subject="Leak at the shaft seal", text=_AGAIN, date=later)
         assert _answer_in(connection, pump, "q") is None
         old = seed.post(connection, pump, message_id="old", subject="Seal of the feed pump leaks", text=_LEAK)
         seed.post(connection, pump, parent=old, author=("Jo", "jo@example.org"), text="The carbon one fits.")
     assert _answer(database, pump, "q") == "old"
+    with database.write() as connection:
+        seed.post(connection, pump, parent=asked, author=("Jo", "jo@example.org"), text="See the old one.")
     assert _answer(database, pump, "old") is None  # the newer one cannot have helped
 
 

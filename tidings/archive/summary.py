@@ -26,6 +26,7 @@ POSTS = 40
 SENTENCES = 100
 """How many sentences are compared; where posts have more, each gives its first."""
 
+_CHARACTERS = 80_000  # of all posts that are looked at, as many of each
 _OF_POST = 25  # sentences of a post that are looked at, the first
 _DAMPING = 0.85  # as in the paper
 _ROUNDS = 15  # at most
@@ -84,7 +85,8 @@ def key_sentences(
     `language` is the community's (`terms`).
     """
     looked_at = [*posts[:1], *posts[max(1, len(posts) - POSTS) :]]
-    said = [list(islice(sentences(prose(post.text)), _OF_POST)) for post in looked_at]
+    room = _CHARACTERS // max(1, len(looked_at))
+    said = [list(islice(sentences(prose(post.text[:room])), _OF_POST)) for post in looked_at]
     told = _sentences(said, language)
     chosen: dict[int, list[_Sentence]] = defaultdict(list)
     for sentence in _chosen(told, _ranks(told), words, most, each):
