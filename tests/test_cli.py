@@ -201,7 +201,7 @@ TESTED_BELOW = {
     "stopped end-wave",
     "mailbox troubles",
 }
-TESTED_ELSEWHERE = {"demo", "bounce", "digest lint", "config postfix", "doctor", "erase"}
+TESTED_ELSEWHERE = {"demo", "bounce", "digest lint", "simulate", "config postfix", "doctor", "erase"}
 
 
 def commands() -> set[str]:

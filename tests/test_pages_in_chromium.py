@@ -101,6 +101,14 @@ def _write_mail(database: Database) -> str:
         )
         seed.community(connection, "valve", title="Valves")
         seed.member(connection, pump, ADMIN)
+        seed.post(
+            connection,
+            pump,
+            subject="A blue seal for pump 4?",
+            text="The seal of pump 4 leaks, 20 ml in an hour. Has anybody tried the blue one that stands 120 °C?\n",
+            author=("Jo Brandt", "jo@example.org"),
+            date=seed.START - timedelta(days=300),
+        )
         complaint = (
             "Hello all,\n\nthe seal of pump 4 leaks again, the third time since January. We took 40 ml in an hour "
             "at 6 bar.\n\nHas anybody tried the blue one? The maker says it stands 120 °C: "
@@ -227,6 +235,23 @@ def test_all_text_has_contrast(browser: Browser, pages: _Served, scheme: str) ->
             assert min(contrasts)[0] >= 4.5, (path, min(contrasts))
             background = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
             assert (int(background[4:].split(",")[0]) < 100) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_long_thread_is_told_in_short_above_and_similar_ones_are_named_below(
+    browser: Browser, pages: _Served, scheme: str
+) -> None:
+    with _page(browser, pages, _PHONE, scheme) as page:
+        page.goto(pages.address + pages.paths[2])
+        short, thread, seen = (page.locator(name).bounding_box() for name in (".short", ".thread", ".seen"))
+        assert short and thread and seen
+        assert short["y"] + short["height"] < thread["y"] < thread["y"] + thread["height"] < seen["y"]
+        assert short["height"] < _PHONE[1]
+        page.click(".short a >> nth=-1")
+        author = page.locator(".short a bdi").last.inner_text()
+        assert page.locator("article:target h2").inner_text() == author
+        page.click(".seen h3 a")
+        assert page.locator("h1").inner_text() == "A blue seal for pump 4?"
 
 
 def test_folded_text_opens_without_javascript(browser: Browser, pages: _Served) -> None:

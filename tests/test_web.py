@@ -599,3 +599,74 @@ def test_markup_takes_twice_as_long_for_twice_the_text(piece: str) -> None:
         markup._GAP.search(text)
 
     assert _slope(work) < 2.5
+
+
+def _thread_of(house: House, posts: int) -> str:
+    """A thread about bolts, its first post a year old, and others; its path."""
+    took = (
+        "grease from <store> and they held",
+        "longer ones, which made it worse",
+        "a washer of spring steel",
+        "glue",
+        "none",
+    )
+    quote, signature = "> Who knows a better bolt?\n", "-- \nThe bolts of the flange are my signature.\n"
+    with house.site.database.write() as connection:
+        for number in range(12):
+            seed.post(connection, house.pump, subject="Night report", text=f"Nothing to report from night {number}.\n")
+        first = seed.post(
+            connection,
+            house.pump,
+            message_id="bolts@example.org",
+            subject="Bolts of the flange",
+            text="The bolts of the flange on line two come loose. Who knows a better bolt?\n",
+            date=seed.START - timedelta(days=365),
+        )
+        for number in range(posts - 1):
+            own = f"On our flange of line {number} we took {took[number]}.\n"
+            end = len(quote + own)
+            seed.post(
+                connection,
+                house.pump,
+                parent=first,
+                author=(f"Crew <{number}>", f"crew{number}@example.org"),
+                text=quote + own + signature,
+                folds=((0, len(quote), "quote"), (end, end + len(signature), "signature")),
+                date=seed.START - timedelta(days=300 - number),
+            )
+    return f"/c/pump/m/{first.message_id}/"
+
+
+def test_a_thread_of_six_posts_is_told_in_short_with_links_to_the_posts(house: House) -> None:
+    page = document_fromstring(house.site.client(MEMBER).get(_thread_of(house, 6)).text)
+    (short,) = page.find_class("short")
+    sentences = [sentence.text_content() for sentence in short.iter("q")]
+    assert sentences[0] == "The bolts of the flange on line two come loose."
+    assert len(sentences) == 3
+    assert all(sentence.startswith("On our flange of line") for sentence in sentences[1:])
+    for link in short.iter("a"):
+        author = next(page.get_element_by_id(link.get("href")[1:]).iter("h2")).text_content()
+        assert link.text_content().startswith(author)
+
+
+def test_a_thread_of_five_posts_is_not_told_in_short(house: House) -> None:
+    assert "In short" not in house.site.client(MEMBER).get(_thread_of(house, 5)).text
+
+
+def test_similar_threads_are_named_under_a_thread_with_date_and_posts(house: House) -> None:
+    old = _thread_of(house, 2)
+    with house.site.database.write() as connection:
+        for community in (house.pump, house.valve):
+            seed.post(
+                connection,
+                community,
+                message_id="new@example.org",
+                subject="Loose bolts on a flange",
+                text="Is there a better bolt for the flange on line two? Ours come loose.\n",
+            )
+    page = document_fromstring(house.site.client(MEMBER).get("/c/pump/m/new@example.org/").text)
+    (seen,) = page.find_class("seen")
+    assert [link.get("href") for link in seen.iter("a")] == [old]
+    assert "2 posts" in seen.text_content()
+    assert "2025" in seen.text_content()
+    assert "Seen before?" not in house.site.client(OTHER).get("/c/valve/m/new@example.org/").text

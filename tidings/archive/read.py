@@ -6,7 +6,7 @@ It writes nothing and searches nothing, and it does not ask whether the reader m
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from zlib import decompress
 
 import msgspec
@@ -19,6 +19,15 @@ from tidings.database.tables import post as post_table
 from tidings.errors import NotFoundError
 from tidings.threading import nodes
 from tidings.threading.tree import arrange
+
+
+class Folded(Protocol):
+    """A text and its folds, (start, end, kind), half open, in order."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def folds(self) -> tuple[tuple[int, int, str], ...]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +242,7 @@ def _fields(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
     return fields
 
 
-def pieces(shown: Post) -> Iterator[tuple[str, str]]:
+def pieces(shown: Folded) -> Iterator[tuple[str, str]]:
     """The text of a post in its order as (kind, piece): `own` for what the author wrote, else the kind of the fold."""
     at = 0
     for start, end, kind in shown.folds:
@@ -244,6 +253,11 @@ def pieces(shown: Post) -> Iterator[tuple[str, str]]:
         at = max(at, end)
     if at < len(shown.text):
         yield "own", shown.text[at:]
+
+
+def own_text(shown: Folded) -> str:
+    """What the author of a post wrote: no quotes, no signature."""
+    return "\n\n".join(piece for kind, piece in pieces(shown) if kind == "own")
 
 
 def post(connection: Connection, community_id: int, message_id: str) -> Post | None:

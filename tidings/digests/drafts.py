@@ -109,7 +109,7 @@ def tell(
         community=community,
         zone=schedule.zone_of(member, roster, site.zone),
         heading=heading,
-        entries=tuple(_entries(chosen, reader, _meeting(community, meeting, site))),
+        entries=tuple(_entries(chosen, reader, _meeting(community, meeting, site), community.language)),
     )
 
 
@@ -154,7 +154,7 @@ def _meeting(community: Community, meeting: Meeting | None, site: SiteSettings) 
     ]
 
 
-def _entries(chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry]) -> Iterable[Entry]:
+def _entries(chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry], language: str) -> Iterable[Entry]:
     """The items of a section, block by block."""
     for one in chosen.for_you:
         yield _entry("for-you", telling.personal(one, reader), one.post)
@@ -165,7 +165,9 @@ def _entries(chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry]) ->
         yield _entry("unanswered", telling.unanswered(question, reader), question.asked)
     for place, thread in enumerate(chosen.conversations):
         words = _WORDS[min(place, len(_WORDS) - 1)]
-        yield _entry("conversation", telling.conversation(thread, reader, words), thread.fresh[-1])
+        yield _entry(
+            "conversation", telling.conversation(thread, reader, language=language, words=words), thread.fresh[-1]
+        )
     for thread in chosen.titles:
         yield _entry("title", telling.titled(thread, reader), thread.fresh[-1])
 

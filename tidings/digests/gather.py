@@ -4,7 +4,7 @@ It chooses nothing (select) and writes nothing. A week holds for the moment at w
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.digests import names, telling
 from tidings.digests.fragments import Attached, Opening
+from tidings.digests.hints import Hints
 from tidings.digests.week import Fresh, Question, Reader, Result, Thread, Week
 
 OPEN_AFTER = timedelta(hours=48)
@@ -111,9 +112,14 @@ def week(connection: Connection, community: Community, after: int, up_to: int, n
     """The archive numbers in (after, up_to], and which questions are open at `now`; what was imported is never told."""
     posts = read.told_between(connection, community.id, after, up_to)
     found = _threads(connection, community.id, posts, up_to)
+    hint = Hints(connection, community)
+    first = {post.id: post for post in posts}
     return Week(
-        threads=tuple(found),
-        unanswered=tuple(_unanswered(connection, community.id, after, up_to, now)),
+        threads=tuple(
+            replace(one, question=hint(one.question, first[one.question.asked.id])) if one.question else one
+            for one in found
+        ),
+        unanswered=tuple(_unanswered(connection, community.id, after, up_to, now, hint)),
         settled=tuple(_settled(connection, community.id, posts, found)),
     )
 
@@ -217,7 +223,9 @@ def _chunks(things: Sequence[_Thing]) -> Iterator[Sequence[_Thing]]:
 # --- open and settled ------------------------------------------------------------------------------------------------
 
 
-def _unanswered(connection: Connection, community_id: int, after: int, up_to: int, now: datetime) -> Iterator[Question]:
+def _unanswered(
+    connection: Connection, community_id: int, after: int, up_to: int, now: datetime, hint: Hints
+) -> Iterator[Question]:
     window = {"oldest": now - OPEN_FOR, "newest": now - OPEN_AFTER}
     rows = connection.execute(_ALONE, {"community": community_id, "up_to": up_to, **window})
     alone = [read.as_post(row) for row in rows]
@@ -226,7 +234,8 @@ def _unanswered(connection: Connection, community_id: int, after: int, up_to: in
         asked = _fresh(post)
         if post.thread_id not in done and telling.is_question(asked.text):
             title = names.title(post.subject)
-            yield Question(thread_id=post.thread_id, title=title, asked=asked, new=post.number > after)
+            question = Question(thread_id=post.thread_id, title=title, asked=asked, new=post.number > after)
+            yield hint(question, post)
 
 
 def _settled(
@@ -261,5 +270,5 @@ def _fresh(post: read.Post, answers: str = "") -> Fresh:
         author_key=email_key(post.author_email),
         answers=answers,
         date=post.date,
-        text="\n\n".join(piece for kind, piece in read.pieces(post) if kind == "own"),
+        text=read.own_text(post),
     )

@@ -5,7 +5,9 @@ What is told of a week is not decided here (select), nor how it looks (render).
 
 from collections.abc import Sequence
 
+from tidings.archive.prose import prose
 from tidings.archive.sentences import sentences, shorten
+from tidings.archive.summary import WORDS, Picked, Said, count_words, key_sentences
 from tidings.digests.fragments import (
     YOU,
     Conversation,
@@ -20,13 +22,9 @@ from tidings.digests.fragments import (
 from tidings.digests.select import Concerning
 from tidings.digests.week import Fresh, Question, Reader, Result, Thread
 
-WORDS = 120
-"""Words of one conversation that are told in its members' own sentences."""
-
 _PERSONAL_WORDS = 80
 _QUESTION_WORDS = 40
 _LINES = 8  # one-line posts of a conversation; more are counted
-_CANDIDATES = 40  # posts of a conversation, the newest, whose sentences are looked at
 _LINE_LENGTH = 60
 
 
@@ -69,13 +67,10 @@ def unanswered(question: Question, reader: Reader) -> Unanswered:
     )
 
 
-def conversation(thread: Thread, reader: Reader, words: int = WORDS) -> Conversation:
-    """A thread with its most telling sentences: first sentences and questions, then what follows them."""
-    said = {post.number: list(sentences(post.text)) for post in thread.fresh[-_CANDIDATES:]}
-    picked = _pick(said, words)
-    told = [
-        _told(post, reader, said[post.number], picked[post.number]) for post in thread.fresh if post.number in picked
-    ]
+def conversation(thread: Thread, reader: Reader, *, language: str, words: int = WORDS) -> Conversation:
+    """A thread with its key sentences, at most so many words; `language` is the community's."""
+    picked = {one.number: one for one in key_sentences(_said(thread.fresh), language=language, words=words)}
+    told = [_told(post, reader, picked[post.number]) for post in thread.fresh if post.number in picked]
     further = [post for post in thread.fresh if post.number not in picked]
     lines = [_line(post, reader) for post in further[-_LINES:]]
     return Conversation(
@@ -145,52 +140,41 @@ def _asks(sentence: str) -> bool:
 def words(fragment: Fragment) -> int:
     """How many words of members a fragment tells."""
     if isinstance(fragment, Personal | Unanswered):
-        return count(fragment.post.text)
+        return count_words(fragment.post.text)
     if isinstance(fragment, Conversation):
-        return sum(count(told.text) for told in (*fragment.told, *fragment.lines))
-    return count(fragment.text) if isinstance(fragment, Settled) else 0
+        return sum(count_words(told.text) for told in (*fragment.told, *fragment.lines))
+    return count_words(fragment.text) if isinstance(fragment, Settled) else 0
 
 
 def _gist(post: Fresh, reader: Reader, words: int) -> Told:
-    said = list(sentences(post.text))
-    picked = _pick({post.number: said}, words).get(post.number)
-    if not picked:
-        return Told(author=_who(post, reader), date=post.date, text=said[0] if said else "")
-    return _told(post, reader, said, picked)
+    """How a post begins, and what it asks."""
+    said = list(sentences(prose(post.text))) or list(sentences(post.text))
+    asking_first = sorted(range(len(said)), key=lambda place: (place > 0 and not _asks(said[place]), place))
+    places: list[int] = []
+    for place in asking_first:
+        if not places or count_words(said[place]) <= words:
+            places.append(place)
+            words -= count_words(said[place])
+    places.sort()
+    picked = Picked(
+        number=post.number, sentences=tuple(said[place] for place in places), places=tuple(places), many=len(said)
+    )
+    return _told(post, reader, picked)
 
 
-def _pick(said: dict[int, list[str]], words: int) -> dict[int, list[int]]:
-    """By archive number, which sentences are told: at most so many words in all."""
-    places = [(number, index) for number, found in said.items() for index in range(len(found))]
-    places.sort(key=lambda place: _order(said[place[0]][place[1]], place[1]))  # stable: older posts first
-    picked: dict[int, list[int]] = {}
-    left = words
-    for number, index in places:
-        words = count(said[number][index])
-        if words <= left:
-            left -= words
-            picked.setdefault(number, []).append(index)
-    return {number: sorted(indexes) for number, indexes in picked.items()}
+def _said(posts: Sequence[Fresh]) -> list[Said]:
+    return [Said(number=post.number, text=post.text) for post in posts]
 
 
-def _order(sentence: str, index: int) -> int:
-    return 0 if index == 0 or _asks(sentence) else index
-
-
-def count(text: str) -> int:
-    """How many words there are; of scripts without spaces, twelve characters stand for one."""
-    return max(len(text.split()), len(text) // 12)
-
-
-def _told(post: Fresh, reader: Reader, said: Sequence[str], picked: Sequence[int]) -> Told:
+def _told(post: Fresh, reader: Reader, picked: Picked) -> Told:
     """The picked said in their order, with `...` where others were left out."""
     parts: list[str] = []
-    for before, index in zip([-1, *picked], picked, strict=False):
-        parts += ["..."] * (index > before + 1) + [said[index]]
-    parts += ["..."] * (picked[-1] + 1 < len(said))
-    return Told(author=_who(post, reader), date=post.date, text=" ".join(parts))
+    for before, place, sentence in zip((-1, *picked.places), picked.places, picked.sentences, strict=False):
+        parts += ["..."] * (place > before + 1) + [sentence]
+    parts += ["..."] * (not parts or picked.places[-1] + 1 < picked.many)
+    return Told(author=_who(post, reader), date=post.date, text=" ".join(parts) if picked.many else "")
 
 
 def _line(post: Fresh, reader: Reader) -> Told:
-    first = next(sentences(post.text), "")
+    first = next(sentences(prose(post.text)), "") or next(sentences(post.text), "")
     return Told(author=_who(post, reader), date=post.date, text=shorten(first, _LINE_LENGTH))

@@ -3,11 +3,12 @@
 They only read, and who may read was asked at the door.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -15,6 +16,8 @@ from starlette.routing import Route
 from tidings.archive import mbox, read
 from tidings.archive.read import Attachment, Post, ThreadPost, ThreadSummary
 from tidings.archive.search import Sort, search
+from tidings.archive.similar import Similar, similar
+from tidings.archive.summary import Said, key_sentences
 from tidings.communities.directory import Community
 from tidings.mailer.addresses import Addresses
 from tidings.mailer.extract import Extractor
@@ -27,6 +30,10 @@ _HITS = 20
 _FEED = 50
 _MBOX_BATCH = 50
 _DEEPEST = 6
+_SHORT_THREAD = 20  # posts up to which a thread's page says what was seen before
+_LONG_THREAD = 6  # posts from which on a thread's key sentences stand above it
+_KEY_SENTENCES = 3
+_KEY_WORDS = 90
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a browser may save under its own type; anything else, and above all what could hold a script, is bytes.
 _SAFE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"})
@@ -99,7 +106,9 @@ class ArchivePages:
             title=title,
             asked=asked.number,
             people=len({post.author_email for post in posts}),
+            short=_in_short(posts, community.language),
             posts=[self._shown(community, post, above, files, title) for post in posts],
+            seen=_seen(visit.connection, posts, community.language),
         )
 
     def _shown(
@@ -224,6 +233,25 @@ class ArchivePages:
         """RFC 6068: a new mail to the community that stands under this post."""
         fields = {"In-Reply-To": f"<{post.message_id}>", "Subject": markup.reply_subject(post.subject)}
         return f"mailto:{self._addresses.of(community).post}?" + urlencode(fields, quote_via=quote)
+
+
+def _when(post: Post) -> tuple[datetime, str]:
+    return post.date, post.message_id
+
+
+def _seen(connection: Connection, posts: Sequence[ThreadPost], language: str) -> list[Similar]:
+    """Threads that began alike; none for a thread that went on by itself."""
+    return similar(connection, min(posts, key=_when), language=language) if len(posts) <= _SHORT_THREAD else []
+
+
+def _in_short(posts: Sequence[ThreadPost], language: str) -> list[tuple[ThreadPost, str]]:
+    """The key sentences of a long thread, each with the post it is from, at most one of a post; none of a short one."""
+    if len(posts) < _LONG_THREAD:
+        return []
+    by_number = {post.number: post for post in sorted(posts, key=_when)}
+    said = [Said(number=number, text=read.own_text(post)) for number, post in by_number.items()]
+    picked = key_sentences(said, language=language, words=_KEY_WORDS, most=_KEY_SENTENCES, each=1)
+    return [(by_number[of.number], sentence) for of in picked for sentence in of.sentences]
 
 
 def _base_subject(subject: str) -> str:
