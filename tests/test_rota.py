@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tidings.communities import rota
-from tidings.communities.rota import KNOWN_PATTERNS, Roster
+from tidings.communities import rosters, rota
+from tidings.communities.patterns import KNOWN_PATTERNS
+from tidings.communities.roster import Roster
 from tidings.database.engine import Database
 from tidings.errors import NotFoundError, UsageError
 
@@ -232,7 +233,7 @@ def test_a_rota_and_a_crew_come_back_as_they_were_put_in(database: Database) -> 
         crew = rota.add_crew(connection, name="Blue", rota="line 3", start_date=date(2026, 3, 1))
     with database.read() as connection:
         [listed] = rota.rotas(connection)
-        walk = rota.roster(connection, rota.crew_by_name(connection, "Blue"))
+        walk = rosters.of_crew(connection, rota.crew_by_name(connection, "Blue"))
         assert rota.crews(connection) == [crew]
     assert (listed.zone, listed.shifts, listed.patterns) == ("America/Chicago", TWELVE, {"main": "DDNNOOOO"})
     assert (crew.rota, crew.pattern, crew.cycle, crew.start_date) == ("line 3", "main", "DDNNOOOO", date(2026, 3, 1))
@@ -243,7 +244,7 @@ def test_a_known_pattern_gives_a_pattern_for_each_crew(database: Database) -> No
     with database.write() as connection:
         added = rota.add_rota(connection, name="plant", zone="Europe/Berlin", pattern="DuPont")
         crew = rota.add_crew(connection, name="C", rota="plant", start_date=START, pattern="C")
-        walk = rota.roster(connection, crew.id)
+        walk = rosters.of_crew(connection, crew.id)
     assert added.patterns == KNOWN_PATTERNS["dupont"].cycles
     assert added.shifts == TWELVE
     assert walk.shifts(START, 300) == roster("dupont", "C").shifts(START, 300)
@@ -335,4 +336,4 @@ def test_a_crew_that_is_not_there_is_named_with_the_nearest(database: Database) 
         with pytest.raises(NotFoundError, match="did you mean 'Blue'"):
             rota.crew_by_name(connection, "bleu")
         with pytest.raises(NotFoundError, match="no crew with the id 99"):
-            rota.roster(connection, 99)
+            rosters.of_crew(connection, 99)
