@@ -471,12 +471,11 @@ def member_set(
 ) -> None:
     """Change a member: name, role, delivery, crew, zone, digest, own-posts, also-named."""
     from tidings.communities import joining
-    from tidings.digests import editions
 
     with _open() as site, site.database.write() as connection:
         now = site.clock.now()
         made = joining.set_member(connection, community=community, email=email, changes=_changes(changes), now=now)
-        editions.replan(connection, now, site=site.settings.site)
+        site.replan(connection, now)
         _print_changed(made, as_json)
 
 
@@ -553,11 +552,9 @@ def rota_set(
 @contextlib.contextmanager
 def _replanning() -> Iterator[Connection]:
     """A transaction after which what waits is due when the rotas now say."""
-    from tidings.digests import editions
-
     with _open() as site, site.database.write() as connection:
         yield connection
-        editions.replan(connection, site.clock.now(), site=site.settings.site)
+        site.replan(connection, site.clock.now())
 
 
 @_groups["rota"].command("list")
@@ -579,18 +576,21 @@ def rota_show(
     as_json: Json = False,
 ) -> None:
     """The shifts of a crew, or of a person: start, end and letter."""
-    from tidings.communities import rosters
+    from tidings.communities import calendars, rosters
     from tidings.communities.entries import parse_date
 
     with _open(at) as site, site.database.read() as connection:
         roster = rosters.named(connection, crew=crew, email=member)
         begin = parse_date(first) if first else site.clock.now().astimezone(roster.zone).date()
         shifts = roster.shifts(begin, days)
+        troubled = [one for one in calendars.listing(connection) if one.error and crew in ("", one.pattern)]
     if as_json:
         _print_json([{"start": shift.start, "end": shift.end, "shift": shift.letter} for shift in shifts])
         return
     columns = ("day", "shift", "from", "until", "hours")
     _print_table([_duty(shift) for shift in shifts], columns, "No shift in that time.")
+    for one in troubled:
+        typer.echo(f"The calendar of {one.pattern} is that of {one.read_at:%Y-%m-%d %H:%M} UTC. {one.error}")
 
 
 def _duty(shift: Shift) -> dict[str, str]:
@@ -603,6 +603,43 @@ def _duty(shift: Shift) -> dict[str, str]:
         "until": f"{shift.end:%H:%M}{next_day}",
         "hours": f"{shift.length / timedelta(hours=1):.4g}",
     }
+
+
+@_groups["rota"].command("import")
+def rota_import(
+    source: Annotated[str, typer.Argument(metavar="FILE.ics|URL", help="A URL is asked again each day.")],
+    name: Annotated[str, typer.Option(help="The rota; made where there is none. The file's name by default.")] = "",
+    crew: Annotated[str, typer.Option(help="The crew that works these shifts; of the rota's name by default.")] = "",
+    zone: Annotated[str, typer.Option(help="IANA time zone of a new rota; the site's by default.")] = "",
+    shifts: Annotated[str, typer.Option(help="When whole days called D or N are: D=07:00-19:00,N=19:00-07:00.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Let a crew work the shifts of an iCalendar file or feed."""
+    from tidings.communities import calendars
+
+    name = name or Path(source).stem
+    to = calendars.Target(rota=name, crew=crew or name, zone=zone, shifts=shifts)
+    with _open() as site:
+        now = site.clock.now()
+        found = calendars.bring_in(
+            site.database,
+            source=source,
+            to=to,
+            default_zone=site.settings.site.zone,
+            now=now,
+            changed=lambda connection: site.replan(connection, now),
+        )
+    _print_object({**_plain(found.calendar), "shifts": found.shifts}, as_json)
+
+
+@_groups["rota"].command("calendars")
+def rota_calendars(as_json: Json = False) -> None:
+    """Where shifts are imported from, when they were last read, and what went wrong since."""
+    from tidings.communities import calendars
+
+    columns = ("rota", "pattern", "source", "checked_at", "read_at", "error", "left_out")
+    with _open() as site, site.database.read() as connection:
+        _print_rows(calendars.listing(connection), columns, "There is none.", as_json)
 
 
 _CHANGE_COLUMNS = ("id", "scope", "name", "first_day", "last_day", "days", "only", "note")

@@ -58,7 +58,7 @@ class Change:
         """The letter that is worked on `day` in place of `letter`."""
         if day < self.first_day or (self.last_day is not None and day > self.last_day):
             return letter
-        if self.only and letter not in self.only:
+        if self.only and letter not in set(self.only):
             return letter
         mark = self.days[(day - self.first_day).days % len(self.days)]
         return letter if mark == AS_EVER else mark

@@ -3,7 +3,7 @@
 What a crew works on a day is roster's to say, and what is worked instead is in changes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ _NAME_LENGTH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Rota:
-    """Shift times in a zone, and one or more cycles by name."""
+    """Shift times in a zone, and cycles by name; one whose shifts come from a calendar is empty."""
 
     id: int
     name: str
@@ -35,7 +35,7 @@ class Rota:
 
 @dataclass(frozen=True, kw_only=True)
 class Crew:
-    """People who walk one cycle of a rota from a date on."""
+    """People who walk one cycle of a rota from a date on; it is empty where they work a calendar."""
 
     id: int
     name: str
@@ -163,33 +163,24 @@ def set_rota(connection: Connection, name: str, changes: Mapping[str, str]) -> R
         choice(key, ("zone", "shifts", "pattern"), "setting")
     times = patterns.parse_shifts(changes["shifts"]) if "shifts" in changes else found.shifts
     cycles = {**found.patterns, **(patterns.parse_cycles(changes["pattern"]) if "pattern" in changes else {})}
-    calendars = _with_calendar(connection, found.id)
-    for called, cycle in cycles.items():
-        if called not in calendars:
-            patterns.check_cycle(cycle, times)
+    for cycle in filter(None, cycles.values()):  # a calendar has none
+        patterns.check_cycle(cycle, times)
     if "zone" in changes:
         zone = zone_named(changes["zone"]).key
         connection.execute(update(tables.rota).where(tables.rota.c.id == found.id).values(zone=zone))
     if "shifts" in changes:
         connection.execute(delete(tables.rota_shift).where(tables.rota_shift.c.rota_id == found.id))
         _insert_times(connection, found.id, times)
-    _set_patterns(connection, found, cycles, calendars)
+    _set_patterns(connection, found, cycles)
     return rota_by_name(connection, name)
 
 
-def _with_calendar(connection: Connection, rota_id: int) -> frozenset[str]:
-    """The names of the patterns whose shifts come from a calendar."""
-    pattern = tables.rota_pattern.c
-    query = select(pattern.name).join_from(tables.rota_pattern, tables.calendar)
-    return frozenset(connection.execute(query.where(pattern.rota_id == rota_id)).scalars())
-
-
-def _set_patterns(connection: Connection, was: Rota, cycles: Mapping[str, str], calendars: Collection[str]) -> None:
+def _set_patterns(connection: Connection, was: Rota, cycles: Mapping[str, str]) -> None:
     for called, cycle in cycles.items():
         if called not in was.patterns:
             add_pattern(connection, was.id, called, cycle)
         elif cycle != was.patterns[called]:
-            if called in calendars:
+            if not was.patterns[called]:
                 raise UsageError(f"The shifts of {called!r} come from a calendar; take another name for the pattern.")
             row = (tables.rota_pattern.c.rota_id == was.id) & (tables.rota_pattern.c.name == called)
             connection.execute(update(tables.rota_pattern).where(row).values(cycle=cycle))

@@ -95,7 +95,7 @@ rota_pattern = Table(
     _id(),
     _ref("rota_id", "rota"),
     Column("name", String(64), nullable=False),
-    Column("cycle", Text, nullable=False),  # a letter a day, O is off
+    Column("cycle", Text, nullable=False),  # a letter a day, O is off; empty: the shifts are those of a calendar
     UniqueConstraint("rota_id", "name"),
 )
 crew = Table(
@@ -139,7 +139,7 @@ calendar = Table(
     Column("pattern_id", Id, ForeignKey("rota_pattern.id"), nullable=False, unique=True),
     Column("source", Text, nullable=False),  # a URL, or the path of a file that was read once
     Column("checked_at", Moment, nullable=False),  # when it was last asked for, with success or not
-    Column("read_at", Moment),  # when the shifts below were read; null: never yet
+    Column("read_at", Moment, nullable=False),  # when its shifts were read
     Column("error", Text),  # why the last try failed; null: it did not
     Column("left_out", Text, nullable=False),  # what stands in it and is no shift, in words
 )

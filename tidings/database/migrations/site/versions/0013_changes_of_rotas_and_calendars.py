@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("pattern_id", _ID, nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("checked_at", sa.BigInteger(), nullable=False),
-        sa.Column("read_at", sa.BigInteger(), nullable=True),
+        sa.Column("read_at", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("left_out", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["pattern_id"], ["rota_pattern.id"], name=op.f("fk_calendar_pattern_id")),
