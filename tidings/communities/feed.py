@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
@@ -92,7 +93,16 @@ def answer(question: Question) -> Answer:
 class _OnlyHttp(urllib.request.HTTPRedirectHandler):
     """Follows a redirect to the web only: the library's own would also go to FTP."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]  # noqa: ANN
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """The request that follows. Raises UsageError where it would leave the web."""
         if not is_url(newurl):
             raise UsageError("The server sends to an address that is neither http nor https.")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
