@@ -4,7 +4,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tidings.communities import calendars
+from tidings.database.engine import Database
 
 
 def event(start: str, end: str = "", *lines: str, title: str = "Night", uid: str = "1") -> str:
@@ -31,6 +35,22 @@ class Feed:
     drips: bool = False
     asked: int = 0
     going: threading.Event = field(default_factory=threading.Event)
+
+
+def broken(database: Database, now: datetime) -> None:
+    """Let crew B of the rota plant have a feed that was read at `now` and answers 500 a day later."""
+    with serving() as feed:
+        feed.body = calendar(event(";VALUE=DATE:20200101"))
+        calendars.bring_in(
+            database,
+            source=feed.address,
+            to=calendars.Target(rota="plant", crew="B"),
+            default_zone="UTC",
+            now=now,
+            changed=lambda _connection: None,
+        )
+        feed.status = 500
+        calendars.refresh_due(database, now + calendars.EVERY, lambda _connection: None)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def life(tmp_path_factory: pytest.TempPathFactory, makings: Makings) -> Path:
     tidings("crew", "add", "B", "--rota", "plant", "--pattern", "B", "--start", ROTAS["start"])
     tidings("rota", "holiday", "plant", "2020-01-01", "--note", "New Year")
     (folder / "office.ics").write_bytes(SHIFTS)
-    tidings("rota", "import", folder / "office.ics")
+    tidings("rota", "import", folder / "office.ics", "--crew", "A1")
     tidings("member", "add", "pump", ANA, "--name", "Ana", "--role", "owner")
     tidings("member", "add", "pump", LI, "--name", "Li", "--crew", "B")
     tidings("community", "sender", "pump", "guest@example.net", "allow")
