@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tidings.communities.changes import Scope
     from tidings.communities.directory import Community
     from tidings.communities.roster import Shift
+    from tidings.communities.rota import Rota
     from tidings.intake.desk import Choice
 
 app = typer.Typer(
@@ -563,7 +564,18 @@ def rota_list(as_json: Json = False) -> None:
     from tidings.communities import rota
 
     with _open() as site, site.database.read() as connection:
-        _print_rows(rota.rotas(connection), ("name", "zone", "shifts", "patterns"), "There is none yet.", as_json)
+        found = rota.rotas(connection)
+    if as_json:
+        _print_lines(found)
+        return
+    rows = [_walked(one, name, cycle) for one in found for name, cycle in one.patterns.items()]
+    _print_table(rows, ("name", "zone", "shifts", "pattern", "days"), "There is none yet.")
+
+
+def _walked(one: Rota, pattern: str, cycle: str) -> dict[str, str]:
+    """A pattern of a rota as a line of the table."""
+    times = ",".join(f"{letter}={starts}-{ends}" for letter, (starts, ends) in one.shifts.items())
+    return {"name": one.name, "zone": one.zone, "shifts": times, "pattern": pattern, "days": cycle or "a calendar"}
 
 
 @_groups["rota"].command("show")
