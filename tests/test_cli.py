@@ -18,6 +18,7 @@ import pytest
 import typer
 from sqlalchemy import delete
 
+from tests.feeds import calendar, event
 from tests.running import message
 from tests.small_site import Makings, Program, makings, run
 from tests.test_import_export import GOOD, TOO_COMPLEX, as_mbox
@@ -30,6 +31,7 @@ from tidings.mailer.spool import Accepted
 from tidings.settings import example, load
 
 FIXTURES = (makings,)
+SHIFTS = calendar(event(";VALUE=DATE:20200101"))
 ROTAS = json.loads((Path(__file__).parent / "data" / "rotas.json").read_text())
 OLD = [raw.replace(b"2026", b"2020") for raw in GOOD]  # before any clock that runs this
 PUMP, ANA, LI, SAM = "pump@lists.example.org", "ana@example.org", "li@example.org", "sam@example.org"
@@ -56,6 +58,9 @@ def life(tmp_path_factory: pytest.TempPathFactory, makings: Makings) -> Path:
     tidings("community", "add", PUMP, "--name", "Pump team", "--zone", "Europe/Berlin")
     tidings("rota", "add", "plant", "--pattern", "dupont")
     tidings("crew", "add", "B", "--rota", "plant", "--pattern", "B", "--start", ROTAS["start"])
+    tidings("rota", "holiday", "plant", "2020-01-01", "--note", "New Year")
+    (folder / "office.ics").write_bytes(SHIFTS)
+    tidings("rota", "import", folder / "office.ics", "--crew", "A1")
     tidings("member", "add", "pump", ANA, "--name", "Ana", "--role", "owner")
     tidings("member", "add", "pump", LI, "--name", "Li", "--crew", "B")
     tidings("community", "sender", "pump", "guest@example.net", "allow")
@@ -123,6 +128,8 @@ WAITING = {
     *("key", "state", "received_at", "mail_from", "recipient", "message_id", "subject", "reason", "traceback"),
     *("author", "community", "size"),
 }
+CHANGE = {"id", "scope", "name", "first_day", "last_day", "days", "only", "note"}
+CALENDAR = {"id", "rota", "pattern", "source", "checked_at", "read_at", "error", "left_out"}
 ROTA = {"id", "name", "zone", "shifts", "patterns"}
 CREW = {"id", "name", "rota", "pattern", "cycle", "start_date"}
 PERIOD = {
@@ -154,9 +161,19 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "member remove": (("pump", LI), "object", MEMBER),
     "member import": (("pump", "{csv}"), "lines", {"row", "email", "verdict", "reason"}),
     "rota add": (("other", "--pattern", "DNOO", "--shifts", "D=07:00-19:00,N=19:00-07:00"), "object", ROTA),
+    "rota set": (("plant", "zone=Asia/Kolkata", "pattern=E=DDOO"), "object", ROTA),
     "rota list": ((), "lines", ROTA),
+    "rota import": (("{ics}", "--zone", "Europe/Berlin"), "object", CALENDAR | {"shifts"}),
+    "rota calendars": ((), "lines", CALENDAR),
+    "rota holiday": (("plant", "2026-12-25", "--only", "D", "--note", "Christmas"), "object", CHANGE),
+    "rota swap": (("2026-12-24", "N", "--crew", "B"), "object", CHANGE),
+    "rota leave": ((LI, "--from", "2026-07-01", "--until", "2026-07-14"), "object", CHANGE),
+    "rota part-time": ((LI, "--from", "2026-07-01", "--weekdays", "Mon,Tue"), "object", CHANGE),
+    "rota changes": ((), "lines", CHANGE),
+    "rota undo": (("1",), "object", CHANGE),
     "rota show": (("B",), "list", {"start", "end", "shift"}),
     "crew add": (("C", "--rota", "plant", "--pattern", "C", "--start", "2026-01-05"), "object", CREW),
+    "crew set": (("B", "start=2026-01-06"), "object", CREW),
     "crew list": ((), "lines", CREW),
     "import": (("pump", "{mbox}"), "object", IMPORTED),
     "export": (("pump", "--mbox", "{new}"), "object", {"written"}),
@@ -189,6 +206,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
 }
 SILENT = {
     *("community set", "community archive", "community sender", "member set", "member remove"),
+    *("rota set", "rota undo", "crew set"),
     *("hold accept", "hold reject", "hold discard", "shunt retry", "shunt discard"),
 }
 TESTED_BELOW = {
@@ -223,7 +241,13 @@ def test_every_command_is_tried_here() -> None:
 def words_of(command: str, tidings: Program) -> list[str]:
     folder = tidings.config.parent
     (folder / "people.csv").write_text("email,name\nraj@example.org,Raj\n")
-    given = {"csv": str(folder / "people.csv"), "mbox": str(folder / "old.mbox"), "new": str(folder / "new.mbox")}
+    (folder / "desk.ics").write_bytes(SHIFTS)
+    given = {
+        "csv": str(folder / "people.csv"),
+        "ics": str(folder / "desk.ics"),
+        "mbox": str(folder / "old.mbox"),
+        "new": str(folder / "new.mbox"),
+    }
     words = [*command.split(), *COMMANDS[command][0]]
     if "{held}" in words or "{shunted}" in words:
         given |= {state: key(tidings, state) for state in ("held", "shunted")}

@@ -29,7 +29,7 @@ from tests.house import ROOT
 from tidings import settings as settings_module
 from tidings.app import open_site
 from tidings.archive import read
-from tidings.communities import directory, joining, rota
+from tidings.communities import directory, joining, rosters, rota
 from tidings.database import tables
 from tidings.digests import schedule
 from tidings.errors import UsageError
@@ -165,7 +165,7 @@ def test_the_demo_is_made_of_four_weeks_of_mail_that_end_before_its_clock(made: 
 def test_when_the_demo_begins_crew_b_is_about_to_work_nights_and_crew_a_is_off(made: Path) -> None:
     with closing(open_site(_settings(made))) as site, site.database.read() as connection:
         now = site.clock.now()
-        crews = {name: rota.roster(connection, rota.crew_by_name(connection, name)) for name in ("A", "B")}
+        crews = {name: rosters.of_crew(connection, rota.crew_by_name(connection, name)) for name in ("A", "B")}
         first = crews["B"].next_start(now)
         assert first is not None and schedule.is_night(first)
         assert first.start - now < timedelta(hours=2)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from msgspec.structs import replace
 from sqlalchemy import Connection, text
 
+from tests import feeds
 from tests.dovecot import Dovecot
 from tests.hostile_imap import HostileImap
 from tests.house import ROOT
@@ -722,6 +723,13 @@ def test_stopped_addresses_and_a_wave_are_told(any_site: SmallSite) -> None:
         connection.execute(tables.bounce_wave.insert().values(wave))
     state, words = said("stopped addresses", any_site)
     assert state == "warning" and "Ten came back at once." in words and "`tidings stopped end-wave`" in words
+
+
+def test_a_calendar_that_cannot_be_read_is_told(any_site: SmallSite) -> None:
+    assert said("calendars", any_site) == ("ok", "No crew has one.")
+    feeds.broken(any_site.site.database, any_site.clock.now())
+    state, words = said("calendars", any_site)
+    assert state == "warning" and "The server answered 500" in words and "`tidings rota calendars`" in words
 
 
 def test_mail_that_waits_is_a_warning_and_mail_that_we_failed_on_a_failure(any_site: SmallSite) -> None:

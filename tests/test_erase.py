@@ -2,7 +2,7 @@
 
 import time
 import zlib
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tests.small_site import (
 )
 from tests.test_check import pages
 from tests.web_site import ADMIN, WebSite
-from tidings.communities import joining, senders, sessions
+from tidings.communities import changes, joining, rota, senders, sessions
 from tidings.database import tables
 from tidings.digests import render
 from tidings.mailer.spool import Accepted
@@ -231,6 +231,24 @@ def test_what_is_left_can_be_read_searched_rebuilt_and_sent(any_site: SmallSite)
         )
         assert connection.execute(theirs).scalar_one() == 0
         assert connection.execute(select(func.count()).select_from(tables.erasure)).scalar_one() == 1
+
+
+def test_swaps_and_leave_of_theirs_go_and_a_holiday_stays_without_their_name(small_site: SmallSite) -> None:
+    fill(small_site)
+    with small_site.site.database.write() as connection:
+        rota.add_rota(connection, name="plant", zone="UTC", pattern="dupont")
+        rota.add_crew(connection, name="M", rota="plant", pattern="A", start_date=date(2026, 1, 5))
+        now = small_site.clock.now()
+        joining.set_member(connection, community="pump", email=MARA, changes={"crew": "M"}, now=now)
+        day = {"first_day": date(2026, 7, 1), "last_day": date(2026, 7, 1)}
+        changes.add(connection, scope="member", name=MARA, note="to the wombats", **day)
+        changes.add(connection, scope="rota", name="plant", note="Mara Zwiebel closes the hall", **day)
+    report = erased(small_site)
+    assert report.counts["changes of their shifts"] == 1
+    with small_site.site.database.read() as connection:
+        [left] = changes.listing(connection)
+    assert (left.scope, left.name) == ("rota", "plant")
+    assert "Zwiebel" not in left.note and left.note.endswith("closes the hall")
 
 
 @pytest.mark.acceptance(119)

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tidings.communities import rota
-from tidings.communities.rota import KNOWN_PATTERNS, Roster
+from tidings.communities import patterns, rosters, rota
+from tidings.communities.patterns import KNOWN_PATTERNS
+from tidings.communities.roster import Roster
 from tidings.database.engine import Database
 from tidings.errors import NotFoundError, UsageError
 
@@ -91,9 +92,55 @@ def test_shifts_over_a_clock_change_are_the_given_spans(
     assert ours == expected[season][crew]
 
 
+# Southern, half an hour, twice a year around Ramadan, at midnight, across the date line, and without any change.
+ODD_ZONES = (
+    "America/New_York",
+    "America/Santiago",
+    "America/St_Johns",
+    "Australia/Lord_Howe",
+    "Africa/Casablanca",
+    "Asia/Kolkata",
+    "Asia/Beirut",
+    "Pacific/Chatham",
+    "Pacific/Kiritimati",
+    "Antarctica/Troll",
+)
+
+
+@pytest.mark.parametrize("zone", ODD_ZONES)
+def test_a_weekly_meeting_meets_the_crews_as_often_in_every_zone(zone: str) -> None:
+    first = datetime(2026, 1, 5, 14, tzinfo=ZoneInfo(zone))
+    for name, facts in GIVEN["rotas"].items():
+        for crew in facts["crews"] if "on_shift_at_14" in facts else ():
+            walk = roster(name, crew, zone=zone)
+            met = {
+                day: sum(walk.at(first + timedelta(days=number + 7 * week)) is not None for week in range(4))
+                for number, day in enumerate(DAYS)
+            }
+            assert met == {day: crews[crew] for day, crews in facts["on_shift_at_14"].items()}, (name, crew)
+
+
+@pytest.mark.parametrize("zone", ODD_ZONES)
+def test_shifts_keep_the_wall_clock_of_every_zone_all_year_and_are_as_long_as_it_says(zone: str) -> None:
+    for name, known in KNOWN_PATTERNS.items():
+        for shift in roster(name, "A", zone=zone).shifts(START, 365):
+            assert (f"{shift.start:%H:%M}", f"{shift.end:%H:%M}") == tuple(known.shifts[shift.letter])
+            by_the_clock = shift.end.replace(tzinfo=None) - shift.start.replace(tzinfo=None)
+            assert shift.length == by_the_clock + _offset(shift.start) - _offset(shift.end)
+
+
+def _offset(moment: datetime) -> timedelta:
+    return moment.utcoffset() or timedelta()
+
+
 @pytest.mark.parametrize(
     ("zone", "night", "hours"),
     [
+        ("America/Santiago", "2026-04-04", 13),
+        ("America/Santiago", "2026-09-05", 11),
+        ("Africa/Casablanca", "2026-02-14", 13),
+        ("Africa/Casablanca", "2026-03-21", 11),
+        ("Australia/Lord_Howe", "2026-10-03", 11.5),
         ("America/New_York", "2026-03-07", 11),
         ("America/New_York", "2026-10-31", 13),
         ("Australia/Lord_Howe", "2026-04-04", 12.5),
@@ -232,7 +279,7 @@ def test_a_rota_and_a_crew_come_back_as_they_were_put_in(database: Database) -> 
         crew = rota.add_crew(connection, name="Blue", rota="line 3", start_date=date(2026, 3, 1))
     with database.read() as connection:
         [listed] = rota.rotas(connection)
-        walk = rota.roster(connection, rota.crew_by_name(connection, "Blue"))
+        walk = rosters.of_crew(connection, rota.crew_by_name(connection, "Blue"))
         assert rota.crews(connection) == [crew]
     assert (listed.zone, listed.shifts, listed.patterns) == ("America/Chicago", TWELVE, {"main": "DDNNOOOO"})
     assert (crew.rota, crew.pattern, crew.cycle, crew.start_date) == ("line 3", "main", "DDNNOOOO", date(2026, 3, 1))
@@ -243,10 +290,53 @@ def test_a_known_pattern_gives_a_pattern_for_each_crew(database: Database) -> No
     with database.write() as connection:
         added = rota.add_rota(connection, name="plant", zone="Europe/Berlin", pattern="DuPont")
         crew = rota.add_crew(connection, name="C", rota="plant", start_date=START, pattern="C")
-        walk = rota.roster(connection, crew.id)
+        walk = rosters.of_crew(connection, crew.id)
     assert added.patterns == KNOWN_PATTERNS["dupont"].cycles
     assert added.shifts == TWELVE
     assert walk.shifts(START, 300) == roster("dupont", "C").shifts(START, 300)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("Du Pont", "dupont"),
+        ("Pitman", "pitman-fixed"),
+        ("2-2-3", "pitman-fixed"),
+        ("Panama", "panama-slow"),
+        ("Continental", "continental"),
+        ("4-on-4-off", "four-on-four-off"),
+        ("four on four off", "four-on-four-off"),
+        ("4on4off", "four-on-four-off"),
+    ],
+)
+def test_a_known_pattern_is_known_by_the_names_that_people_give_it(typed: str, name: str) -> None:
+    assert patterns.parse(typed, "") == (KNOWN_PATTERNS[name].shifts, KNOWN_PATTERNS[name].cycles)
+
+
+def test_a_rota_may_have_several_patterns_of_its_own(database: Database) -> None:
+    with database.write() as connection:
+        rota.add_rota(connection, **GOOD | {"pattern": "early = DDDDDOO, late=NNNNNOO"})
+        for crew in ("early", "late"):
+            rota.add_crew(connection, name=crew, rota="plant", start_date=START, pattern=crew)
+        walks = [rosters.named(connection, crew=crew) for crew in ("early", "late")]
+    assert [[shift.letter for shift in walk.shifts(START, 7)] for walk in walks] == [["D"] * 5, ["N"] * 5]
+
+
+def test_a_changed_rota_and_crew_walk_anew(database: Database) -> None:
+    with database.write() as connection:
+        rota.add_rota(connection, **GOOD)
+        rota.add_crew(connection, name="Red", rota="plant", start_date=START)
+        changed = {
+            "zone": "Asia/Kolkata",
+            "shifts": "D=05:00-17:00,N=17:00-05:00",
+            "pattern": "spare=NO,main=DDNNOOOOOO",
+        }
+        found = rota.set_rota(connection, "plant", changed)
+        crew = rota.set_crew(connection, "Red", {"pattern": "spare", "start": "2026-01-06", "name": "Blue"})
+        [shift] = rosters.named(connection, crew="Blue").shifts(START, 3)
+    assert found.patterns == {"main": "DDNNOOOOOO", "spare": "NO"}
+    assert (crew.pattern, crew.cycle, crew.start_date) == ("spare", "NO", date(2026, 1, 6))
+    assert shift.start.isoformat() == "2026-01-06T17:00:00+05:30"
 
 
 def test_a_known_pattern_takes_other_shift_times(database: Database) -> None:
@@ -275,6 +365,10 @@ GOOD: dict[str, str] = {
         ({"zone": "Berlin"}, "write one like 'Europe/Berlin'"),
         ({"pattern": "dupond"}, "DDNNOOOO .*dupont"),
         ({"pattern": ""}, "is no pattern"),
+        ({"pattern": "A=DDOO,A=NNOO"}, "'A' stands twice"),
+        ({"pattern": "A=DDOO,NNOO,OODD"}, "'main' stands twice"),
+        ({"pattern": "=DDOO"}, "pattern's name is empty"),
+        ({"pattern": ",".join(f"p{number}=DO" for number in range(101))}, "more than 100 patterns"),
         ({"pattern": "DDNXOO"}, "X, which has no times; add X="),
         ({"pattern": "OOOO"}, "no day of work"),
         ({"pattern": "D" * 401}, "longer than 400 days"),
@@ -335,4 +429,4 @@ def test_a_crew_that_is_not_there_is_named_with_the_nearest(database: Database) 
         with pytest.raises(NotFoundError, match="did you mean 'Blue'"):
             rota.crew_by_name(connection, "bleu")
         with pytest.raises(NotFoundError, match="no crew with the id 99"):
-            rota.roster(connection, 99)
+            rosters.of_crew(connection, 99)

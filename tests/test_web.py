@@ -13,7 +13,7 @@ import pytest
 from lxml.html import document_fromstring
 from starlette.routing import Route
 
-from tests import seed
+from tests import feeds, seed
 from tests.web_site import ADMIN, BASE_URL, Browser, WebSite
 from tidings.communities import directory, standing
 from tidings.database.engine import Database
@@ -543,6 +543,14 @@ def test_the_admin_sees_what_waits_and_decides(house: House) -> None:
     assert house.site.spool.counts() == {"waiting": 2, "held": 0, "shunted": 0}
     assert client.post(f"/admin/spool/{held}/discard", data=token).status_code == 404
     assert client.post(f"/admin/spool/{other}/explode", data=token).status_code == 404
+
+
+def test_the_admin_sees_which_calendars_cannot_be_read(house: House) -> None:
+    client = house.site.client(ADMIN)
+    assert "Calendars" not in client.get("/admin/").text
+    feeds.broken(house.site.database, seed.START)
+    page = client.get("/admin/").text
+    assert "Calendars that cannot be read" in page and "The server answered 500 Internal Server Error." in page
 
 
 def test_a_flood_of_held_mail_does_not_make_the_page_too_large(house: House) -> None:

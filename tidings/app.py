@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from starlette.routing import BaseRoute
 from tidings import jobs
 from tidings.archive import text_index
 from tidings.clock import Clock, ShiftedClock, SystemClock
+from tidings.communities import calendars
 from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
+from tidings.digests import editions
 from tidings.intake import asking, moderation, returned, undelivered
 from tidings.intake.case import Parts
 from tidings.intake.desk import Desk
@@ -169,8 +171,17 @@ class Site:
             "notices to moderators": lambda now: moderation.tell_due(self.database, self.spool, parts, now),
             "questions to addresses that were stopped": lambda now: returned.probe_due(self.database, parts, now),
             "reports of mail that was given up": lambda now: undelivered.tell_due(self.database, parts, now),
+            "calendars of rotas": self._refresh_calendars,
         }
         return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, chores=chores)
+
+    def replan(self, connection: Connection, now: datetime) -> int:
+        """Let what waits go out when the rotas say now, after one of them changed; how many editions moved."""
+        return editions.replan(connection, now, site=self.settings.site)
+
+    def _refresh_calendars(self, now: datetime) -> int:
+        calendars.refresh_due(self.database, now, lambda connection: self.replan(connection, now))
+        return 0
 
     def _refused(self, connection: Connection, claimed: Claimed, answer: Answer) -> None:
         refused = returned.Returned(self.parts()).refused

@@ -28,9 +28,14 @@ from tidings import settings as settings_module
 from tidings.errors import NotFoundError, StorageError, TidingsError, UsageError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from tidings.app import Site
     from tidings.clock import Clock
+    from tidings.communities.changes import Scope
     from tidings.communities.directory import Community
+    from tidings.communities.roster import Shift
+    from tidings.communities.rota import Rota
     from tidings.intake.desk import Choice
 
 app = typer.Typer(
@@ -468,12 +473,11 @@ def member_set(
 ) -> None:
     """Change a member: name, role, delivery, crew, zone, digest, own-posts, also-named."""
     from tidings.communities import joining
-    from tidings.digests import editions
 
     with _open() as site, site.database.write() as connection:
         now = site.clock.now()
         made = joining.set_member(connection, community=community, email=email, changes=_changes(changes), now=now)
-        editions.replan(connection, now, site=site.settings.site)
+        site.replan(connection, now)
         _print_changed(made, as_json)
 
 
@@ -518,7 +522,10 @@ def member_import(
 @_groups["rota"].command("add")
 def rota_add(
     name: str,
-    pattern: Annotated[str, typer.Option(help="A letter a day, O is off: DDNNOOOO; or a known name: dupont.")],
+    pattern: Annotated[
+        list[str],
+        typer.Option(help="A letter a day, O is off: DDNNOOOO; several: A=DDOO, B=OODD; or a known name: dupont."),
+    ],
     shifts: Annotated[str, typer.Option(help="D=07:00-19:00,N=19:00-07:00; known patterns have theirs.")] = "",
     zone: Annotated[str, typer.Option(help="IANA time zone; the site's by default.")] = "",
     as_json: Json = False,
@@ -528,9 +535,28 @@ def rota_add(
 
     with _open() as site, site.database.write() as connection:
         made = rota.add_rota(
-            connection, name=name, zone=zone or site.settings.site.zone, pattern=pattern, shifts=shifts
+            connection, name=name, zone=zone or site.settings.site.zone, pattern=",".join(pattern), shifts=shifts
         )
         _print_object(made, as_json)
+
+
+@_groups["rota"].command("set")
+def rota_set(
+    name: str, changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")], as_json: Json = False
+) -> None:
+    """Change a rota: zone, shifts, pattern (pattern=B=DDNNOOOO changes B or adds it)."""
+    from tidings.communities import rota
+
+    with _replanning() as connection:
+        _print_changed(rota.set_rota(connection, name, _changes(changes)), as_json)
+
+
+@contextlib.contextmanager
+def _replanning() -> Iterator[Connection]:
+    """A transaction after which what waits is due when the rotas now say."""
+    with _open() as site, site.database.write() as connection:
+        yield connection
+        site.replan(connection, site.clock.now())
 
 
 @_groups["rota"].command("list")
@@ -539,36 +565,187 @@ def rota_list(as_json: Json = False) -> None:
     from tidings.communities import rota
 
     with _open() as site, site.database.read() as connection:
-        _print_rows(rota.rotas(connection), ("name", "zone", "shifts", "patterns"), "There is none yet.", as_json)
+        found = rota.rotas(connection)
+    if as_json:
+        _print_lines(found)
+        return
+    rows = [_walked(one, name, cycle) for one in found for name, cycle in one.patterns.items()]
+    _print_table(rows, ("name", "zone", "shifts", "pattern", "days"), "There is none yet.")
+
+
+def _walked(one: Rota, pattern: str, cycle: str) -> dict[str, str]:
+    """A pattern of a rota as a line of the table."""
+    times = ",".join(f"{letter}={starts}-{ends}" for letter, (starts, ends) in one.shifts.items())
+    return {"name": one.name, "zone": one.zone, "shifts": times, "pattern": pattern, "days": cycle or "a calendar"}
 
 
 @_groups["rota"].command("show")
 def rota_show(
-    crew: str,
+    crew: Annotated[str, typer.Argument(help="The crew; --member names a person instead.")] = "",
     first: Annotated[str, typer.Option("--from", metavar="DATE", help="First day; today by default.")] = "",
     days: Annotated[int, typer.Option(min=1, max=3660)] = 28,
+    member: Annotated[str, typer.Option(metavar="EMAIL", help="A person, with their own swaps and leave.")] = "",
     at: At = None,
     as_json: Json = False,
 ) -> None:
-    """The shifts of a crew: start, end and letter."""
-    from tidings.communities import rota
+    """The shifts of a crew, or of a person: start, end and letter."""
+    from tidings.communities import calendars, rosters
+    from tidings.communities.entries import parse_date
 
     with _open(at) as site, site.database.read() as connection:
-        roster = rota.roster(connection, rota.crew_by_name(connection, crew))
-        begin = _date(first) if first else site.clock.now().astimezone(roster.zone).date()
+        roster = rosters.named(connection, crew=crew, email=member)
+        begin = parse_date(first) if first else site.clock.now().astimezone(roster.zone).date()
         shifts = roster.shifts(begin, days)
-        found = [{"start": shift.start, "end": shift.end, "shift": shift.letter} for shift in shifts]
+        troubled = [one for one in calendars.listing(connection) if one.error and crew in ("", one.pattern)]
     if as_json:
-        _print_json(found)
-    else:
-        _print_table(found, ("start", "end", "shift"), "No shift in that time.")
+        _print_json([{"start": shift.start, "end": shift.end, "shift": shift.letter} for shift in shifts])
+        return
+    columns = ("day", "shift", "from", "until", "hours")
+    _print_table([_duty(shift) for shift in shifts], columns, "No shift in that time.")
+    for one in troubled:
+        typer.echo(f"The calendar of {one.pattern} is that of {one.read_at:%Y-%m-%d %H:%M} UTC. {one.error}")
 
 
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no date; write one like 2026-10-14.") from error
+def _duty(shift: Shift) -> dict[str, str]:
+    """A shift as a line of the table, in the rota's wall-clock time."""
+    next_day = "" if shift.end.date() == shift.start.date() else f" {shift.end:%a}"
+    return {
+        "day": f"{shift.start:%a %Y-%m-%d}",
+        "shift": shift.letter,
+        "from": f"{shift.start:%H:%M}",
+        "until": f"{shift.end:%H:%M}{next_day}",
+        "hours": f"{shift.length / timedelta(hours=1):.4g}",
+    }
+
+
+@_groups["rota"].command("import")
+def rota_import(
+    source: Annotated[str, typer.Argument(metavar="FILE.ics|URL", help="A URL is asked again each day.")],
+    name: Annotated[str, typer.Option(help="The rota; made where there is none. The file's name by default.")] = "",
+    crew: Annotated[str, typer.Option(help="The crew that works these shifts; of the rota's name by default.")] = "",
+    zone: Annotated[str, typer.Option(help="IANA time zone of a new rota; the site's by default.")] = "",
+    shifts: Annotated[str, typer.Option(help="When whole days called D or N are: D=07:00-19:00,N=19:00-07:00.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Let a crew work the shifts of an iCalendar file or feed."""
+    from tidings.communities import calendars
+
+    name = name or Path(source).stem
+    to = calendars.Target(rota=name, crew=crew or name, zone=zone, shifts=shifts)
+    with _open() as site:
+        now = site.clock.now()
+        found = calendars.bring_in(
+            site.database,
+            source=source,
+            to=to,
+            default_zone=site.settings.site.zone,
+            now=now,
+            changed=lambda connection: site.replan(connection, now),
+        )
+    _print_object({**_plain(found.calendar), "shifts": found.shifts}, as_json)
+
+
+@_groups["rota"].command("calendars")
+def rota_calendars(as_json: Json = False) -> None:
+    """Where shifts are imported from, when they were last read, and what went wrong since."""
+    from tidings.communities import calendars
+
+    columns = ("rota", "pattern", "source", "checked_at", "read_at", "error", "left_out")
+    with _open() as site, site.database.read() as connection:
+        _print_rows(calendars.listing(connection), columns, "There is none.", as_json)
+
+
+_CHANGE_COLUMNS = ("id", "scope", "name", "first_day", "last_day", "days", "only", "note")
+Until = Annotated[str, typer.Option("--until", metavar="DATE", help="The last day, which counts too.")]
+Note = Annotated[str, typer.Option(help="What for; shown in the list.")]
+
+
+@_groups["rota"].command("holiday")
+def rota_holiday(
+    rota_name: Annotated[str, typer.Argument(metavar="ROTA")],
+    day: Annotated[str, typer.Argument(metavar="DATE")],
+    until: Until = "",
+    only: Annotated[str, typer.Option(help="The letters of the shifts that are not worked; all by default.")] = "",
+    note: Note = "",
+    as_json: Json = False,
+) -> None:
+    """Say that a rota's shifts, or some of them, are not worked on these days."""
+    _add_change("rota", rota_name, day, until or day, only=only, note=note, as_json=as_json)
+
+
+@_groups["rota"].command("swap")
+def rota_swap(
+    day: Annotated[str, typer.Argument(metavar="DATE")],
+    shift: Annotated[str, typer.Argument(help="The letter of what is worked instead; O for off.")],
+    crew: Annotated[str, typer.Option(help="The whole crew.")] = "",
+    member: Annotated[str, typer.Option(metavar="EMAIL", help="One person.")] = "",
+    note: Note = "",
+    as_json: Json = False,
+) -> None:
+    """Say that a crew or a person works another shift on one day."""
+    if bool(crew) == bool(member):
+        raise UsageError("Name a crew with --crew, or a person with --member.")
+    _add_change("crew" if crew else "member", crew or member, day, day, days=shift, note=note, as_json=as_json)
+
+
+@_groups["rota"].command("leave")
+def rota_leave(
+    email: str,
+    first: Annotated[str, typer.Option("--from", metavar="DATE", help="The first day away.")],
+    until: Until = "",
+    note: Note = "",
+    as_json: Json = False,
+) -> None:
+    """Say that a person is away; without --until, until it is undone."""
+    _add_change("member", email, first, until, note=note, as_json=as_json)
+
+
+@_groups["rota"].command("part-time")
+def rota_part_time(
+    email: str,
+    first: Annotated[str, typer.Option("--from", metavar="DATE", help="The first day of it.")],
+    weekdays: Annotated[str, typer.Option(help="The only weekdays that are worked: Mon,Tue,Wed.")] = "",
+    days: Annotated[str, typer.Option(help="A letter a day from --from on, repeated: x as the crew, O off.")] = "",
+    until: Until = "",
+    note: Note = "",
+    as_json: Json = False,
+) -> None:
+    """Say that a person works only a part of the crew's shifts."""
+    from tidings.communities import changes
+    from tidings.communities.entries import parse_date
+
+    if bool(weekdays) == bool(days):
+        raise UsageError("Give the days that are worked: --weekdays Mon,Tue,Wed or --days xxxxOOOO.")
+    letters = changes.part_time(parse_date(first), weekdays) if weekdays else changes.parse_days(days)
+    _add_change("member", email, first, until, days=letters, note=note, as_json=as_json)
+
+
+def _add_change(scope: Scope, name: str, first: str, last: str, *, as_json: bool, **values: str) -> None:
+    from tidings.communities import changes
+    from tidings.communities.entries import parse_date
+
+    first_day, last_day = parse_date(first), parse_date(last) if last else None
+    with _replanning() as connection:
+        made = changes.add(connection, scope=scope, name=name, first_day=first_day, last_day=last_day, **values)
+        _print_object(made, as_json)
+
+
+@_groups["rota"].command("changes")
+def rota_changes(as_json: Json = False) -> None:
+    """Holidays, swaps, leave and part-time, with the number that undoes each."""
+    from tidings.communities import changes
+
+    with _open() as site, site.database.read() as connection:
+        _print_rows(changes.listing(connection), _CHANGE_COLUMNS, "There is none.", as_json)
+
+
+@_groups["rota"].command("undo")
+def rota_undo(number: Annotated[int, typer.Argument(help="As `changes` shows it.")], as_json: Json = False) -> None:
+    """Take a holiday, swap, leave or part-time back."""
+    from tidings.communities import changes
+
+    with _replanning() as connection:
+        _print_changed(changes.remove(connection, number), as_json)
 
 
 @_groups["crew"].command("add")
@@ -581,10 +758,23 @@ def crew_add(
 ) -> None:
     """Make a crew."""
     from tidings.communities import rota
+    from tidings.communities.entries import parse_date
 
+    start_date = parse_date(start)
     with _open() as site, site.database.write() as connection:
-        made = rota.add_crew(connection, name=name, rota=rota_name, start_date=_date(start), pattern=pattern or None)
+        made = rota.add_crew(connection, name=name, rota=rota_name, start_date=start_date, pattern=pattern or None)
         _print_object(made, as_json)
+
+
+@_groups["crew"].command("set")
+def crew_set(
+    name: str, changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")], as_json: Json = False
+) -> None:
+    """Change a crew: name, pattern, start."""
+    from tidings.communities import rota
+
+    with _replanning() as connection:
+        _print_changed(rota.set_crew(connection, name, _changes(changes)), as_json)
 
 
 @_groups["crew"].command("list")

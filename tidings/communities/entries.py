@@ -7,6 +7,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import date
 
 from tidings.errors import UsageError
 
@@ -38,6 +39,14 @@ def parse_weekday_time(text: str) -> tuple[int, str]:
     raise UsageError(
         f"{text!r} is no weekday and time; write them like 'Sun 18:00' (Mon, Tue, Wed, Thu, Fri, Sat, Sun)."
     )
+
+
+def parse_date(text: str) -> date:
+    """A date, from `2026-10-14`. Raises UsageError."""
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no date; write one like 2026-10-14.") from error
 
 
 def parse_size(text: str) -> int:

@@ -1,100 +1,30 @@
-"""Who works when: crews walking repeating patterns of shifts in wall-clock time, and the only writer of their tables.
+"""Rotas, their patterns and the crews that walk them: read from what people type, and the only writer of their tables.
 
-It does not say when a person sleeps or is mailed (digests.schedule does).
+What a crew works on a day is roster's to say, and what is worked instead is in changes.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import TypeVar
+from datetime import date
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from tidings.clock import zone as zone_named
-from tidings.communities.entries import choice, line, parse_wall_time
-from tidings.communities.patterns import KNOWN_PATTERNS as KNOWN_PATTERNS
+from tidings.communities import patterns
+from tidings.communities.entries import choice, line, parse_date
 from tidings.communities.patterns import ShiftTimes
+from tidings.communities.roster import Roster as Roster
+from tidings.communities.roster import Shift as Shift
 from tidings.database import tables
 from tidings.errors import NotFoundError, UsageError
 
-OFF = "O"
-_DAY = timedelta(days=1)
 _NAME_LENGTH = 64
-_CYCLE_LENGTH = 400  # more than a year of days
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shift:
-    """One span of work, [start, end), in the rota's zone."""
-
-    start: datetime
-    end: datetime
-    letter: str
-
-    @property
-    def length(self) -> timedelta:
-        """The time that passes, which on the night of a clock change is not what the wall clock says."""
-        return self.end.astimezone(UTC) - self.start.astimezone(UTC)
-
-
-class Roster:
-    """One crew's walk through its cycle, from its start date on. It does not change."""
-
-    def __init__(self, *, zone: str, shifts: ShiftTimes, cycle: str, start_date: date) -> None:
-        """`zone` is an IANA name, `cycle` a letter a day of which the first is worked on `start_date`; O is off."""
-        self.zone = zone_named(zone)
-        self.times = {letter: (_clock(starts), _clock(ends)) for letter, (starts, ends) in shifts.items()}
-        self.cycle = cycle
-        self.start_date = start_date
-
-    def shifts(self, first_day: date, days: int) -> list[Shift]:
-        """The shifts that begin on the `days` local dates from `first_day`, in their order."""
-        return list(self._walk(first_day, days))
-
-    def next_start(self, after: datetime) -> Shift | None:
-        """The first shift that starts after that moment (aware); None where the cycle is all off."""
-        # From the day before, since a gap in the clock can push a start past midnight; over two cycles, since it can
-        # swallow the only shift of one.
-        first_day = max(self._local_date(after) - _DAY, self.start_date)
-        moment = after.astimezone(UTC)  # two times of one zone would be compared by the wall clock
-        return next((shift for shift in self._walk(first_day, 2 * len(self.cycle) + 2) if shift.start > moment), None)
-
-    def at(self, moment: datetime) -> Shift | None:
-        """The shift on duty at that moment (aware); where two overlap, the one that began last."""
-        instant = moment.astimezone(UTC)
-        near = self.shifts(self._local_date(moment) - _DAY, 2)
-        return next((shift for shift in reversed(near) if shift.start <= instant < shift.end), None)
-
-    def _local_date(self, moment: datetime) -> date:
-        return moment.astimezone(self.zone).date()
-
-    def _walk(self, first_day: date, days: int) -> Iterator[Shift]:
-        for day in (first_day + n * _DAY for n in range(days)):
-            since_start = (day - self.start_date).days
-            letter = self.cycle[since_start % len(self.cycle)]
-            if since_start < 0 or letter == OFF:
-                continue
-            starts, ends = self.times[letter]
-            start, end = self._instant(day, starts), self._instant(day if ends > starts else day + _DAY, ends)
-            if start < end:  # else the clock's gap has swallowed it
-                yield Shift(start=start.astimezone(self.zone), end=end.astimezone(self.zone), letter=letter)
-
-    def _instant(self, day: date, clock: time) -> datetime:
-        """In UTC: a time that the clock shows twice is the first of the two, one that it skips is an hour later."""
-        return datetime.combine(day, clock, self.zone).astimezone(UTC)
-
-
-def _clock(text: str) -> time:
-    return time.fromisoformat(text)
-
-
-# --- the tables ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rota:
-    """Shift times in a zone, and one or more cycles by name."""
+    """Shift times in a zone, and cycles by name; one whose shifts come from a calendar is empty."""
 
     id: int
     name: str
@@ -105,7 +35,7 @@ class Rota:
 
 @dataclass(frozen=True, kw_only=True)
 class Crew:
-    """People who walk one cycle of a rota from a date on."""
+    """People who walk one cycle of a rota from a date on; it is empty where they work a calendar."""
 
     id: int
     name: str
@@ -123,7 +53,7 @@ def rotas(connection: Connection) -> list[Rota]:
             id=row.id,
             name=row.name,
             zone=row.zone,
-            shifts=_shift_times(connection, row.id),
+            shifts=shift_times(connection, row.id),
             patterns=_patterns(connection, row.id),
         )
         for row in connection.execute(query)
@@ -155,22 +85,8 @@ def crew_by_name(connection: Connection, name: str) -> int:
     return _named(crews(connection), name, "crew").id
 
 
-def roster(connection: Connection, crew_id: int) -> Roster:
-    """The walk of the crew with that id. Raises NotFoundError."""
-    crew, pattern, rota = tables.crew, tables.rota_pattern, tables.rota
-    row = connection.execute(
-        select(rota.c.id, rota.c.zone, pattern.c.cycle, crew.c.start_date)
-        .join_from(crew, pattern, pattern.c.id == crew.c.pattern_id)
-        .join(rota, rota.c.id == pattern.c.rota_id)
-        .where(crew.c.id == crew_id)
-    ).first()
-    if row is None:
-        raise NotFoundError(f"There is no crew with the id {crew_id}.")
-    start_date = date.fromisoformat(row.start_date)
-    return Roster(zone=row.zone, shifts=_shift_times(connection, row.id), cycle=row.cycle, start_date=start_date)
-
-
-def _shift_times(connection: Connection, rota_id: int) -> dict[str, tuple[str, str]]:
+def shift_times(connection: Connection, rota_id: int) -> dict[str, tuple[str, str]]:
+    """The times of each letter of a rota."""
     table = tables.rota_shift
     query = select(table.c.letter, table.c.starts, table.c.ends).where(table.c.rota_id == rota_id)
     return {row.letter: (row.starts, row.ends) for row in connection.execute(query.order_by(table.c.starts))}
@@ -194,65 +110,80 @@ def _named(things: list[_Thing], name: str, what: str) -> _Thing:
 
 
 def add_rota(connection: Connection, *, name: str, zone: str, pattern: str, shifts: str = "") -> Rota:
-    """A new rota in an IANA zone.
+    """A new rota in an IANA zone; what `pattern` and `shifts` may be, `patterns.parse` says. Raises UsageError."""
+    times, cycles = patterns.parse(pattern, shifts)
+    rota_id = _insert_rota(connection, name, zone, times)
+    for called, cycle in cycles.items():
+        add_pattern(connection, rota_id, called, cycle)
+    return rota_by_name(connection, name.strip())
 
-    `pattern` is a cycle such as `DDNNOOOO` (it is then the one pattern `main`) or the name of a known one (patterns A,
-    B, C, D); `shifts` is `D=07:00-19:00,N=19:00-07:00`, and may be empty for a known one. Raises UsageError.
-    """
-    name = line(name, "rota's name", _NAME_LENGTH)
-    if any(rota.name == name for rota in rotas(connection)):
-        raise UsageError(f"There is a rota {name!r} already; take another name.")
-    times, cycles = _pattern(pattern, shifts)
-    for cycle in cycles.values():
-        _check_cycle(cycle, times)
-    row = {"name": name, "zone": zone_named(zone).key}
-    rota_id = connection.execute(insert(tables.rota).values(row).returning(tables.rota.c.id)).scalar_one()
+
+def add_bare_rota(connection: Connection, *, name: str, zone: str, shifts: str = "") -> Rota:
+    """A new rota without a pattern, for calendars. Raises UsageError."""
+    _insert_rota(connection, name, zone, patterns.parse_shifts(shifts) if shifts.strip() else {})
+    return rota_by_name(connection, name.strip())
+
+
+def _insert_rota(connection: Connection, name: str, zone: str, times: ShiftTimes) -> int:
+    row = {"name": _new_name(name, "rota", rotas(connection)), "zone": zone_named(zone).key}
+    rota_id: int = connection.execute(insert(tables.rota).values(row).returning(tables.rota.c.id)).scalar_one()
+    _insert_times(connection, rota_id, times)
+    return rota_id
+
+
+def _new_name(name: str, what: str, there: Sequence[Rota | Crew]) -> str:
+    name = line(name, f"{what}'s name", _NAME_LENGTH)
+    if any(one.name == name for one in there):
+        raise UsageError(f"There is a {what} {name!r} already; take another name.")
+    return name
+
+
+def _insert_times(connection: Connection, rota_id: int, times: ShiftTimes) -> None:
     for letter, (starts, ends) in times.items():
         values = {"rota_id": rota_id, "letter": letter, "starts": starts, "ends": ends}
         connection.execute(insert(tables.rota_shift).values(values))
-    for called, cycle in cycles.items():
-        connection.execute(insert(tables.rota_pattern).values(rota_id=rota_id, name=called, cycle=cycle))
+
+
+def add_pattern(connection: Connection, rota_id: int, name: str, cycle: str) -> int:
+    """One more pattern of a rota; its id. Raises UsageError where the name cannot be one."""
+    values = {"rota_id": rota_id, "name": line(name, "pattern's name", _NAME_LENGTH), "cycle": cycle}
+    table = tables.rota_pattern
+    pattern_id: int = connection.execute(insert(table).values(values).returning(table.c.id)).scalar_one()
+    return pattern_id
+
+
+def set_rota(connection: Connection, name: str, changes: Mapping[str, str]) -> Rota:
+    """The rota after changes of its zone, its shifts and its patterns.
+
+    `shifts` stand in place of those that were; `pattern` is `B=DDNNOOOO`, which changes the pattern B or adds it.
+    Raises NotFoundError and UsageError.
+    """
+    found = rota_by_name(connection, name)
+    for key in changes:
+        choice(key, ("zone", "shifts", "pattern"), "setting")
+    times = patterns.parse_shifts(changes["shifts"]) if "shifts" in changes else found.shifts
+    cycles = {**found.patterns, **(patterns.parse_cycles(changes["pattern"]) if "pattern" in changes else {})}
+    for cycle in filter(None, cycles.values()):  # a calendar has none
+        patterns.check_cycle(cycle, times)
+    if "zone" in changes:
+        zone = zone_named(changes["zone"]).key
+        connection.execute(update(tables.rota).where(tables.rota.c.id == found.id).values(zone=zone))
+    if "shifts" in changes:
+        connection.execute(delete(tables.rota_shift).where(tables.rota_shift.c.rota_id == found.id))
+        _insert_times(connection, found.id, times)
+    _set_patterns(connection, found, cycles)
     return rota_by_name(connection, name)
 
 
-def _pattern(pattern: str, shifts: str) -> tuple[ShiftTimes, Mapping[str, str]]:
-    """The shift times and the cycles by name that were asked for."""
-    known = KNOWN_PATTERNS.get(pattern.strip().lower())
-    if known:
-        return (parse_shifts(shifts) if shifts.strip() else known.shifts), known.cycles
-    if not re.fullmatch(r"[A-Z]+", pattern.strip()):
-        raise UsageError(
-            f"{pattern!r} is no pattern; write a letter a day such as DDNNOOOO (O is off) or one of "
-            f"{', '.join(KNOWN_PATTERNS)}."
-        )
-    return parse_shifts(shifts), {"main": pattern.strip()}
-
-
-def _check_cycle(cycle: str, times: ShiftTimes) -> None:
-    missing = sorted(set(cycle) - set(times) - {OFF})
-    if missing:
-        raise UsageError(
-            f"The pattern has {missing[0]}, which has no times; add {missing[0]}=07:00-19:00 to the shifts."
-        )
-    if set(cycle) == {OFF}:
-        raise UsageError(f"The pattern {cycle!r} has no day of work (O is off); write a letter a day such as DDNNOOOO.")
-    if len(cycle) > _CYCLE_LENGTH:
-        raise UsageError(f"The pattern is longer than {_CYCLE_LENGTH} days; write the part that repeats.")
-
-
-def parse_shifts(text: str) -> dict[str, tuple[str, str]]:
-    """Shift times by letter, from `D=07:00-19:00,N=19:00-07:00`. Raises UsageError."""
-    times: dict[str, tuple[str, str]] = {}
-    for part in text.split(","):
-        found = re.fullmatch(r"([A-Z])=([0-9:]+)-([0-9:]+)", part.strip())
-        if not found:
-            raise UsageError(f"{part.strip()!r} is no shift; write shifts like D=07:00-19:00,N=19:00-07:00.")
-        letter, starts, ends = found.groups()
-        if letter == OFF or letter in times:
-            why = "means off" if letter == OFF else "stands twice"
-            raise UsageError(f"{letter} {why} in the shifts {text!r}; take another letter.")
-        times[letter] = (parse_wall_time(starts), parse_wall_time(ends))
-    return times
+def _set_patterns(connection: Connection, was: Rota, cycles: Mapping[str, str]) -> None:
+    for called, cycle in cycles.items():
+        if called not in was.patterns:
+            add_pattern(connection, was.id, called, cycle)
+        elif cycle != was.patterns[called]:
+            if not was.patterns[called]:
+                raise UsageError(f"The shifts of {called!r} come from a calendar; take another name for the pattern.")
+            row = (tables.rota_pattern.c.rota_id == was.id) & (tables.rota_pattern.c.name == called)
+            connection.execute(update(tables.rota_pattern).where(row).values(cycle=cycle))
 
 
 def add_crew(connection: Connection, *, name: str, rota: str, start_date: date, pattern: str | None = None) -> Crew:
@@ -260,15 +191,38 @@ def add_crew(connection: Connection, *, name: str, rota: str, start_date: date, 
 
     A rota of several patterns needs one named. Raises NotFoundError (rota) and UsageError.
     """
-    name = line(name, "crew's name", _NAME_LENGTH)
-    if any(crew.name == name for crew in crews(connection)):
-        raise UsageError(f"There is a crew {name!r} already; take another name.")
+    name = _new_name(name, "crew", crews(connection))
+    pattern_id = _pattern_id(connection, rota, pattern)
+    values = {"name": name, "pattern_id": pattern_id, "start_date": start_date.isoformat()}
+    connection.execute(insert(tables.crew).values(values))
+    return _named(crews(connection), name, "crew")
+
+
+def set_crew(connection: Connection, name: str, changes: Mapping[str, str]) -> Crew:
+    """The crew after changes of its name, pattern and start (a date). Raises NotFoundError and UsageError."""
+    found = _named(crews(connection), name, "crew")
+    values: dict[str, Any] = {}
+    for key, text in changes.items():
+        match choice(key, ("name", "pattern", "start"), "setting"):
+            case "name":
+                others = [crew for crew in crews(connection) if crew.id != found.id]
+                values["name"] = _new_name(text, "crew", others)
+            case "pattern":
+                values["pattern_id"] = _pattern_id(connection, found.rota, text)
+            case "start":
+                values["start_date"] = parse_date(text).isoformat()
+    if values:
+        connection.execute(update(tables.crew).where(tables.crew.c.id == found.id).values(values))
+    return next(crew for crew in crews(connection) if crew.id == found.id)
+
+
+def _pattern_id(connection: Connection, rota: str, pattern: str | None) -> int:
     walked = rota_by_name(connection, rota)
     if pattern is None and len(walked.patterns) > 1:
         raise UsageError(f"The rota {rota!r} has several patterns; name one of {', '.join(walked.patterns)}.")
-    called = choice(pattern, walked.patterns, "pattern") if pattern is not None else next(iter(walked.patterns))
+    called = next(iter(walked.patterns), "") if pattern is None else pattern
+    choice(called, walked.patterns, "pattern")
     table = tables.rota_pattern
-    pattern_id = connection.execute(select(table.c.id).where(table.c.rota_id == walked.id, table.c.name == called))
-    values = {"name": name, "pattern_id": pattern_id.scalar_one(), "start_date": start_date.isoformat()}
-    connection.execute(insert(tables.crew).values(values))
-    return next(crew for crew in crews(connection) if crew.name == name)
+    query = select(table.c.id).where(table.c.rota_id == walked.id, table.c.name == called)
+    pattern_id: int = connection.execute(query).scalar_one()
+    return pattern_id

@@ -95,7 +95,7 @@ rota_pattern = Table(
     _id(),
     _ref("rota_id", "rota"),
     Column("name", String(64), nullable=False),
-    Column("cycle", Text, nullable=False),  # a letter a day, O is off
+    Column("cycle", Text, nullable=False),  # a letter a day, O is off; empty: the shifts are those of a calendar
     UniqueConstraint("rota_id", "name"),
 )
 crew = Table(
@@ -116,6 +116,40 @@ person = Table(
     Column("digest_weekday", Integer),  # 0 is Monday; null: by shift, or Monday where no rota is known
     Column("digest_time", String(5)),  # wall clock, HH:MM
     Column("created_at", Moment, nullable=False),
+)
+# Days on which something else is worked: of all crews of a rota, of one crew or of one person.
+rota_change = Table(
+    "rota_change",
+    metadata,
+    _id(),
+    _ref("rota_id", "rota", nullable=True, index=True),
+    _ref("crew_id", "crew", nullable=True, index=True),
+    _ref("person_id", "person", nullable=True, index=True),
+    Column("first_day", String(10), nullable=False),  # ISO dates of the rota's zone
+    Column("last_day", String(10)),  # null: for good
+    Column("days", Text, nullable=False),  # a letter a day from the first, repeated: O is off, x as ever
+    Column("only", String(26), nullable=False),  # the letters that it touches; empty: all
+    Column("note", Text, nullable=False),
+)
+# A pattern whose shifts are those of an iCalendar file or feed.
+calendar = Table(
+    "calendar",
+    metadata,
+    _id(),
+    Column("pattern_id", Id, ForeignKey("rota_pattern.id"), nullable=False, unique=True),
+    Column("source", Text, nullable=False),  # a URL, or the path of a file that was read once
+    Column("checked_at", Moment, nullable=False),  # when it was last asked for, with success or not
+    Column("read_at", Moment, nullable=False),  # when its shifts were read
+    Column("error", Text),  # why the last try failed; null: it did not
+    Column("left_out", Text, nullable=False),  # what stands in it and is no shift, in words
+)
+calendar_shift = Table(
+    "calendar_shift",
+    metadata,
+    _ref("calendar_id", "calendar", index=True),
+    Column("starts_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("title", String(64), nullable=False),
 )
 address = Table(
     "address",

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, func, insert, update
 from sqlalchemy import select as query
 
-from tidings.communities import directory, rota
+from tidings.communities import directory, rosters
 from tidings.communities.directory import Community, Member
-from tidings.communities.rota import Roster
+from tidings.communities.rosters import Rosters
 from tidings.database import tables
 from tidings.digests import render, schedule, shelf
 from tidings.digests.drafts import Draft, Part, draft, tell
@@ -128,21 +128,16 @@ class _Due:
     """Due times, worked out once for members who keep the same hours."""
 
     def __init__(self, connection: Connection, site: SiteSettings) -> None:
-        self._connection = connection
         self._site = site
-        self._rosters: dict[int | None, Roster | None] = {None: None}
+        self._rosters = Rosters(connection)
         self._known: dict[tuple[object, ...], datetime] = {}
 
     def __call__(self, member: Member, cut_off: datetime) -> datetime:
-        key = (cut_off, member.delivery, member.crew_id, member.zone, member.digest_weekday, member.digest_time)
+        roster = self._rosters.of(member.person_id, member.crew_id)
+        key = (cut_off, member.delivery, roster, member.zone, member.digest_weekday, member.digest_time)
         if key not in self._known:
-            self._known[key] = schedule.due(member, self._roster(member.crew_id), cut_off, self._site.zone)
+            self._known[key] = schedule.due(member, roster, cut_off, self._site.zone)
         return self._known[key]
-
-    def _roster(self, crew_id: int | None) -> Roster | None:
-        if crew_id is not None and crew_id not in self._rosters:
-            self._rosters[crew_id] = rota.roster(self._connection, crew_id)
-        return self._rosters[crew_id]
 
 
 def replan(connection: Connection, now: datetime, *, site: SiteSettings) -> int:
@@ -262,7 +257,7 @@ def _let_sleep(connection: Connection, waiting: Sequence[_Waiting], now: datetim
     member = directory.member(connection, waiting[0].membership_id)
     if member is None or member.crew_id is None or max(row.due_at for row in waiting) > now - LATE:
         return False
-    risen = schedule.wake(rota.roster(connection, member.crew_id), now)
+    risen = schedule.wake(rosters.of_person(connection, member.person_id), now)
     if risen > now:
         put_off = update(tables.edition_section).where(_section.id.in_([row.id for row in waiting]))
         connection.execute(put_off.values(due_at=risen))

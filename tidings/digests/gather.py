@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, exists
 from sqlalchemy import select as query
 
 from tidings.archive import cards, read
-from tidings.communities import rota
+from tidings.communities import rosters
 from tidings.communities.directory import Community, Member, email_key
 from tidings.communities.rota import Roster
 from tidings.database import tables
@@ -92,7 +92,7 @@ def reader(connection: Connection, member: Member) -> Reader:
 
 def roster(connection: Connection, member: Member) -> Roster | None:
     """The member's rota; None where none is known."""
-    return rota.roster(connection, member.crew_id) if member.crew_id is not None else None
+    return rosters.of_person(connection, member.person_id)
 
 
 # --- a week ----------------------------------------------------------------------------------------------------------

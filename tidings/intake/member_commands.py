@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam
 from tidings.archive import read, search
 from tidings.archive.read import Post
 from tidings.clock import zone
-from tidings.communities import directory, joining, rota
+from tidings.communities import directory, joining, rosters, rota
 from tidings.communities.directory import Community, Member, email_key
 from tidings.database import tables
 from tidings.digests import schedule
@@ -145,8 +145,7 @@ class MemberCommands:
         site_zone = self._parts.settings.site.zone
         if member is None:
             return site_zone
-        roster = rota.roster(connection, member.crew_id) if member.crew_id is not None else None
-        return schedule.zone_of(member, roster, site_zone)
+        return schedule.zone_of(member, rosters.of_person(connection, member.person_id), site_zone)
 
     def _set(self, connection: Connection, community: Community, member: Member, command: Command) -> str:
         wanted = command.argument

@@ -328,6 +328,8 @@ class Erasure:
         now = self.site.clock.now()
         nothing = dict.fromkeys(("zone", "crew_id", "digest_weekday", "digest_time"))
         self._update(connection, "people", person, person.c.id.in_(people), {"name": ERASED, **nothing})
+        change = tables.rota_change
+        self._delete(connection, "changes of their shifts", change, change.c.person_id.in_(people))
         self._update(
             connection,
             "memberships",

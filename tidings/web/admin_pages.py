@@ -1,4 +1,4 @@
-"""The admin's page: what waits in the spool and the outbox, and the buttons for held and shunted mail.
+"""The admin's page: what waits in the spool and the outbox, calendars that fail, buttons for held and shunted mail.
 
 What the buttons do is the spool's matter.
 """
@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from tidings.communities import calendars
 from tidings.errors import NotFoundError
 from tidings.mailer import outbox
 from tidings.web.door import Door, Reader, Visit
@@ -89,6 +90,7 @@ class AdminPages:
             held=self._spool.listing("held")[:_SHOWN],
             shunted=self._spool.listing("shunted")[:_SHOWN],
             most=_SHOWN,
+            calendars=[one for one in calendars.listing(visit.connection) if one.error],
         )
 
     def _act(self, visit: Visit, _reader: Reader) -> Response:

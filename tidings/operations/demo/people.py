@@ -7,7 +7,7 @@ from datetime import datetime
 from babel.dates import format_datetime
 from sqlalchemy import Connection
 
-from tidings.communities import directory, rota
+from tidings.communities import directory, rosters, rota
 from tidings.communities.rota import Roster, Shift
 from tidings.digests import schedule
 
@@ -49,7 +49,7 @@ def everybody(connection: Connection, admins: Sequence[str]) -> list[Person]:
 def crews(connection: Connection, now: datetime) -> list[Crew]:
     """What each crew is doing at `now`."""
     return [
-        Crew(name=one.name, doing=_doing(rota.roster(connection, rota.crew_by_name(connection, one.name)), now))
+        Crew(name=one.name, doing=_doing(rosters.of_crew(connection, rota.crew_by_name(connection, one.name)), now))
         for one in rota.crews(connection)
     ]
 

@@ -69,6 +69,7 @@ CHECKS = (
     Check(name="admins", run=upkeep.admins),
     Check(name="owners", run=upkeep.owners, reads="database"),
     Check(name="stopped addresses", run=upkeep.stopped, reads="database"),
+    Check(name="calendars", run=upkeep.calendars, reads="database"),
     Check(name="held mail", run=upkeep.held, reads="database"),
     Check(name="shunted mail", run=upkeep.shunted, reads="database"),
     Check(name="failed deliveries", run=upkeep.failed_deliveries, reads="database"),

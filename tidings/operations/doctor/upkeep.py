@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import func, select
 
 from tidings.communities import standing
+from tidings.communities.calendars import listing
 from tidings.database.tables import community, delivery, membership
 from tidings.mailer.spool import Spool
 from tidings.operations.doctor.site import Result, Site
@@ -66,6 +67,17 @@ def stopped(site: Site) -> Result:
     if many:
         return Result("warning", f"Mail to {many} addresses is stopped: too much came back.", "`tidings stopped list`")
     return Result("ok", "Mail to no address is stopped.")
+
+
+def calendars(site: Site) -> Result:
+    """Shifts that come from feeds are those of today."""
+    with site.read() as connection:
+        found = listing(connection)
+    failing = next((one for one in found if one.error), None)
+    if failing:
+        detail = f"That of {failing.pattern} was last read at {failing.read_at:%Y-%m-%d %H:%M} UTC. {failing.error}"
+        return Result("warning", detail, "`tidings rota calendars`; it is asked again each day")
+    return Result("ok", f"{len(found)} can be read." if found else "No crew has one.")
 
 
 def held(site: Site) -> Result:
