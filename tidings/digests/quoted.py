@@ -1,0 +1,242 @@
+"""Which lines of a reply are those of the digest that it answers, and beside which of its items the others stand.
+
+It knows the digest by its words, so that it needs no marks of a mail program, and finds lines that were wrapped anew.
+It reads no database, and decides neither where a reply goes nor whether it may. The time is bounded: of a reply no more
+than the first 2,000 lines are compared.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tidings.mailer.own_tokens import without_tokens
+from tidings.threading.quotes import Fold, fold, shown
+
+_LINES = 2_000
+_LINE_LENGTH = 1_000
+# So many lines on end, with so many words, are the digest and no coincidence.
+_RUN, _RUN_WORDS = 3, 12
+
+OUTSIDE = 0
+"""Where a line stands that belongs to the digest and to none of its items."""
+_UNSURE = -1  # the digest's, of several items
+
+_HEADING = re.compile(r"[\s>*•·_|-]{0,40}#([0-9]{1,3})(?![\w.-])")
+_LINK = re.compile(
+    r"<?(?:mailto:|https?://)[^\s<>]{1,2000}>?|<?(?:mailto:)?\[(?:address|link) removed\](?:\?[^\s<>]*)?>?"
+)
+_WORD = re.compile(r"\w+")
+_MARKED = re.compile(r"[ \t]{0,3}>")
+# What may stand above an answer and says nothing of its own.
+_OPENING = re.compile(
+    r"(?i)(?:hi|hello|hey|dear|thanks?|hallo|liebe[rs]?|moin|guten|servus|danke|hola|buen[oa]s|gracias|bonjour|salut|merci)"
+    r"\b[^.?!\n]{0,40}[,.:!]?$|[^.?!\n]{0,60}\b(?:inline|below|unten|ci-dessous|abajo|debajo)\b[^\n]{0,20}$"
+    r"|[^.?!\n]{1,40}[,:]$"
+)
+
+
+def is_opening(text: str) -> bool:
+    """Whether a text is no more than a greeting, or says that the answer stands further down."""
+    return _OPENING.fullmatch(text.strip()) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """The words of a digest: those of each item by its number, and those outside all items."""
+
+    items: Mapping[int, str]
+    outside: str
+
+    def where(self, line: str) -> int | None:
+        """Of which item a line is, OUTSIDE, or below that where several have it; None: it is not the digest's."""
+        words = _words(line[:_LINE_LENGTH])
+        if not words.strip():
+            return _UNSURE if _LINK.search(line[:_LINE_LENGTH]) else None
+        found = _HEADING.match(line)
+        if found and words in self.items.get(int(found[1]), ""):
+            return int(found[1])
+        if words in self.outside:
+            return OUTSIDE
+        items = [number for number, text in self.items.items() if words in text]
+        if len(items) > 1:
+            return _UNSURE
+        return items[0] if items else None
+
+
+def sent(text: str, html: str, tokens: Mapping[int, str]) -> Sent:
+    """The words of a digest that was sent as `text` and as `html` (made text), `tokens` being those of its items.
+
+    In the text an item ends with its reply address; in the other what stands outside all items is known by its words.
+    """
+    areas: dict[int, list[str]] = {number: [] for number in (OUTSIDE, *tokens)}
+    for number, line in _divided(text, tokens):
+        areas[number].append(line)
+    outside = _words(" ".join(areas[OUTSIDE]))
+    for number, line in _divided(html, tokens):
+        areas[OUTSIDE if _words(line) in outside else number].append(line)
+    items = {number: _words(" ".join(lines)) for number, lines in areas.items() if number != OUTSIDE}
+    return Sent(items=items, outside=_words(" ".join(areas[OUTSIDE])))
+
+
+def _divided(text: str, tokens: Mapping[int, str]) -> list[tuple[int, str]]:
+    """Each line with the number of its item. Numbers go up, so that one in somebody's words begins no item."""
+    found, area, last = [], OUTSIDE, OUTSIDE
+    for line in text.split("\n"):
+        heading = _HEADING.match(line)
+        number = int(heading[1]) if heading else OUTSIDE
+        if number in tokens and number > last:
+            area = last = number
+        found.append((area, without_tokens(line)))
+        if area != OUTSIDE and tokens[area] in line:
+            area = OUTSIDE
+    return found
+
+
+def _words(text: str) -> str:
+    """The words of a text with one blank around each, so that what is inside another text can be found in it."""
+    return f" {' '.join(_WORD.findall(_LINK.sub(' ', text).casefold()))} "
+
+
+# --- a reply ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Words of the sender that stand together, and the item whose quote is above them; None: nothing is."""
+
+    text: str
+    item: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A reply without the digest.
+
+    `quoted` are the items of which it quotes something, `last` says that its only words stand below all that is quoted,
+    and `hidden` is what it has besides the digest where all of it looks quoted.
+    """
+
+    segments: tuple[Segment, ...]
+    quoted: frozenset[int] = frozenset()
+    last: bool = False
+    hidden: str = ""
+
+    @property
+    def text(self) -> str:
+        """What the sender wrote."""
+        return "\n\n".join(one.text for one in self.segments)
+
+    def beside(self, numbers: Collection[int]) -> int | None:
+        """The one item beside whose quote the words stand, of a digest with the items `numbers`; None: it is not said.
+
+        Below a digest that was quoted whole, as many programs put a reply, words stand beside no item.
+        """
+        said = [one for one in self.segments if not is_opening(one.text)]
+        if len(self.quoted) == 1 and said:
+            return next(iter(self.quoted))
+        places = {one.item for one in said}
+        if len(places) != 1 or (self.last and self.quoted >= set(numbers)):
+            return None
+        return places.pop() or None
+
+
+def plain(text: str) -> Reply:
+    """A reply that quotes nothing."""
+    return Reply(segments=(Segment(text=text.strip(), item=None),) if text.strip() else ())
+
+
+def read(text: str, folds: Sequence[Fold], digest: Sent) -> Reply:
+    """What somebody wrote in answer to a digest; `folds` is what of the text is quoted by its marks."""
+    lines = text.split("\n")
+    kinds = _kinds(lines, folds or _all_of_it(text))
+    compared = [digest.where(line) for line in lines[:_LINES]]
+    places = [*compared, *[None] * (len(lines) - len(compared))]
+    _mark_runs(lines, kinds, places)
+    if all(kind or is_opening(line) or not line.strip() for line, kind in zip(lines, kinds, strict=True)):
+        _open_inside(lines, kinds, places)
+    return _reply(lines, kinds, places)
+
+
+def _all_of_it(text: str) -> Sequence[Fold]:
+    """The whole text as quoted, where it would be if a word stood above it: nothing is folded that leaves nothing."""
+    above = "x\n\n"
+    if shown(above + text, fold(above + text)) != above.strip():
+        return ()
+    return (Fold(0, len(text), "quote"),)
+
+
+def _kinds(lines: Sequence[str], folds: Sequence[Fold]) -> list[str]:
+    """Of each line how it is folded, empty where it is not."""
+    kinds, at, waiting = [], 0, list(reversed(folds))
+    for line in lines:
+        while waiting and waiting[-1].end <= at:
+            waiting.pop()
+        kinds.append(waiting[-1].kind if waiting and waiting[-1].start <= at else "")
+        at += len(line) + 1
+    return kinds
+
+
+def _mark_runs(lines: Sequence[str], kinds: list[str], places: Sequence[int | None]) -> None:
+    """Mark as quoted what is the digest's for several lines on end, though no mark of a program says so."""
+    own = [at for at, kind in enumerate(kinds) if not kind and lines[at].strip()]
+    ends = [0, *(n for n in range(1, len(own)) if _breaks(places, own[n - 1], own[n])), len(own)]
+    for begin, end in pairwise(ends):
+        run = own[begin:end]
+        if not run or places[run[0]] is None:
+            continue
+        if len(run) >= _RUN and sum(len(lines[at].split()) for at in run) >= _RUN_WORDS:
+            kinds[run[0] : run[-1] + 1] = ["quote"] * (run[-1] + 1 - run[0])
+
+
+def _breaks(places: Sequence[int | None], before: int, at: int) -> bool:
+    return (places[before] is None) != (places[at] is None)
+
+
+def _open_inside(lines: Sequence[str], kinds: list[str], places: Sequence[int | None]) -> None:
+    """Unfold what somebody wrote between the lines of a digest that has no marks, as is usual in Outlook."""
+    bare = [
+        at for at, kind in enumerate(kinds) if kind == "quote" and lines[at].strip() and not _MARKED.match(lines[at])
+    ]
+    ours = [at for at in bare if places[at] is not None]
+    between = [at for at in bare if places[at] is None and ours and ours[0] < at < ours[-1]]
+    if len(between) * 2 > len(ours):  # not the digest, or one that is beyond recognition
+        return
+    for at in between:
+        kinds[at] = ""
+
+
+def _reply(lines: Sequence[str], kinds: Sequence[str], places: Sequence[int | None]) -> Reply:
+    segments: list[tuple[list[str], int | None]] = []
+    quoted: set[int] = set()
+    item, fresh, last_quoted, first_own = None, True, -1, len(lines)
+    for at, (line, kind, place) in enumerate(zip(lines, kinds, places, strict=True)):
+        if kind == "quote":
+            fresh, last_quoted = True, at if line.strip() else last_quoted
+            if place is not None and place >= OUTSIDE:
+                item = place
+                quoted.add(place)
+        elif not kind and (line.strip() or not fresh):
+            if fresh:
+                segments.append(([], item))
+                fresh = False
+            first_own = min(first_own, at)
+            segments[-1][0].append(line)
+    said = tuple(Segment(text=text, item=item) for block, item in segments if (text := "\n".join(block).strip()))
+    return Reply(
+        segments=said,
+        quoted=frozenset(quoted - {OUTSIDE}),
+        last=bool(quoted) and first_own > last_quoted,
+        hidden="" if said else _besides(lines, kinds, places),
+    )
+
+
+def _besides(lines: Sequence[str], kinds: Sequence[str], places: Sequence[int | None]) -> str:
+    """What a text that is quoted as a whole has besides the digest; what stands above that is its heading."""
+    first = next((at + 1 for at, place in enumerate(places) if place is not None), 0)
+    kept = (
+        line
+        for line, kind, place in zip(lines[first:], kinds[first:], places[first:], strict=True)
+        if kind != "signature" and place is None
+    )
+    return "\n".join(kept).strip()
