@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tidings.mailer.own_tokens import without_tokens
+from tidings.mailer.own_tokens import ADDRESS, without_tokens
+from tidings.threading import signatures
 from tidings.threading.quotes import Fold, fold, shown
 
 _LINES = 2_000
@@ -34,11 +35,22 @@ _OPENING = re.compile(
     r"\b[^.?!\n]{0,40}[,.:!]?$|[^.?!\n]{0,60}\b(?:inline|below|unten|ci-dessous|abajo|debajo)\b[^\n]{0,20}$"
     r"|[^.?!\n]{1,40}[,:]$"
 )
+_CLOSING = re.compile(
+    r"(?i)(?:(?:mit )?(?:freundliche|viele|beste|liebe|schöne)n? grüßen?|(?:best|kind|warm)? ?regards|best wishes"
+    r"|cheers|(?:un )?(?:cordial )?saludos?|atentamente|(?:bien )?cordialement|bien à vous)\b[^\n]{0,20}"
+    r"(?:\n[^\n]{0,60}){0,4}$"
+)
+_CLOCK = re.compile(r"[^:\n]{2,20}:[^\n]{0,60}\b[0-9]{1,2}[:.][0-9]{2}\b")  # "Sent: 19 October 2026 08:00"
 
 
 def is_opening(text: str) -> bool:
     """Whether a text is no more than a greeting, or says that the answer stands further down."""
     return _OPENING.fullmatch(text.strip()) is not None
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is no more than what stands above and below many a mail."""
+    return is_opening(text) or _CLOSING.fullmatch(text.strip()) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +68,11 @@ class Sent:
         found = _HEADING.match(line)
         if found and words in self.items.get(int(found[1]), ""):
             return int(found[1])
-        if words in self.outside:
-            return OUTSIDE
-        items = [number for number, text in self.items.items() if words in text]
-        if len(items) > 1:
+        found_in = [number for number, text in self.items.items() if words in text]
+        found_in += [OUTSIDE] if words in self.outside else []
+        if len(found_in) > 1:
             return _UNSURE
-        return items[0] if items else None
+        return found_in[0] if found_in else None
 
 
 def sent(text: str, html: str, tokens: Mapping[int, str]) -> Sent:
@@ -127,15 +138,23 @@ class Reply:
         """What the sender wrote."""
         return "\n\n".join(one.text for one in self.segments)
 
+    @property
+    def said(self) -> str:
+        """What the sender wrote, without a greeting that stands elsewhere than the words."""
+        return "\n\n".join(one.text for one in self._said)
+
+    @property
+    def _said(self) -> list[Segment]:
+        return [one for one in self.segments if not says_nothing(one.text)]
+
     def beside(self, numbers: Collection[int]) -> int | None:
         """The one item beside whose quote the words stand, of a digest with the items `numbers`; None: it is not said.
 
         Below a digest that was quoted whole, as many programs put a reply, words stand beside no item.
         """
-        said = [one for one in self.segments if not is_opening(one.text)]
-        if len(self.quoted) == 1 and said:
+        if len(self.quoted) == 1 and self._said:
             return next(iter(self.quoted))
-        places = {one.item for one in said}
+        places = {one.item for one in self._said}
         if len(places) != 1 or (self.last and self.quoted >= set(numbers)):
             return None
         return places.pop() or None
@@ -153,7 +172,9 @@ def read(text: str, folds: Sequence[Fold], digest: Sent) -> Reply:
     compared = [digest.where(line) for line in lines[:_LINES]]
     places = [*compared, *[None] * (len(lines) - len(compared))]
     _mark_runs(lines, kinds, places)
-    if all(kind or is_opening(line) or not line.strip() for line, kind in zip(lines, kinds, strict=True)):
+    _mark_around(lines, kinds)
+    own = "\n".join(line for line, kind in zip(lines, kinds, strict=True) if not kind)
+    if not own.strip() or says_nothing(own):
         _open_inside(lines, kinds, places)
     return _reply(lines, kinds, places)
 
@@ -187,6 +208,23 @@ def _mark_runs(lines: Sequence[str], kinds: list[str], places: Sequence[int | No
             continue
         if len(run) >= _RUN and sum(len(lines[at].split()) for at in run) >= _RUN_WORDS:
             kinds[run[0] : run[-1] + 1] = ["quote"] * (run[-1] + 1 - run[0])
+
+
+def _mark_around(lines: Sequence[str], kinds: list[str]) -> None:
+    """Mark what programs put around a quote: their own line, and a heading that lost its address or its order."""
+    below, near = "", False  # how what stands below a line is folded, and whether right below
+    for at in range(len(lines) - 1, -1, -1):
+        line = lines[at][:_LINE_LENGTH].strip()
+        if not line:
+            near = False
+        elif kinds[at]:
+            below, near = kinds[at], True
+        elif below == "quote" and (ADDRESS in line or (near and _CLOCK.match(line))):
+            kinds[at], near = "quote", True
+        elif signatures.is_sent_from(line):
+            kinds[at] = "signature"
+        else:
+            below = ""
 
 
 def _breaks(places: Sequence[int | None], before: int, at: int) -> bool:

@@ -119,7 +119,7 @@ def route(
     known = {entry.number: entry for _, entry in _entries(edition)}
     parts = numbered.split(reply.text)
     if not parts and (beside := reply.beside(known)) in known:
-        parts = [numbered.Numbered(number=beside or 0, text=reply.text)]
+        parts = [numbered.Numbered(number=beside or 0, text=reply.said)]
     reason = "" if parts else "Your reply to a digest does not say which item it answers."
     if unknown := next((one.number for one in parts if one.number not in known), None):
         reason = f"The digest that you answered has no item #{unknown}."
