@@ -64,7 +64,7 @@ class Sent:
         """Of which item a line is, OUTSIDE, or below that where several have it; None: it is not the digest's."""
         words = _words(line[:_LINE_LENGTH])
         if not words.strip():
-            return _UNSURE if _LINK.search(line[:_LINE_LENGTH]) else None
+            return _UNSURE if line.strip() else None
         found = _HEADING.match(line)
         if found and words in self.items.get(int(found[1]), ""):
             return int(found[1])
