@@ -83,7 +83,9 @@ def test_the_copies_of_both_posts_say_who_wrote_and_have_an_id_and_a_thread_each
         assert copy["From"].addresses[0].addr_spec == SAM
         assert (copy["To"], copy["Cc"]) == (PUMP, None)
         assert "+r." not in copy.as_string()
-    assert [copy.get_content().strip() for copy in copies(box)] == [text for _, _, text in replies_of(box)]
+    assert [copy.get_content().replace("\r\n", "\n").strip() for copy in copies(box)] == [
+        text for _, _, text in replies_of(box)
+    ]
 
 
 def test_the_same_mail_again_posts_nothing(any_box: Digested) -> None:
@@ -128,7 +130,7 @@ def test_a_held_mail_of_several_parts_is_released_as_a_whole_and_its_words_are_d
     with box.site.site.database.write() as connection:
         joining.set_community(connection, "pump", {"posting": "moderated"}, box.site.clock.now())
     told = box.answer("", f"#{box.number('Seal')} mute\n#{box.number('Stock')} Four are left.")
-    assert [one.subject for one in told] == ["Pump team: your reply", "Your post to Pump team waits"]
+    assert [one.subject for one in told if one.to == SAM] == ["Pump team: your reply", "Your post to Pump team waits"]
     assert (box.why()[0], replies_of(box)) == ("hold", [])
     box.answer("Seal", "follow")
     (held,) = box.site.site.spool.listing("held")
