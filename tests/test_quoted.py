@@ -108,6 +108,13 @@ def test_a_few_words_that_the_digest_has_too_are_the_senders_own() -> None:
         assert read(text).text == text
 
 
+def test_only_a_short_text_without_marks_is_not_compared_with_the_digest() -> None:
+    for text in ("It held.", "It held.\n\n", "It held.\nSince Monday.", ""):
+        assert quoted.is_plain(text, fold(text))
+    for text in ("> It held.", "It held.\n> Seal", "It held.\n\nSent from my iPhone", "A\nb\nc", quote(0, 17, "")):
+        assert not quoted.is_plain(text, fold(text))
+
+
 @given(
     st.lists(
         st.sampled_from([*LINES, "It held.", "> It held.", "", "-- ", "On Mon, 5 Oct 2026, X <x@y.example> wrote:"])

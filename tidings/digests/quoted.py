@@ -165,6 +165,12 @@ def plain(text: str) -> Reply:
     return Reply(segments=(Segment(text=text.strip(), item=None),) if text.strip() else ())
 
 
+def is_plain(text: str, folds: Sequence[Fold]) -> bool:
+    """Whether a text is too short to have anything of a digest, and has no mark of a quote."""
+    lines = [line for line in text.split("\n", _RUN)[:_RUN] if line.strip()]
+    return not folds and text.count("\n", 0, -1) < _RUN - 1 and not any(_MARKED.match(line) for line in lines)
+
+
 def read(text: str, folds: Sequence[Fold], digest: Sent) -> Reply:
     """What somebody wrote in answer to a digest; `folds` is what of the text is quoted by its marks."""
     lines = text.split("\n")

@@ -12,7 +12,7 @@ from sqlalchemy import select as query
 
 from tidings.archive import read
 from tidings.database import tables
-from tidings.digests import numbered, quoted, render
+from tidings.digests import kept, numbered, quoted, render
 from tidings.digests.quoted import Reply, Sent
 from tidings.digests.render import Entry, Printed, Section
 from tidings.errors import TidingsError
@@ -163,8 +163,8 @@ def which_one(edition: Printed, tokens: Tokens, reason: str, site: SiteSettings)
     """The text of a notice that asks which item was meant, with the address of each."""
     token = render.item_tokens(edition, tokens)
     lines = [
-        *(reason, "", "Nothing was posted. Your words are kept for 14 days. To have them posted, reply to this"),
-        *("mail with just the number of the item that you mean, or send an empty mail to its", "address:"),
+        *(reason, "", f"Nothing was posted. Your words are kept for {kept.LIFE.days} days. To have them posted, reply"),
+        *("to this mail with just the number of the item that you mean, or send an empty", "mail to its address:"),
     ]
     for section, entry in _entries(edition):
         lines += ["", f"#{entry.number} {entry.subject.removeprefix('Re: ')}"]

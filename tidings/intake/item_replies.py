@@ -47,11 +47,19 @@ class ItemReplies:
         owner = author if author and author.membership_id == item.membership_id else None
         if objection := _objection(case, item, owner):
             return case.decided("hold", objection)
-        digest = replies.sent(connection, item, parts.tokens, parts.settings.site)
-        reply = quoted.read(case.message.text, case.folds, digest)
+        reply = self._read(connection, case, item)
         if owner and (done := self._word_or_answer(connection, case, owner, item, reply)):
             return done
         return self._post(connection, case, owner, item, reply)
+
+    def _read(self, connection: Connection, case: Case, item: Item) -> Reply:
+        """The reply without the digest; to compare the two is left out where there is nothing to be found."""
+        text = case.message.text
+        if not item.is_whole and quoted.is_plain(text, case.folds):
+            return quoted.plain(text)
+        return quoted.read(
+            text, case.folds, replies.sent(connection, item, self._parts.tokens, self._parts.settings.site)
+        )
 
     def _post(self, connection: Connection, case: Case, owner: Member | None, item: Item, reply: Reply) -> Decision:
         """Post a reply, or tell its sender why not."""

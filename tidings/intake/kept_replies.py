@@ -22,14 +22,14 @@ nothing was posted.
 
 If you meant to say something, write it above the quoted text and send it again.
 """
-_ALL_QUOTED = """\
+_ALL_QUOTED = f"""\
 All of your mail looks as if it were quoted from other mail. So nothing was posted.
 
 If it is yours, and is to be posted as it stands, reply with just these words:
 
     keep all
 
-It is kept for 14 days.
+It is kept for {kept.LIFE.days} days.
 """
 _WHICH_OF_THEM = """\
 More than one of your replies to this digest waits for a number, so we cannot tell
