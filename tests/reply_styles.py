@@ -57,6 +57,7 @@ class Style:
     mark: str = "> "
     quotes: str = "html"  # the part of the digest that it quotes
     width: int = 0  # it wraps quoted lines there; 0: it does not
+    rests: bool = False  # the rest of a wrapped line has no mark
     bottom: bool = False  # answers below the quote
     below: str = ""  # a signature, or what the program says of itself
     signed: str = ""  # words of the sender that the program puts below an answer
@@ -231,6 +232,14 @@ STYLES: dict[str, Style] = {
         encoding="7bit",
         below="\n-- \nSam",
     ),
+    "a web mail that wraps what it sent": Style(
+        above=f"\n\n--- Original Message ---\n> From: {_WEEKLY}\n> To: Sam <sam@example.org>\n"
+        "> Date: 19.10.2026 08:00\n> Subject: {subject}\n>\n",
+        width=60,
+        rests=True,
+        encoding="8bit",
+        prefix="RE: ",
+    ),
     "Roundcube": Style(
         above="\n\nW dniu 2026-10-19 08:00, Pump team weekly napisał(a):\n\n",
         quotes="text",
@@ -285,9 +294,9 @@ def _marked(style: Style, lines: list[str]) -> list[str]:
     found = []
     for line in lines:
         pieces = textwrap.wrap(line, style.width, break_long_words=False) if style.width else [line]
-        found += [
-            (style.mark + piece).rstrip() if style.mark.strip() else style.mark + piece for piece in pieces or [""]
-        ]
+        for number, piece in enumerate(pieces or [""]):
+            mark = "" if style.rests and number else style.mark
+            found.append((mark + piece).rstrip() if mark.strip() else mark + piece)
     return found
 
 

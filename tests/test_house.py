@@ -77,6 +77,7 @@ WRITERS = {
     "edition": {"digests.editions"},
     "edition_section": {"digests.editions"},
     "item": {"digests.editions"},
+    "kept_reply": {"digests.kept"},
     "decision": {"intake.decisions"},
     "spool": {"mailer.spool"},
     "mailbox": {"mailer.mailboxes"},

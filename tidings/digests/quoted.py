@@ -177,6 +177,7 @@ def read(text: str, folds: Sequence[Fold], digest: Sent) -> Reply:
     kinds = _kinds(lines, folds or _all_of_it(text))
     compared = [digest.where(line) for line in lines[:_LINES]]
     places = [*compared, *[None] * (len(lines) - len(compared))]
+    _mark_rests(lines, kinds, digest)
     _mark_runs(lines, kinds, places)
     _mark_around(lines, kinds)
     own = "\n".join(line for line, kind in zip(lines, kinds, strict=True) if not kind)
@@ -202,6 +203,14 @@ def _kinds(lines: Sequence[str], folds: Sequence[Fold]) -> list[str]:
         kinds.append(waiting[-1].kind if waiting and waiting[-1].start <= at else "")
         at += len(line) + 1
     return kinds
+
+
+def _mark_rests(lines: Sequence[str], kinds: list[str], digest: Sent) -> None:
+    """Mark what a program wrapped a quoted line into, without a mark: with the line above it is one of the digest's."""
+    for at in range(1, min(len(lines), _LINES)):
+        is_below = kinds[at - 1] == "quote" and not kinds[at] and lines[at - 1].strip() and lines[at].strip()
+        if is_below and digest.where(f"{lines[at - 1]} {lines[at]}") is not None:
+            kinds[at] = "quote"
 
 
 def _mark_runs(lines: Sequence[str], kinds: list[str], places: Sequence[int | None]) -> None:
