@@ -120,6 +120,19 @@ def test_only_the_reader_of_a_digest_is_asked(box: Digested) -> None:
     assert box.site.count("kept_reply") == 1
 
 
+def test_in_a_moderated_community_who_decides_is_shown_the_words_and_posts_them(box: Digested) -> None:
+    with box.site.site.database.write() as connection:
+        joining.set_community(connection, "pump", {"posting": "moderated"}, box.site.clock.now())
+    box.reply(asked(box), f"#{box.number('Seal')}")
+    (held,) = box.site.site.spool.listing("held")
+    assert held.reason is not None
+    assert held.reason.endswith(f"Its words came before: {WORDS}")
+    box.site.site.desk().release(held.key)
+    box.site.drain()
+    assert posts(box, "Seal") == [("1.w@example.org", WORDS)]
+    assert box.site.count("kept_reply") == 0
+
+
 def test_where_posts_must_be_signed_nothing_unproved_is_kept(box: Digested) -> None:
     with box.site.site.database.write() as connection:
         joining.set_community(connection, "pump", {"signed-only": "yes"}, box.site.clock.now())

@@ -20,6 +20,7 @@ from tidings.intake.item_replies import ItemReplies
 from tidings.intake.learned import Learned
 from tidings.mailer import compose
 from tidings.mailer.addresses import ListAddress
+from tidings.operations.erase import Erasure, find
 
 FIXTURES = (any_site, makings, small_site, any_box, box)
 
@@ -101,6 +102,18 @@ def test_a_rebuild_makes_both_posts_again(any_box: Digested) -> None:
     before = any_box.site.shown(), any_box.site.tree()
     any_box.site.rebuild()
     assert (any_box.site.shown(), any_box.site.tree()) == before
+
+
+def test_an_erasure_takes_both_posts(any_box: Digested) -> None:
+    any_box.answer("", both(any_box))
+    site = any_box.site.site
+    with site.database.read() as connection:
+        person = find(connection, SAM)
+    for _ in Erasure(site=site, worker=any_box.site.worker, person=person, act=True).run():
+        pass
+    assert not [text for _, _, text in replies_of(any_box) if "held" in text or "Four" in text]
+    assert b"Four are left" not in b"".join(any_box.site.raws())
+    assert any_box.site.problems() == []
 
 
 def test_why_tells_all_that_became_of_the_mail(box: Digested) -> None:

@@ -23,6 +23,7 @@ from tidings.intake.kept_replies import KeptReplies, as_case
 from tidings.intake.learned import Learn
 from tidings.intake.posting import Posting, as_item_reply
 
+_SHOWN = 500  # characters of a kept reply in the reason why it is held
 _NOTHING_WAITS = "Nothing of yours waits here, so there was nothing to keep."
 
 
@@ -129,8 +130,9 @@ class ItemReplies:
             return None
         routed = replies.routed(connection, item, found[0].message.text)
         decided = self._take(connection, as_case(case, found[0]), routed, first=True)
-        if decided.verdict != "hold":  # else it is posted once somebody has looked
-            kept.forget(connection, found[0].id)
+        if decided.verdict == "hold":  # whoever decides sees this mail, which has no more than a number
+            return replace(decided, reason=f"{decided.reason} Its words came before: {routed.text[:_SHOWN]}")
+        kept.forget(connection, found[0].id)
         return decided
 
     def _nothing_waits(self, connection: Connection, case: Case, owner: Member) -> Decision:
