@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from tests.reply_styles import STYLES, Digest, read_digest, reply
+from tests.mail_programs import STYLES
+from tests.reply_styles import Digest, item_of, read_digest, reply
 from tests.small_site import Makings, SmallSite, makings
 from tests.test_item_replies import Digested
 from tidings.database import tables
@@ -35,6 +36,12 @@ class Answered:
     def number(self, subject: str) -> int:
         with self.box.site.site.database.read() as connection:
             wanted = select(tables.item.c.number).where(tables.item.c.subject == f"Re: {subject}")
+            return connection.execute(wanted).scalar_one()
+
+    def with_sent_id(self, message_id: str) -> str:
+        """The id of the post that came with another's."""
+        with self.box.site.site.database.read() as connection:
+            wanted = select(tables.post.c.message_id).where(tables.post.c.sent_id == message_id)
             return connection.execute(wanted).scalar_one()
 
     def posted(self, message_id: str) -> tuple[str, str | None, str]:
@@ -79,6 +86,26 @@ def test_a_reply_beside_the_quote_of_an_item(answered: Answered, program: str, s
     raw = reply(STYLES[program], answered.digest, SHORT, inside=number, message_id=message_id)
     assert answered.box.take_in(raw, answered.digest.sender) == [], answered.box.why()
     assert answered.posted(message_id) == (SHORT, f"{subject.lower()}@example.org", f"Re: {subject}")
+
+
+@pytest.mark.parametrize("program", STYLES)
+def test_a_reply_to_the_whole_digest_with_two_numbers(answered: Answered, program: str) -> None:
+    message_id = answered.next_id()
+    own = f"#{answered.number('Seal')} It held.\n\n#{answered.number('Stock')} Two."
+    raw = reply(STYLES[program], answered.digest, own, message_id=message_id)
+    assert answered.box.take_in(raw, answered.digest.sender) == [], answered.box.why()
+    assert answered.posted(message_id) == ("It held.", "seal@example.org", "Re: Seal")
+    second = answered.with_sent_id(message_id)
+    assert answered.posted(second) == (f"Two.{STYLES[program].signed}", "stock@example.org", "Re: Stock")
+
+
+@pytest.mark.parametrize("program", STYLES)
+def test_a_reply_to_the_whole_digest_that_quotes_one_item_alone(answered: Answered, program: str) -> None:
+    message_id = answered.next_id()
+    digest = item_of(answered.digest, answered.number("Stock"))
+    raw = reply(STYLES[program], digest, SHORT, message_id=message_id)
+    assert answered.box.take_in(raw, answered.digest.sender) == [], answered.box.why()
+    assert answered.posted(message_id) == (SHORT + STYLES[program].signed, "stock@example.org", "Re: Stock")
 
 
 @pytest.mark.parametrize("program", STYLES)
