@@ -49,9 +49,13 @@ class ItemReplies:
         if objection := _objection(case, item, owner):
             return case.decided("hold", objection)
         reply = self._read(connection, case, item)
-        if owner and (done := self._word_or_answer(connection, case, owner, item, reply)):
-            return done
-        return self._post(connection, case, owner, item, reply)
+        try:
+            done = self._word_or_answer(connection, case, owner, item, reply) if owner else None
+            return done or self._post(connection, case, owner, item, reply)
+        except replies.UnroutableError as error:
+            if error.ask and owner and not case.spooled.released:
+                return self._kept.ask_which(connection, case, owner, item, reply.text, error.ask)
+            return case.decided("hold", str(error))
 
     def _read(self, connection: Connection, case: Case, item: Item) -> Reply:
         """The reply without the digest; to compare the two is left out where there is nothing to be found."""
@@ -63,17 +67,12 @@ class ItemReplies:
         )
 
     def _post(self, connection: Connection, case: Case, owner: Member | None, item: Item, reply: Reply) -> Decision:
-        """Post a reply, or tell its sender why not."""
-        parts = self._parts
+        """Post a reply, or tell its sender that there is nothing to post. Raises UnroutableError."""
         if owner and not case.spooled.released and not reply.text and not case.message.attachments:
             hidden = "" if item.is_whole else reply.hidden
             return self._kept.nothing_new(connection, case, owner, item, hidden)
-        try:
-            routes = replies.route(connection, item, reply, tokens=parts.tokens, site=parts.settings.site)
-        except replies.UnroutableError as error:
-            if error.ask and owner and not case.spooled.released:
-                return self._kept.ask_which(connection, case, owner, item, reply.text, error.ask)
-            return case.decided("hold", str(error))
+        parts = self._parts
+        routes = replies.route(connection, item, reply, tokens=parts.tokens, site=parts.settings.site)
         return _together(case, [self._take(connection, case, one, first=one is routes[0]) for one in routes])
 
     def _take(self, connection: Connection, case: Case, routed: Routed, *, first: bool) -> Decision:
@@ -83,7 +82,7 @@ class ItemReplies:
         owner = author if author and author.membership_id == routed.membership_id else None
         if owner and (word := self._words.read(connection, owner, routed.text)):
             if case.spooled.released:
-                return case.decided("accept", "A word was done when it came.")
+                return case.decided("accept", "A word to an item, which is not posted.")
             return self._words.do(connection, case, owner, word, routed)
         if owner and not routed.text and not case.message.attachments:
             return self._kept.nothing_new(connection, case, owner)
