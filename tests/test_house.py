@@ -82,6 +82,7 @@ WRITERS = {
     "edition_section": {"digests.editions"},
     "fragment": {"digests.shelf"},
     "item": {"digests.editions"},
+    "kept_reply": {"digests.kept"},
     "decision": {"intake.decisions"},
     "spool": {"mailer.spool"},
     "mailbox": {"mailer.mailboxes"},

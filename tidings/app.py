@@ -23,7 +23,7 @@ from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
-from tidings.digests import editions
+from tidings.digests import editions, kept
 from tidings.intake import asking, moderation, returned, undelivered
 from tidings.intake.case import Parts
 from tidings.intake.desk import Desk
@@ -172,6 +172,7 @@ class Site:
             "questions to addresses that were stopped": lambda now: returned.probe_due(self.database, parts, now),
             "reports of mail that was given up": lambda now: undelivered.tell_due(self.database, parts, now),
             "calendars of rotas": self._refresh_calendars,
+            "replies that nobody asks for any more": lambda now: kept.forget_due(self.database, now),
         }
         return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, chores=chores)
 

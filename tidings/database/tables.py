@@ -568,6 +568,22 @@ item = Table(
     _ref("fragment_id", "fragment", index=True),
     UniqueConstraint("section_id", "number"),
 )
+# A reply to a digest that waits for a word of its sender: which item is meant, or that all of it is.
+kept_reply = Table(
+    "kept_reply",
+    metadata,
+    _id(),
+    _ref("edition_id", "edition"),
+    _ref("membership_id", "membership", index=True),
+    _ref("item_id", "item", nullable=True),  # null: which one it answers was asked
+    Column("content_hash", LargeBinary(32), nullable=False),
+    Column("message", Text, nullable=False),  # JSON: mailer.parse.ParsedMessage, its text being what would be posted
+    Column("raw", LargeBinary, nullable=False),
+    Column("via", String(8), nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+    UniqueConstraint("edition_id", "content_hash"),
+)
 
 # --- intake ---------------------------------------------------------------------------------------------
 

@@ -3,14 +3,18 @@
 `file_message` is what arrival and import have in common. It decides nothing that policy does not.
 """
 
+import hashlib
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import Connection
 
 from tidings.archive import store
 from tidings.communities import directory, joining
+from tidings.communities.entries import show_size
 from tidings.communities.policy import POSTING_RULES, RELEASED_RULES, Facts, Verdict, decide
 from tidings.digests import replies
 from tidings.intake import storm, waiting
@@ -24,6 +28,8 @@ from tidings.threading.decisions import arrive
 from tidings.threading.likeness import likeness
 from tidings.threading.parents import candidates
 from tidings.threading.place import Arrival
+
+_TOKEN = re.compile(r"[+-]r\.[a-z2-7]{34}(?=@)", re.IGNORECASE)  # of an item's reply address
 
 
 def file_message(
@@ -98,9 +104,18 @@ def arrival_of(
     )
 
 
-def as_item_reply(message: ParsedMessage, text: str, subject: str) -> ParsedMessage:
-    """A reply to an item as it is archived: the member's own words under the thread's subject, none of the digest."""
-    return msgspec.structs.replace(message, text=text, folds=[], subject=subject)
+def as_item_reply(message: ParsedMessage, text: str, subject: str, part: int | None = None) -> ParsedMessage:
+    """A reply to an item as it is archived: the member's own words under the thread's subject, none of the digest.
+
+    Of a mail that answers several items the further posts name their `part`: same id, other content.
+    """
+    content_hash = message.content_hash
+    if part is not None:
+        content_hash = hashlib.sha256(content_hash + b"#%d" % part).digest()
+    recipients = _TOKEN.sub("", message.recipients)
+    return msgspec.structs.replace(
+        message, text=text, folds=[], subject=subject, recipients=recipients, content_hash=content_hash
+    )
 
 
 class Posting:
@@ -186,7 +201,7 @@ class Posting:
             named=directory.email_keys(message.recipients),
             fields=_thread_fields(case, routed) if routed else None,
             # A reply to a digest quotes it, and with it the reader's own reply addresses.
-            body=message.text if routed and not message.attachments else None,
+            body=self._body(case, message, filed.message_id) if routed else None,
         )
         flag = f" Its Message-ID could not be kept ({filed.sent_id or 'none'})." if filed.sent_id is not None else ""
         return case.decided(
@@ -195,6 +210,15 @@ class Posting:
             message_id=filed.message_id,
             post_id=filed.post_id,
         )
+
+    def _body(self, case: Case, message: ParsedMessage, message_id: str) -> str:
+        """What the copies of a reply to an item say: its own words, and where its files are."""
+        if not message.attachments:
+            return message.text
+        base = self._parts.settings.site.base_url.rstrip("/")
+        files = [f"- {name} ({show_size(size)})" for _, name, _, size in message.attachments]
+        link = f"{base}/c/{case.community.name}/m/{quote(message_id, safe='@')}/"
+        return "\n".join([message.text, "", "Attached, in the archive:", *files, link]).lstrip()
 
     def _facts(
         self,

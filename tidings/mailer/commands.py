@@ -14,11 +14,12 @@ from tidings.clock import zone
 from tidings.communities.entries import choice, line, parse_email, parse_weekday_time
 from tidings.communities.joining import DELIVERIES
 from tidings.errors import UsageError
+from tidings.mailer import item_words
 
 Reading = Literal["help", "which", "search", "get"]
 Setting = Literal["pause", "resume", "delivery", "crew", "zone", "digest", "name", "address", "also", "forget"]
 Copies = Literal["own-posts", "also-named"]
-AtAnItem = Literal["mute", "follow"]
+AtAnItem = Literal["mute", "follow", "keep"]
 Verb = Literal[Reading, Setting, Copies, AtAnItem, "subscribe", "leave"]
 
 READING: frozenset[Verb] = frozenset({"help", "which", "search", "get"})
@@ -37,14 +38,8 @@ _MONTHS = (
 )
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _SYNONYMS: dict[str, Verb] = {"join": "subscribe", "unsubscribe": "leave"}
-# Who is told to reply with a word tries this one too; it must not reach everybody.
-_WORDS: dict[str, Verb] = {
-    "mute": "mute",
-    "follow": "follow",
-    "resume": "resume",
-    "leave": "leave",
-    "unsubscribe": "leave",
-}
+# To leave is no word of an item; who is told to reply with a word tries it too, and it must not reach everybody.
+_WORDS: dict[str, Verb] = {"mute": "mute", "follow": "follow", "resume": "resume", "leave": "leave", "keep all": "keep"}
 _ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _DAY_FIRST = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th|\.)? ?([a-z]{3,9})\.?,?(?: ([0-9]{4}))?")
 _MONTH_FIRST = re.compile(r"([a-z]{3,9})\.? ([0-9]{1,2})(?:st|nd|rd|th)?,?(?: ([0-9]{4}))?")
@@ -92,20 +87,15 @@ def read(text: str, today: date) -> list[Command | Problem]:
 
 
 def read_word(text: str, today: date) -> Command | Problem | None:
-    """What a one-word reply to an item asks for: mute, follow, pause, resume or leave; None where it is a post.
+    """What a one-word reply to an item asks for: mute, follow, keep, pause, resume or leave; None where it is a post.
 
     A name or thanks may stand below the word.
     """
     first, *below = [*islice(_lines(text), _LINES)] or [""]
-    verb, _, rest = first.lower().rstrip(" .!").partition(" ")
-    if sum(len(one.split()) for one in below) > _WORDS_BELOW:
+    asked = item_words.command(first) if len(first) <= _LINE_LENGTH else None
+    if asked is None or sum(len(one.split()) for one in below) > _WORDS_BELOW:
         return None
-    if verb == "pause":
-        # "Pause until the seal is fixed" answers somebody; what has a digit in it is meant as a day.
-        is_meant = not rest or (rest.startswith("until ") and re.search(r"[0-9]", rest))
-        return _read_line(first, today) if is_meant else None
-    word = None if rest else _WORDS.get(verb)
-    return Command(verb=word) if word else None
+    return Command(verb=_WORDS[asked]) if asked in _WORDS else _read_line(asked, today)
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -296,6 +296,9 @@ class Erasure:
                     self._delete(connection, what, table, func.lower(table.c[column]).in_(emails))
             self._delete(connection, "bounces", tables.bounce, tables.bounce.c.address_id.in_(addresses))
             self._delete(connection, "choices", tables.thread_choice, tables.thread_choice.c.membership_id.in_(members))
+            self._delete(
+                connection, "replies that wait", tables.kept_reply, tables.kept_reply.c.membership_id.in_(members)
+            )
             self._mail_out(connection, emails)
         with self._writing(self.site.spool_database) as connection:
             spool = tables.spool
