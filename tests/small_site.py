@@ -75,7 +75,7 @@ class SmallSite:
 
     # --- mail in -----------------------------------------------------------------------------------------------------
 
-    def importer(self, community: str = "pump", *, dry_run: bool = False) -> Importer:
+    def importer(self, community: str = "pump", *, dry_run: bool = False, wanted: str = "") -> Importer:
         return Importer(
             database=self.site.database,
             spool=self.site.spool,
@@ -84,11 +84,12 @@ class SmallSite:
             clock=self.clock,
             settings=self.site.settings,
             tokens=self.site.tokens,
+            wanted=wanted,
             dry_run=dry_run,
         )
 
-    def import_file(self, path: Path, *, dry_run: bool = False) -> list[ImportVerdict]:
-        return list(self.importer(dry_run=dry_run).run(mbox.read(path)))
+    def import_file(self, path: Path, *, dry_run: bool = False, wanted: str = "") -> list[ImportVerdict]:
+        return list(self.importer(dry_run=dry_run, wanted=wanted).run(mbox.read(path)))
 
     def import_raws(self, raws: Iterable[bytes], *, dry_run: bool = False) -> list[ImportVerdict]:
         """Import messages as an mbox's entries."""

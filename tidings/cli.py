@@ -620,12 +620,17 @@ def import_mail(
     file: Annotated[Path, typer.Argument(help="mbox, mbox.gz, Maildir, .eml, or a folder of them.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     verdicts: Annotated[Path | None, typer.Option(metavar="F.jsonl", help="Write each verdict, a line each.")] = None,
+    list_address: Annotated[
+        str, typer.Option("--list", metavar="ADDRESS", help="Take only what names this list, out of a mailbox.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Archive old mail, repeatably; no mail is sent and no digest tells of it."""
     from tidings.archive import mbox
+    from tidings.communities.entries import parse_email
     from tidings.operations.importing import Importer
 
+    wanted = parse_email(list_address) if list_address else ""
     counts = {"stored": 0, "duplicate": 0, "held": 0, "refused": 0}
     with _open() as site, contextlib.ExitStack() as stack:
         entries = mbox.read(file)
@@ -639,6 +644,7 @@ def import_mail(
             clock=site.clock,
             settings=site.settings,
             tokens=site.tokens,
+            wanted=wanted,
             dry_run=dry_run,
         )
         log = stack.enter_context(verdicts.open("w", encoding="utf-8")) if verdicts else None
