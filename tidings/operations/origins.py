@@ -40,6 +40,7 @@ _NO_LIST_MAIL: Mapping[str, tuple[str, ...]] = {
 }
 
 Fields = Mapping[str, list[str]]
+"""As they were written, what a program obscured too."""
 
 
 def fields_of(raw: bytes) -> Fields:
@@ -51,7 +52,7 @@ def fields_of(raw: bytes) -> Fields:
     for match, end in zip(starts, [*(later.start() for later in starts[1:]), len(header)], strict=False):
         value = header[match.end() : min(end, match.end() + _VALUE_MOST)].decode("utf-8", "replace")
         found.setdefault(match[1].decode().lower(), []).append(" ".join(value.split()))
-    return archivers.restored(found)
+    return found
 
 
 def origin(entry: Entry, fields: Fields) -> Origin:
@@ -106,5 +107,6 @@ def _status(fields: Fields) -> int:
 def _names(fields: Fields, address: str) -> bool:
     """Whether one of the fields that name a list, or whom mail is for, has this address; List-Id has dots alone."""
     wanted = {address.lower(), address.lower().replace("@", ".")}
-    values = [value.lower() for name in _NAMES_A_LIST for value in fields.get(name, [])]
+    restored = archivers.restored(fields)
+    values = [value.lower() for name in _NAMES_A_LIST for value in restored.get(name, [])]
     return any(not wanted.isdisjoint(_BETWEEN_ADDRESSES.split(value)) for value in values)
