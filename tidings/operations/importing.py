@@ -19,7 +19,7 @@ from tidings.communities.directory import Community
 from tidings.database.engine import Database
 from tidings.intake.posting import file_message
 from tidings.mailer.addresses import Addresses
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parse import ParsedMessage, claimed_id
 from tidings.mailer.spool import Accepted, Spool
 from tidings.mailer.worker import Outcome, ParseWorker, Unreadable
 from tidings.operations.erase import erased_before
@@ -176,7 +176,13 @@ class Importer:
                     received_at=self._clock.now(),
                     raw=entry.raw,
                 )
-                self._spool.append([accepted], state="held", reason=reason)
+                self._spool.append(
+                    [accepted],
+                    state="held",
+                    reason=reason,
+                    message_id=claimed_id(entry.raw),
+                    community=self._community.name,
+                )
 
 
 def _remarks(entry: Entry, message: ParsedMessage, stored: store.Stored) -> str:
