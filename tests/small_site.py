@@ -32,6 +32,7 @@ from tidings.database import tables
 from tidings.mailer.spool import Accepted
 from tidings.mailer.worker import ParseWorker
 from tidings.operations import check, explain
+from tidings.operations.compare import compare
 from tidings.operations.importing import Importer, ImportVerdict
 from tidings.settings import LimitSettings
 from tidings.threading import nodes
@@ -157,7 +158,12 @@ class SmallSite:
         return [f"{step.what}: {step.detail}" for step in steps]
 
     def problems(self) -> list[tuple[str, str]]:
+        """What a look at the raw bytes finds, and whether posts are in threads and in search."""
         return [(one.message_id, one.problem) for one in check.check(self.site.database)]
+
+    def differences(self) -> list[tuple[str, str]]:
+        """What is other than a rebuild would make it."""
+        return [(one.message_id, one.problem) for one in compare(self.site.database, self.worker, self.site.settings)]
 
     def rebuild(self, what: check.What = "all") -> list[int]:
         return list(check.rebuild(self.site.database, self.worker, self.site.settings, what))

@@ -1223,12 +1223,22 @@ def run_due(at: At = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def check(as_json: Json = False) -> None:
+def check(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only raw bytes, and whether posts are in threads and in search.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Verify the store; exit status 1 where something is wrong."""
     from tidings.operations import check as checking
+    from tidings.operations.compare import compare
 
-    with _open() as site:
+    with _open() as site, contextlib.closing(site.worker()) as worker:
         findings = list(checking.check(site.database))
+        if not quick:
+            named = {(one.community, one.message_id) for one in findings}
+            differing = compare(site.database, worker, site.settings)
+            findings += [one for one in differing if (one.community, one.message_id) not in named]
     _print_rows(findings, ("community", "message_id", "problem"), "All is well.", as_json)
     if findings:
         raise typer.Exit(1)

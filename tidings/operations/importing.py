@@ -125,7 +125,9 @@ class Importer:
             return verdict("refused", "It, or who wrote it, was erased here.")
         filed = self._as_if_kept(message, self._store(connection, entry, message, writes))
         if isinstance(filed, store.Known):
-            return verdict("duplicate", "It is in the archive already.", filed.message_id)
+            mended = store.mend(connection, filed.post_id, entry.raw, writes)
+            reason = " Its raw bytes were damaged there, and are put back." if mended else ""
+            return verdict("duplicate", f"It is in the archive already.{reason}", filed.message_id)
         return verdict("stored", _remarks(entry, message, filed), filed.message_id)
 
     def _store(
