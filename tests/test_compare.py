@@ -1,12 +1,13 @@
 """One flipped byte of what is derived is named, and mended from the raw bytes; those come back by an import."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Table, select, text, update
 
-from tests.small_site import Makings, SmallSite, any_site, makings, small_site
+from tests.small_site import Makings, Program, SmallSite, any_site, makings, small_site
 from tests.test_check import DAMAGED, change, derived, fill, looks
 from tests.test_import_export import GOOD, SEAL
 from tidings.database import tables
@@ -141,3 +142,66 @@ def test_what_is_twice_in_one_import_was_not_damaged(small_site: SmallSite) -> N
     for dry_run in (True, False):
         _, again = small_site.import_raws([SEAL, SEAL], dry_run=dry_run)
         assert again.reason == "It is in the archive already."
+
+
+# --- SQLite's log ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut_off(small_site: SmallSite, tmp_path: Path) -> Path:
+    """The files of a site as a power cut leaves them, its newest commits in the log only."""
+    small_site.import_raws(GOOD)
+    folder = tmp_path / "cut-off"
+    shutil.copytree(tmp_path, folder, ignore=shutil.ignore_patterns("cut-off", "*-shm"))
+    (folder / "tidings.toml").write_text("")
+    return folder
+
+
+def log_of(folder: Path) -> Path:
+    return max(folder.glob("*-wal"), key=lambda path: path.stat().st_size)
+
+
+@pytest.mark.acceptance(82)
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.7, 0.99, 1])
+def test_a_flipped_byte_of_sqlites_log_is_named(cut_off: Path, share: float) -> None:
+    log = log_of(cut_off)
+    data = bytearray(log.read_bytes())
+    assert len(data) > 50_000
+    data[int((len(data) - 1) * share)] ^= 1
+    log.write_bytes(data)
+    found = Program(cut_off / "tidings.toml")("check", "--json", status=1).lines
+    where = "at its beginning" if share == 0 else "from frame"
+    assert where in found[0]["problem"], found
+    assert f"{log.name} is damaged" in found[0]["problem"]
+
+
+def test_a_log_that_ends_in_a_frame_half_written_is_no_damage(cut_off: Path) -> None:
+    log = log_of(cut_off)
+    data = log.read_bytes()
+    page = int.from_bytes(data[8:12], "big") + 24
+    unfinished = data[32 : 32 + 4] + bytes(4) + data[32 + 8 : 32 + page]  # of a transaction without its commit
+    log.write_bytes(data + unfinished + unfinished[:100])
+    assert Program(cut_off / "tidings.toml")("check", "--json").lines == []
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_check_holds_what_is_derived_against_the_raw_bytes_unless_it_is_to_be_quick(
+    small_site: SmallSite, tmp_path: Path
+) -> None:
+    small_site.import_raws(GOOD)
+    flip(small_site, post, "subject", "seal@example.org")
+    (tmp_path / "tidings.toml").write_text("")
+    tidings = Program(tmp_path / "tidings.toml")
+    tidings("check", "--quick")
+    (found,) = tidings("check", "--json", status=1).lines
+    assert found == {"community": "pump", "message_id": "seal@example.org", "problem": comparing._SHOWN}
+
+
+def test_what_is_named_already_is_not_named_again(small_site: SmallSite, tmp_path: Path) -> None:
+    small_site.import_raws(GOOD)
+    change(small_site, update(post).where(post.c.message_id == "seal@example.org").values(thread_id=0))
+    (tmp_path / "tidings.toml").write_text("")
+    found = Program(tmp_path / "tidings.toml")("check", "--json", status=1).lines
+    assert [one["message_id"] for one in found] == ["seal@example.org"]

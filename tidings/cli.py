@@ -1234,7 +1234,9 @@ def check(
     from tidings.operations.compare import compare
 
     with _open() as site, contextlib.closing(site.worker()) as worker:
-        findings = list(checking.check(site.database))
+        databases = dict.fromkeys((site.database, site.spool_database))
+        findings = [one for database in databases for one in checking.check_log(database)]
+        findings += checking.check(site.database)
         if not quick:
             named = {(one.community, one.message_id) for one in findings}
             differing = compare(site.database, worker, site.settings)

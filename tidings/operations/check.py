@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, column, select, table
 from tidings.archive import store, text_index
 from tidings.archive.index_check import is_sound
 from tidings.communities.directory import Community, communities
+from tidings.database import wal
 from tidings.database.engine import Database
 from tidings.database.tables import community as community_table
 from tidings.database.tables import node as node_table
@@ -68,6 +69,22 @@ def check(database: Database) -> Iterator[Finding]:
         yield from _damaged(database, community)
         yield from _misplaced(database, community)
         yield from _not_indexed(database, community)
+
+
+def check_log(database: Database) -> Iterator[Finding]:
+    """Whether all can be read that was committed and stands in the log of an SQLite file only.
+
+    To be asked first: the log is emptied when the last process closes the file, and SQLite says nothing of it.
+    """
+    frame = wal.damage(database)
+    if frame is not None and database.path is not None:
+        where = f"from frame {frame} on" if frame else "at its beginning"
+        yield Finding(
+            community="",
+            message_id="",
+            problem=f"The log {database.path.name}-wal is damaged {where}: what was committed last is lost. "
+            "Import what came lately from members' or other copies; nothing is stored twice.",
+        )
 
 
 def _damaged(database: Database, community: Community) -> Iterator[Finding]:
