@@ -4,6 +4,7 @@ Every message is read again for it, as a rebuild reads it, and nothing is writte
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
@@ -12,7 +13,7 @@ from tidings.archive import store
 from tidings.archive.index_check import DamagedIndexError, IndexCheck
 from tidings.communities.directory import Community, communities
 from tidings.database.engine import Database
-from tidings.database.tables import attachment, post
+from tidings.database.tables import attachment, erasure, post
 from tidings.mailer.parse import ParsedMessage
 from tidings.mailer.worker import ParseWorker
 from tidings.operations.check import Finding
@@ -27,6 +28,8 @@ _FOUND = "Search has other words of it than it has; `tidings rebuild index` mend
 _PLACED = "Its place in the threads is not the one that the messages give; `tidings rebuild threads` mends that."
 _INDEX = "The text index is damaged; `tidings rebuild index` mends that."
 
+# What a node is like, and what follows from that: an erasure leaves it, since nothing else holds such threads together.
+_OF_LIKENESS: dict[str, Any] = {"like": None, "turn": 0, "subject_id": None, "kin_id": 0, "thread_id": 0}
 _COLUMNS = ("subject", "author_name", "author_email", "recipients", "date", "text", "folds", "attachments")
 _DERIVED = select(post.c.id, *(post.c[name] for name in _COLUMNS)).where(
     post.c.id.in_(bindparam("posts", expanding=True))
@@ -73,9 +76,11 @@ class _Comparing:
         with self._database.read() as connection:
             last = newest(connection, self._community.id)
             stored = nodes.stored(connection, self._community.id)
+            erased = connection.execute(select(erasure.c.id).limit(1)).first() is not None
         yield from self._posts(last)
         by_id = {node.id: node.message_id for node in stored.nodes}
-        wrong = {_node_of(change, by_id) for change in changes(self._memory, stored)}
+        found = (change for change in changes(self._memory, stored) if not (erased and _is_of_likeness(change)))
+        wrong = {_node_of(change, by_id) for change in found}
         yield from (self._finding(message_id, _PLACED) for message_id in sorted(wrong))
 
     def _posts(self, up_to: int | None = None) -> Iterator[Finding]:
@@ -112,6 +117,16 @@ def _by_post(connection: Connection, posts: dict[str, list[int]]) -> dict[int, l
     for row in connection.execute(_ATTACHMENTS.order_by(attachment.c.position), posts):
         found.setdefault(row.post_id, []).append(dict(row._mapping))
     return found
+
+
+def _is_of_likeness(change: Change) -> bool:
+    """Whether a change is about a join by subject, or what may become one, and nothing else."""
+    if (wish := change.forget or change.keep) is not None:
+        return wish[1].why == "subject"
+    if change.before is None or change.after is None:
+        return False
+    before, after = (replace(node, **_OF_LIKENESS) for node in (change.before, change.after))
+    return before == after or "subject" in (before.why, after.why)
 
 
 def _node_of(change: Change, by_id: dict[int, str]) -> str:
