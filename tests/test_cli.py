@@ -125,7 +125,7 @@ MEMBER = {
     *("digest_weekday", "digest_time", "held_posts", "own_posts", "also_named", "paused_until", "stopped_at"),
 }
 WAITING = {
-    *("key", "state", "received_at", "mail_from", "recipient", "message_id", "subject", "reason", "traceback"),
+    *("key", "state", "via", "received_at", "mail_from", "recipient", "message_id", "subject", "reason", "traceback"),
     *("author", "community", "size"),
 }
 CHANGE = {"id", "scope", "name", "first_day", "last_day", "days", "only", "note"}
@@ -401,6 +401,7 @@ def test_import_writes_a_verdict_for_every_message(empty: Program, tmp_path: Pat
         "verdict": "stored",
         "reason": "",
         "message_id": "seal@example.org",
+        "read_as": "mbox",
         "offset": len(as_mbox(OLD[0])),
     }
     assert all(line["reason"] for line in lines[5:])
@@ -516,7 +517,8 @@ def test_a_wave_of_bounces_is_ended(tidings: Program) -> None:
 
 def test_the_queue_counts_and_makes_all_that_waits_due(tidings: Program) -> None:
     counted = tidings("queue", "--json").lines
-    assert counted == [{"state": "queued", "route": "", "domain": "example.org", "count": 6}]
+    # With the notice about what the import held.
+    assert counted == [{"state": "queued", "route": "", "domain": "example.org", "count": 7}]
     assert tidings("queue", "--retry", "--json").lines == counted
     site = open_site(load(tidings.config))
     with site.database.read() as connection:

@@ -24,7 +24,7 @@ from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
 from tidings.digests import editions, kept
-from tidings.intake import asking, moderation, returned, undelivered
+from tidings.intake import asking, moderation, returned, undelivered, unreadable
 from tidings.intake.case import Parts
 from tidings.intake.desk import Desk
 from tidings.intake.pipeline import Intake
@@ -169,6 +169,7 @@ class Site:
         parts = self.parts()
         chores = {
             "notices to moderators": lambda now: moderation.tell_due(self.database, self.spool, parts, now),
+            "notices of what imports held": lambda now: unreadable.tell_due(self.database, self.spool, parts, now),
             "questions to addresses that were stopped": lambda now: returned.probe_due(self.database, parts, now),
             "reports of mail that was given up": lambda now: undelivered.tell_due(self.database, parts, now),
             "calendars of rotas": self._refresh_calendars,

@@ -819,12 +819,17 @@ def import_mail(
     file: Annotated[Path, typer.Argument(help="mbox, mbox.gz, Maildir, .eml, or a folder of them.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     verdicts: Annotated[Path | None, typer.Option(metavar="F.jsonl", help="Write each verdict, a line each.")] = None,
+    list_address: Annotated[
+        str, typer.Option("--list", metavar="ADDRESS", help="Take only what names this list, out of a mailbox.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Archive old mail, repeatably; no mail is sent and no digest tells of it."""
     from tidings.archive import mbox
+    from tidings.communities.entries import parse_email
     from tidings.operations.importing import Importer
 
+    wanted = parse_email(list_address) if list_address else ""
     counts = {"stored": 0, "duplicate": 0, "held": 0, "refused": 0}
     with _open() as site, contextlib.ExitStack() as stack:
         entries = mbox.read(file)
@@ -838,6 +843,7 @@ def import_mail(
             clock=site.clock,
             settings=site.settings,
             tokens=site.tokens,
+            wanted=wanted,
             dry_run=dry_run,
         )
         log = stack.enter_context(verdicts.open("w", encoding="utf-8")) if verdicts else None
@@ -1460,12 +1466,24 @@ def run_due(at: At = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def check(as_json: Json = False) -> None:
+def check(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only raw bytes, and whether posts are in threads and in search.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Verify the store; exit status 1 where something is wrong."""
     from tidings.operations import check as checking
+    from tidings.operations.compare import compare
 
-    with _open() as site:
-        findings = list(checking.check(site.database))
+    with _open() as site, contextlib.closing(site.worker()) as worker:
+        databases = dict.fromkeys((site.database, site.spool_database))
+        findings = [one for database in databases for one in checking.check_log(database)]
+        findings += checking.check(site.database)
+        if not quick:
+            named = {(one.community, one.message_id) for one in findings}
+            differing = compare(site.database, worker, site.settings)
+            findings += [one for one in differing if (one.community, one.message_id) not in named]
     _print_rows(findings, ("community", "message_id", "problem"), "All is well.", as_json)
     if findings:
         raise typer.Exit(1)

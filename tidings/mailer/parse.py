@@ -7,6 +7,7 @@ it. It decides nothing.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ import msgspec
 from mailparser import MailParser
 
 from tidings.errors import MessageTooComplexError
+from tidings.mailer import archivers
 from tidings.mailer.automatic import sign_of_a_program
 from tidings.mailer.bounces import Reading, read_bounce
 from tidings.mailer.charsets import clean, decode, decode_header_text, multibyte
@@ -77,7 +79,8 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
     _check_header(raw, limits)
     try:
         message: Message = read_message(raw)
-        fields = _fields(message)
+        written = _fields(message)
+        fields = archivers.restored(written)
         view = _view(fields)
         shown = display(message, limit=limits.text_bytes, parts=limits.parts, depth=limits.depth)
         author_name, author_email = _author(view)
@@ -96,7 +99,7 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             text=text,
             folds=[(one.start, one.end, one.kind) for one in fold(text, forwarded=is_forward(subject))],
             attachments=[(part.position, part.filename, part.content_type, part.size) for part in shown.attachments],
-            content_hash=_content_hash(raw, fields),
+            content_hash=_content_hash(raw, written),
             automatic=sign_of_a_program(fields, subject, author_email),
             loop_marks=[mark.strip().lower() for mark in fields.get("x-tidings-loop", [])],
             list_ids=[found[1].lower() for value in fields.get("list-id", []) if (found := _LIST_ID.search(value))],
@@ -152,7 +155,7 @@ def _readable(value: str, charset: str) -> str:
         return decode(data, charset if multibyte(charset) else "windows-1252")
 
 
-def _view(fields: dict[str, list[str]]) -> MailParser:
+def _view(fields: Mapping[str, list[str]]) -> MailParser:
     """mail-parser over the few fields that it is asked for, each cut to what structured parsing may see."""
     head: Message = Message()
     for name in _VIEW_FIELDS:
@@ -177,7 +180,7 @@ def _unveiled(name: str) -> str:
     return decode_header_text(name.replace(_VEILED, "=?"))
 
 
-def _date(view: MailParser, fields: dict[str, list[str]]) -> datetime | None:
+def _date(view: MailParser, fields: Mapping[str, list[str]]) -> datetime | None:
     if view.date is not None:
         moment: datetime = view.date
         return moment
@@ -188,11 +191,11 @@ def _date(view: MailParser, fields: dict[str, list[str]]) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _first(fields: dict[str, list[str]], name: str) -> str:
+def _first(fields: Mapping[str, list[str]], name: str) -> str:
     return fields.get(name, [""])[0]
 
 
-def _message_id(fields: dict[str, list[str]]) -> str:
+def _message_id(fields: Mapping[str, list[str]]) -> str:
     """The bare Message-ID, or nothing where there is not exactly one that can live in addresses and URLs."""
     values = fields.get("message-id", [])
     bare = one_message_id(values[0]) if len(values) == 1 else None
