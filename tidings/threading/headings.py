@@ -51,6 +51,11 @@ _FORWARDED = re.compile(
 _FORWARD_SUBJECT = re.compile(r"(?i)\s{0,4}(?:fwd?|wg|tr|rv|enc|i|doorst|vb|vs|vl|pd|пер|转发|轉寄|転送)\s?[:：]")
 
 
+def may_be_one(line: str) -> bool:
+    """Whether a line is worth asking what it heads: most have nothing of it, and this is cheap."""
+    return ":" in line or "--" in line or "：" in line or "riginal " in line
+
+
 def is_original(line: str) -> bool:
     """Whether a line says that the mail which was answered stands below."""
     return bool(_ORIGINAL.match(line))

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-from tidings.threading import headings, signatures
+from tidings.threading import attributions, headings, signatures
 
 _LOOKED_AT = 300
-_ATTRIBUTION_LINES = 3
 _DASHES_MOST = 15  # lines of a signature that begins with `--` and no blank: the line has other uses
 _FOOTER_MOST = 12
 _FOOTER_WITHIN = 3  # lines below its rule, the list is named
@@ -32,27 +31,8 @@ _INDENT = 3  # columns, from the heading
 _INDENTED_LINES = 2  # or more show that a mail is quoted by indenting it; one may be a paragraph's first
 
 _QUOTED = re.compile(r"[ \t]{0,3}>")
-_WROTE = re.compile(
-    r"(?i)\b(?:wrote|writes|said|schrieb|schreibt|a écrit|écrit|escribió|escribio|escreveu|scritto|scrive|schreef|"
-    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|kirjoittaa|scrisse|yazdı|írta|scris)\b"
-    r"|(?<=>)wrote|写道|書きました|작성"
-)
-_OPENS = re.compile(
-    r"(?i)[\"'*_\- ]{0,8}(?:on|am|le|el|il|op|den|em|at|dnia|w dniu|dne|på|pe|pada|vào)(?=[\W\d])"
-    r"|\d{1,4}[-/. 年]"
-)
-_WRAPPED = re.compile(r"> ?(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev|napisał|написал)")
-_NAMED_ADDRESS = re.compile(r"[^<>:,.;!?]{0,60}<[^<> ]{1,120}@[^<>]{1,120}>")
-_MAY_BEGIN = re.compile(r"\W{0,8}\w.{0,200}(?:\d|<)")
-_DATED = re.compile(r"\d{1,2}[:.h]\d\d|\b(?:19|20)\d\d\b")
-_DATED_ADDRESS = re.compile(r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>\s?:?$")
-# Gmail in Russian and Ukrainian has no verb: "вт, 5 мар. 2024 г. в 09:07, NAME <ADDRESS>:".
-_NO_VERB = re.compile(r"[^<>]{1,40}\b(?:19|20)\d\d[^<>]{1,20}\d{1,2}:\d\d[^<>]{1,80}<[^<>@]{1,120}@[^<>]{1,120}>\s?:$")
-_GMAIL_BARE = re.compile(
-    r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d .{2,80}$"
-)  # older Gmail, its address lost on the way
-_LOST_LINK = re.compile(r"> ?(?:wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev) ?:$")
-_DIFF = re.compile(r"@@ -\d|diff --git |\+\+\+ ")
+_MARK_WITHIN = 4  # characters
+_DIFF = ("@@ -", "diff --git ", "+++ ")
 _FOOTER_RULE = re.compile(r"_{20,}[ \t]*$")
 _FOOTER = re.compile(r"(?i)mailing list|unsubscribe|listinfo|@lists?\.|abmelden|désabonner")
 
@@ -114,11 +94,10 @@ def _folds(lines: list[str], kinds: list[str]) -> tuple[Fold, ...]:
 
 def _quoted(heads: list[str]) -> list[str]:
     """The kinds of the lines as far as their marks tell; an address that was wrapped before its `>` is no mark."""
-    kinds, before = [], ""
-    for head in heads:
-        wrapped = "<" in before[before.rfind(">") + 1 :] and (head.startswith(">:") or _WRAPPED.match(head))
-        kinds.append("quote" if _QUOTED.match(head) and not (wrapped or _LOST_LINK.match(head)) else "")
-        before = head
+    kinds = ["quote" if ">" in head[:_MARK_WITHIN] and _QUOTED.match(head) else "" for head in heads]
+    for place, head in enumerate(heads):
+        if head[:1] == ">" and attributions.goes_on(heads[place - 1] if place else "", head):
+            kinds[place] = ""
     return kinds
 
 
@@ -129,11 +108,14 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
     then only the heading is marked. A mail that is passed on is content, and so is one that begins with a header block.
     An attribution counts after the last mark only, since a person may write one.
     """
-    last_quoted = max((place for place, kind in enumerate(kinds) if kind), default=-1)
+    named = attributions.all_below(heads, kinds)
     own, past = False, 0
     inside: bool | None = None
     for place, head in enumerate(heads):
         if place < past or kinds[place] or _blank(head):
+            continue
+        if place not in named and not headings.may_be_one(head):
+            own = own or not signatures.is_rule(head)
             continue
         passed_on = headings.is_forwarded(head)
         if passed_on or ((forwarded or not own) and headings.block(heads, place)):
@@ -141,7 +123,7 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
                 past = place + _forward_heading(heads, place)
                 kinds[place:past] = ["quote"] * (past - place)
             return
-        count = _heading(heads, place, after_marks=place > last_quoted)
+        count = _heading(heads, place) or named.get(place, 0)
         if count and own:
             begin, past = place - _rule_above(heads, place), place + count
             if inside is None:  # looked for once, and only where it matters
@@ -162,13 +144,13 @@ def _says_inside(heads: list[str], kinds: list[str], place: int) -> bool:
     return any(_ANSWERED_IN_IT.search(heads[at][:_LOOKED_AT]) for at in range(place) if not kinds[at])
 
 
-def _heading(heads: list[str], place: int, *, after_marks: bool) -> int:
-    """How many lines from `place` on stand above a quoted mail; 0 for none."""
+def _heading(heads: list[str], place: int) -> int:
+    """How many lines from `place` on are a program's heading of a quoted mail; 0 for none."""
     if headings.is_original(heads[place]):
         following = next((at for at in range(place + 1, min(place + 4, len(heads))) if not _blank(heads[at])), place)
         count = headings.block(heads, following) if following > place else 0
         return following - place + count if count else 1
-    return headings.block(heads, place) or (after_marks and _begins_attribution(heads, place)) or 0
+    return headings.block(heads, place)
 
 
 def _forward_heading(heads: list[str], place: int) -> int:
@@ -205,84 +187,15 @@ def _rule_above(heads: list[str], place: int) -> int:
     return 0
 
 
-def _begins_attribution(heads: list[str], place: int) -> int:
-    """How many lines from `place` on are an attribution; 0 for none."""
-    if not _MAY_BEGIN.match(heads[place]):
-        return 0
-    for count in range(1, _ATTRIBUTION_LINES + 1):
-        text = _joined(heads, place, count)
-        if _is_dated(text) or _is_named(text):
-            return count
-    following = heads[place + 1] if place + 1 < len(heads) else ""
-    if _GMAIL_BARE.match(heads[place].rstrip()) and _blank(following):
-        return 1
-    return _lost_link(heads, place)
-
-
-def _lost_link(heads: list[str], place: int) -> int:
-    """The lines of an attribution whose address was a link that became lines of its own, as HTML made text has it."""
-    if not (_OPENS.match(heads[place]) and _DATED.search(heads[place])):
-        return 0
-    lines = [at for at in range(place + 1, min(place + 6, len(heads))) if not _blank(heads[at])][:3]
-    if len(lines) == 3 and heads[lines[0]].strip() == "<" and _LOST_LINK.match(heads[lines[2]].strip()):
-        return lines[2] + 1 - place
-    return 0
-
-
 def _mark_attributions(heads: list[str], kinds: list[str]) -> None:
     for place, kind in enumerate(kinds):
         if kind and place and not kinds[place - 1]:
             last = place - 1
             while last > place - 1 - _BLANKS_MOST and last > 0 and _blank(heads[last]):
                 last -= 1
-            first = last + 1 - (0 if kinds[last] else _attribution_before(heads, last, near=place - last <= 2))
+            first = last + 1 - (0 if kinds[last] else attributions.before(heads, last, near=place - last <= 2))
             if first <= last:
                 kinds[first:place] = ["quote"] * (place - first)
-
-
-def _attribution_before(heads: list[str], last: int, *, near: bool) -> int:
-    """How many lines, the last of them at `last`, are the attribution of the quote that comes next; 0 for none."""
-    counts = range(1, min(_ATTRIBUTION_LINES, last + 1) + 1)
-    for is_one in (_is_dated, _is_named):
-        for count in counts:
-            if is_one(_joined(heads, last - count + 1, count)):
-                return count
-    return int(near and _short_attribution(heads[last].strip()))
-
-
-def _joined(heads: list[str], place: int, count: int) -> str:
-    """The `count` lines from `place` on in one, where they may be one attribution; else nothing."""
-    lines = heads[place : place + count]
-    if len(lines) < count or not _ends_attribution(lines[-1]):
-        return ""
-    if any(_blank(line) or len(line) > _LOOKED_AT or line.rstrip().endswith(":") for line in lines[:-1]):
-        return ""
-    return " ".join(line.strip() for line in lines)
-
-
-def _is_dated(joined: str) -> bool:
-    """Whether a text is an attribution like "On DATE, NAME wrote:"."""
-    if not _WROTE.search(joined):
-        return bool(_DATED_ADDRESS.match(joined) or _NO_VERB.match(joined.rstrip()))
-    return bool(_OPENS.match(joined) and _DATED.search(joined))
-
-
-def _is_named(joined: str) -> bool:
-    """Whether a text is an attribution like "NAME <ADDRESS> wrote:"."""
-    return bool(_NAMED_ADDRESS.match(joined) and _WROTE.search(joined))
-
-
-def _ends_attribution(line: str) -> bool:
-    bare = line.rstrip()
-    return bare.rstrip("*_ ").endswith((":", "：")) or bare.endswith((" ----", ">"))
-
-
-def _short_attribution(line: str) -> bool:
-    """Whether a line is one like "Ann Example wrote:"; a longer sentence is the author's own."""
-    wrote = _WROTE.search(line[:_LOOKED_AT])
-    if not wrote or not _ends_attribution(line):
-        return False
-    return "@" in line or bool(_DATED.search(line)) or len(line[: wrote.start()].split()) <= 3
 
 
 def _join_quotes(heads: list[str], kinds: list[str]) -> None:
@@ -298,9 +211,12 @@ def _join_quotes(heads: list[str], kinds: list[str]) -> None:
 
 
 def _mark_signatures(heads: list[str], kinds: list[str]) -> None:
-    """Mark what stands below a `-- ` line or a list's footer rule, and "Sent from my ..." as the last of own lines."""
+    """Mark signatures, footers of lists and disclaimers to their ends, and "Sent from my ..." as the last of own lines.
+
+    It goes from the last line up, so that each of them ends where the one below it begins.
+    """
     # In a diff, `-- ` may be a removed line; only the last one can be the signature.
-    in_diff = any(_DIFF.match(head) for head in heads)
+    in_diff = any(head.startswith(_DIFF) for head in heads)
     end, below, found_below, patch = len(heads), 0, False, False
     for place in range(len(heads) - 1, -1, -1):
         if kinds[place]:
@@ -309,18 +225,23 @@ def _mark_signatures(heads: list[str], kinds: list[str]) -> None:
         if _blank(heads[place]):
             continue
         below += 1
-        patch = patch or bool(_DIFF.match(heads[place]))
+        patch = patch or heads[place].startswith(_DIFF)
         # Nor is a patch part of a signature: somebody put it below their own.
         if _begins_signature(heads, place, end, below) and not patch and not (in_diff and found_below):
             found_below = True
             kinds[place:end] = ["signature"] * (end - place)
             end, below = place, 0
-        elif below == 1 and _is_last(heads, place, end):
-            kinds[place] = "signature"
-            end, below = place, 0
-        elif (place == 0 or _blank(heads[place - 1])) and _is_disclaimer(heads, place, end):
-            kinds[place:end] = ["signature"] * (end - place)
-            end, below = place, 0
+            continue
+        if below == 1 and _is_last(heads, place, end):
+            begin, stop = place, place + 1
+        elif _begins_paragraph(heads, place) and _is_disclaimer(heads, place, end):
+            begin, stop = _title_above(heads, kinds, place), end
+        elif not patch and below <= _FOOTER_MOST and _is_closing(heads, place, end):
+            begin, stop = place, end
+        else:
+            continue
+        kinds[begin:stop] = ["signature"] * (stop - begin)
+        end, below = begin, 0
 
 
 def _is_last(heads: list[str], place: int, end: int) -> bool:
@@ -332,6 +253,26 @@ def _is_last(heads: list[str], place: int, end: int) -> bool:
         or (after_blank and signatures.is_name(line))
         or (line == "\u1427" or (place + 1 <= end and bool(_FOOTER_RULE.match(line))))
     )
+
+
+def _begins_paragraph(heads: list[str], place: int) -> bool:
+    return place == 0 or _blank(heads[place - 1]) or signatures.is_rule(heads[place - 1])
+
+
+def _title_above(heads: list[str], kinds: list[str], place: int) -> int:
+    """Where the title and the rule above a disclaimer begin; `place` where it has none."""
+    start = place
+    for at in range(place - 1, max(place - _BLANKS_MOST, 0) - 1, -1):
+        named = signatures.is_rule(heads[at]) or signatures.is_title(heads[at])
+        if kinds[at] or not (named or _blank(heads[at])):
+            break
+        start = at if named else start
+    return start
+
+
+def _is_closing(heads: list[str], place: int, end: int) -> bool:
+    """Whether a line is "Thanks," or the like, and the rule of a signature stands right below it."""
+    return place + 1 < end and signatures.is_rule(heads[place + 1]) and signatures.is_closing(heads[place])
 
 
 def _is_disclaimer(heads: list[str], place: int, end: int) -> bool:
@@ -349,6 +290,8 @@ def _mark_warning(heads: list[str], kinds: list[str]) -> None:
 def _begins_signature(heads: list[str], place: int, end: int, below: int) -> bool:
     """Whether the line at `place` begins a signature that runs to `end`; `below` counts its lines but blank ones."""
     head = heads[place]
+    if head[:1] not in ("-", "_"):
+        return False
     if head.rstrip() == "--":
         # Some programs begin each line of what they print with dashes.
         in_output = any(
