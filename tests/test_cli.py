@@ -278,6 +278,7 @@ def test_a_post_is_shown_with_what_is_folded_and_attached(tidings: Program) -> N
     (attached,) = later["attachments"]
     assert (later["subject"], later["text"]) == ("Pumpenräder", "Die Räder sind da.")
     assert (attached["filename"], attached["content_type"], attached["size"]) == ("wheels.csv", "text/csv", 4)
+    assert (len(bytes.fromhex(attached["sha256"])), attached["also_in"]) == (32, [])
     people = tidings("show", "later@example.org").text
     assert "[attached: wheels.csv, 4 bytes]" in people
     assert "[folded: 2 lines]" in tidings("show", "answer@example.org").text

@@ -2,6 +2,7 @@
 
 import base64
 import email
+import hashlib
 import time
 from email.header import Header
 from email.message import Message
@@ -359,6 +360,21 @@ def test_names_of_attachments_are_safe(fields: str, name: str) -> None:
 
 
 @pytest.mark.acceptance(30)
+def test_a_file_is_known_by_its_content_whatever_it_is_called_and_however_it_is_encoded() -> None:
+    plain = shown("Content-Type: image/png; name=a.png\n\nwords").attachments[0]
+    coded = shown("Content-Type: image/gif; name=b.gif\nContent-Transfer-Encoding: base64\n\nd29yZHM=").attachments[0]
+    assert plain.sha256 == coded.sha256 == hashlib.sha256(b"words").digest()
+    mail = multipart("mixed", PLAIN, "Content-Type: message/rfc822\n\nSubject: x\n\nwords")
+    assert shown(mail).attachments[0].sha256 == b""
+
+
+def test_whether_there_is_html_is_told_though_plain_text_is_shown() -> None:
+    assert shown(multipart("alternative", PLAIN, HTML)).has_html
+    assert shown(HTML).has_html
+    assert not shown(multipart("mixed", PLAIN, HTML.replace("\n", "\nContent-Disposition: attachment\n", 1))).has_html
+    assert not shown(PLAIN).has_html
+
+
 def test_a_long_name_keeps_its_ending() -> None:
     name = shown(f"Content-Type: image/png; name={'x' * 3000}.png\n\nx").attachments[0].filename
     assert len(name) == 200

@@ -45,7 +45,9 @@ class Incoming(Protocol):
     @property
     def folds(self) -> list[tuple[int, int, str]]: ...
     @property
-    def attachments(self) -> list[tuple[int, str, str, int]]: ...
+    def attachments(self) -> list[tuple[int, str, str, int, bytes]]: ...
+    @property
+    def has_html(self) -> bool: ...
     @property
     def content_hash(self) -> bytes: ...
 
@@ -173,6 +175,7 @@ def add(
         "via": via,
         "from_line": from_line,
         "attachments": len(message.attachments),
+        "has_html": message.has_html,
     }
     post_id = connection.execute(_POST, row).scalar_one()
     writes.attachments += _attachments(post_id, message)
@@ -226,6 +229,7 @@ def refresh(
             text=message.text,
             folds=_encode(message.folds).decode(),
             attachments=len(message.attachments),
+            has_html=message.has_html,
         )
     )
     connection.execute(delete(attachment_table).where(attachment_table.c.post_id == post_id))
@@ -254,8 +258,15 @@ def exchange(connection: Connection, post_id: int, raw: bytes, content_hash: byt
 
 def _attachments(post_id: int, message: Incoming) -> list[dict[str, object]]:
     return [
-        {"post_id": post_id, "position": position, "filename": filename, "content_type": content_type, "size": size}
-        for position, filename, content_type, size in message.attachments
+        {
+            "post_id": post_id,
+            "position": position,
+            "filename": filename,
+            "content_type": content_type,
+            "size": size,
+            "hash": digest or None,
+        }
+        for position, filename, content_type, size, digest in message.attachments
     ]
 
 
@@ -268,5 +279,5 @@ def _index_row(post_id: int, message: Incoming, language: str) -> IndexRow:
         recipients=message.recipients,
         text=message.text,
         folds=message.folds,
-        files=[filename for _, filename, _, _ in message.attachments],
+        files=[filename for _, filename, _, _, _ in message.attachments],
     )

@@ -211,7 +211,7 @@ class Posting:
             join_address=case.address.detail("subscribe"),
             owner_address=case.address.detail("owner"),
             size=len(case.spooled.raw),
-            attachments=sum(size for _, _, _, size in message.attachments),
+            attachments=sum(size for _, _, _, size, _ in message.attachments),
             automatic=case.automatic,
             own_loop=case.is_own_loop,
             unsigned="" if case.proof.aligned else case.proof.how,

@@ -4,6 +4,7 @@ It walks the parts, chooses between alternatives and decodes; it does not parse 
 It is run in the worker process (worker.py), and raises nothing but MessageTooComplexError.
 """
 
+import hashlib
 import mimetypes
 import re
 import unicodedata
@@ -16,7 +17,16 @@ from tidings.mailer import html_text
 from tidings.mailer.charsets import clean, decode, decode_header_text, readable
 from tidings.mailer.tolerant import decoded_bytes
 
-__all__ = ["Part", "Shown", "decode_header_text", "display", "html_source", "parameter", "part_bytes"]
+__all__ = [
+    "Part",
+    "Shown",
+    "decode_header_text",
+    "display",
+    "html_source",
+    "parameter",
+    "part_bytes",
+    "parts_by_content_id",
+]
 
 _FIELD_MOST = 4096  # characters of a Content-Type or Content-Disposition that are looked at
 _NAME_MOST = 200
@@ -37,6 +47,8 @@ class Part:
     content_type: str
     size: int
     """Bytes, decoded."""
+    sha256: bytes
+    """Of the decoded bytes; empty for a mail inside the mail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +57,8 @@ class Shown:
 
     text: str
     attachments: tuple[Part, ...]
+    has_html: bool
+    """Whether its author wrote HTML too."""
     notes: tuple[str, ...]
     """What a reader should know besides: that the text was cut, or cannot be read because it is encrypted."""
 
@@ -87,6 +101,7 @@ def display(message: Message, *, limit: int = 1_000_000, parts: int = 1_000, dep
     Raises MessageTooComplexError where it has more than `parts` parts or nests them more than `depth` deep.
     """
     nodes = _walk(message, parts, depth)
+    has_html = any(map(_is_html, nodes))
     for node in nodes:
         if node.role == "text":
             node.text = _text(node)
@@ -96,15 +111,29 @@ def display(message: Message, *, limit: int = 1_000_000, parts: int = 1_000, dep
     texts = [node.text.strip("\n") for node in nodes if node.role == "text" and node.text.strip()]
     text = "\n\n".join(texts)
     attachments = tuple(_attachment(nodes, node) for node in nodes if node.role == "attachment")
-    return Shown(text=text[:limit], attachments=attachments, notes=_notes(nodes, text, limit))
+    notes = _notes(nodes, text, limit)
+    return Shown(text=text[:limit], attachments=attachments, has_html=has_html, notes=notes)
 
 
 def html_source(message: Message, *, parts: int = 1_000, depth: int = 50) -> str | None:
     """The HTML of the message's own first HTML text, as it stands; None where there is none. Raises as `display`."""
     for node in _walk(message, parts, depth):
-        if node.role == "text" and node.content_type == "text/html":
+        if _is_html(node):
             return clean(decode(decoded_bytes(node.part), parameter(node.part, "charset")))
     return None
+
+
+def _is_html(node: _Node) -> bool:
+    return node.role == "text" and node.content_type == "text/html"
+
+
+def parts_by_content_id(message: Message, *, parts: int = 1_000, depth: int = 50) -> dict[str, Message]:
+    """The parts that a Content-ID (RFC 2392) names, by it without `<>`; the first of each. Raises as `display`."""
+    found: dict[str, Message] = {}
+    for node in _walk(message, parts, depth):
+        if named := _field(node.part, "content-id").strip().strip("<>"):
+            found.setdefault(named, node.part)
+    return found
 
 
 def part_bytes(message: Message, position: int, *, parts: int = 1_000, depth: int = 50) -> bytes | None:
@@ -248,12 +277,13 @@ def _notes(nodes: list[_Node], text: str, limit: int) -> tuple[str, ...]:
 
 
 def _attachment(nodes: list[_Node], node: _Node) -> Part:
-    inside = nodes[node.position : node.end]
+    contents = [decoded_bytes(one.part) for one in nodes[node.position : node.end] if not one.part.is_multipart()]
     return Part(
         position=node.position,
         filename=node.filename or _made_up_name(nodes, node),
         content_type=node.content_type,
-        size=sum(len(decoded_bytes(one.part)) for one in inside if not one.part.is_multipart()),
+        size=sum(map(len, contents)),
+        sha256=b"" if node.is_message else hashlib.sha256(b"".join(contents)).digest(),
     )
 
 
