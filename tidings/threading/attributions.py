@@ -12,11 +12,11 @@ _LOST_LINK_LINES = 6
 
 _WROTE = re.compile(
     r"(?i)\b(?:wrote|writes|said|schrieb|schreibt|a écrit|écrit|escribió|escribio|escreveu|scritto|scrive|schreef|"
-    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|kirjoittaa|scrisse|yazdı|írta|scris)\b"
+    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|kirjoittaa|scrisse|yazdı|írta|scris|έγραψε)\b"
     r"|(?<=>)wrote|写道|書きました|작성"
 )
 _OPENS = re.compile(
-    r"(?i)[\"'*_\- ]{0,8}(?:on|am|le|el|il|op|den|em|at|dnia|w dniu|dne|på|pe|pada|vào)(?=[\W\d])"
+    r"(?i)[\"'*_\- ]{0,8}(?:on|am|le|el|il|op|den|em|at|dnia|w dniu|dne|på|pe|pada|vào|την|στις)(?=[\W\d])"
     r"|\d{1,4}[-/. 年]"
 )
 _NAMED_ADDRESS = re.compile(r"[^<>:,.;!?]{0,60}<[^<> ]{1,120}@[^<>]{1,120}>")

@@ -49,11 +49,14 @@ class Fold:
 def fold(text: str, *, forwarded: bool = False) -> tuple[Fold, ...]:
     """The quoted blocks and signatures of a text (LF line ends), ascending and disjoint; none if nothing were left.
 
-    `forwarded` says that the subject calls it a mail that is passed on: then what stands below a header block is kept.
+    `forwarded` says that the subject calls it a mail that is passed on: then what stands below a header block is kept,
+    and so is a mail with marks that is headed as passed on.
     """
     lines = text.split("\n")
     heads = [line[: _LOOKED_AT + 1] for line in lines]
     kinds = _quoted(heads)
+    if forwarded:
+        _keep_forwarded(heads, kinds)
     _mark_warning(heads, kinds)
     _mark_tail(heads, kinds, forwarded=forwarded)
     _mark_attributions(heads, kinds)
@@ -99,6 +102,26 @@ def _quoted(heads: list[str]) -> list[str]:
         if head[:1] == ">" and attributions.goes_on(heads[place - 1] if place else "", head):
             kinds[place] = ""
     return kinds
+
+
+def _keep_forwarded(heads: list[str], kinds: list[str]) -> None:
+    """Take the mark off a mail that is passed on, which Apple's programs quote; what it quotes itself has two.
+
+    Below an attribution it is a quote like any other.
+    """
+    last, within, kept = -1, False, False  # the line above that has words; in a block; which is such a mail
+    for place, head in enumerate(heads):
+        if kinds[place]:
+            bare = head.lstrip(" \t")[1:].lstrip(" \t")
+            if bare and not within:
+                within = True
+                near = last >= 0 and place - last <= _BLANKS_MOST
+                kept = headings.is_forwarded(head) and not (near and attributions.before(heads, last, near=True))
+            if kept and bare[:1] != ">":
+                kinds[place] = ""
+        else:
+            within = kept = False
+            last = last if _blank(head) else place
 
 
 def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
