@@ -125,6 +125,21 @@ def test_bodies_are_decoded_or_guessed(content_type: str, encoding: str, body: s
 
 
 @pytest.mark.acceptance(31)
+@pytest.mark.parametrize(
+    ("body", "seen"),
+    [
+        (">> a \n> b \n>c", "> > a\n> b c"),
+        ("one \n\ntwo \nthree", "one\n\ntwo three"),
+        ("> one \n> \n> two", "> one\n>\n> two"),
+        (" >mine \n From here", ">mine From here"),
+        ("> a \n> -- \n> Ann \n> Pump", "> a\n> --\n> Ann Pump"),
+        ("a \n-- \nAnn", "a\n-- \nAnn"),
+    ],
+)
+def test_flowed_text_is_read_as_its_programs_write_it(body: str, seen: str) -> None:
+    assert text_of("text/plain; format=flowed", body) == seen
+
+
 def test_flowed_lines_are_joined_and_quotes_keep_their_depth() -> None:
     body = "One \nline.\n>> deep \n>> er\n> up\n mine\n-- \nAnn\n"
     assert text_of("text/plain; format=flowed", body) == "One line.\n> > deep er\n> up\nmine\n-- \nAnn"
@@ -289,6 +304,21 @@ def test_a_named_text_below_another_is_a_file_unless_it_is_a_patch() -> None:
     assert (found.text, [part.filename for part in found.attachments]) == ("plain words\n\n--- a", ["pump.log"])
     assert shown(multipart("mixed", PICTURE, log)).text == "lines"
     assert shown("Content-Type: text/html; name=letter.html\n\n<p>words</p>").text == "words"
+
+
+def test_a_text_that_belongs_to_another_is_a_file() -> None:
+    style = "Content-Type: text/plain\n\nleft over"
+    found = shown(multipart("related", HTML, style))
+    assert (found.text, [part.content_type for part in found.attachments]) == (shown(HTML).text, ["text/plain"])
+    assert shown(multipart("related", PICTURE, style)).text == "left over"
+    assert shown(multipart("mixed", HTML, style)).text.endswith("left over")
+
+
+def test_words_around_parts_that_cannot_be_found_are_shown() -> None:
+    inner = "--a--\nContent-Type: multipart/mixed; boundary=a----\n\n--a----\n\nwords\n--a------\n"
+    raw = f"Content-Type: multipart/mixed; boundary=a--\n\n{inner}"
+    assert "words" in shown(raw).text
+    assert shown(f"Content-Type: multipart/mixed; boundary=b\n\nold program\n--b\n{PICTURE}\n--b--\n").text == ""
 
 
 def test_alternatives_of_one_kind_are_all_shown_but_the_same_text_once() -> None:

@@ -63,33 +63,51 @@ class Shown:
     """What a reader should know besides: that the text was cut, or cannot be read because it is encrypted."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a part stands: how deep, in a mail that is passed on, beside the root of a multipart/related (RFC 2387)."""
+
+    depth: int
+    forwarded: bool
+    beside: bool
+
+    def inside(self, node: "_Node", number: int) -> "_Place":
+        """The place of a node's child."""
+        return _Place(
+            depth=self.depth + 1,
+            forwarded=self.forwarded or node.is_message,
+            beside=self.beside or (number > 0 and node.content_type == "multipart/related"),
+        )
+
+
 class _Node:
     """A part, where it stands, and what becomes of it: "text", "attachment", or "" for nothing."""
 
-    def __init__(self, part: Message, depth: int, position: int, *, forwarded: bool, follows: bool) -> None:
+    def __init__(self, part: Message, place: "_Place", position: int, *, follows: bool) -> None:
         self.part = part
-        self.depth = depth
+        self.depth = place.depth
         self.position = position
         self.content_type = _content_type(part)
         self.disposition = _disposition(part)
         self.filename = _filename(part)
         self.end = position + 1  # the position after the last part inside
         self.text = ""
-        self.role = "" if forwarded else self._role(follows)
+        self.role = "" if place.forwarded else self._role(follows, place.beside)
 
     @property
     def is_message(self) -> bool:
         return self.content_type.startswith("message/")
 
-    def _role(self, follows: bool) -> str:
-        """What becomes of it; `follows` says that there is a text before it."""
+    def _role(self, follows: bool, beside: bool) -> str:
+        """What becomes of it; `follows` says that there is a text before it, `beside` that it belongs to one."""
         if self.is_message:
             return "attachment"
         if self.part.is_multipart():
             return ""
         broken = self.content_type.startswith("multipart/")  # no boundary was found: it is shown as it stands
-        # RFC 8621 4.1.4: a text with a name, that is not the first, is a file. A patch is there to be read.
-        file = follows and self.filename and self.content_type in ("text/plain", "text/html")
+        # RFC 8621 4.1.4: a text with a name, or in a multipart/related, that is not the first, is a file. A patch is to
+        # be read.
+        file = follows and (self.filename or beside) and self.content_type in ("text/plain", "text/html")
         if (self.content_type in _SHOWN_INLINE or broken) and self.disposition != "attachment":
             return "attachment" if file and not self.filename.lower().endswith(_PATCHES) else "text"
         return "attachment"
@@ -109,10 +127,18 @@ def display(message: Message, *, limit: int = 1_000_000, parts: int = 1_000, dep
         if node.content_type == "multipart/alternative":
             _choose(nodes, node)
     texts = [node.text.strip("\n") for node in nodes if node.role == "text" and node.text.strip()]
-    text = "\n\n".join(texts)
+    text = "\n\n".join(texts) or _around(nodes)
     attachments = tuple(_attachment(nodes, node) for node in nodes if node.role == "attachment")
     notes = _notes(nodes, text, limit)
     return Shown(text=text[:limit], attachments=attachments, has_html=has_html, notes=notes)
+
+
+def _around(nodes: list[_Node]) -> str:
+    """What stands around the parts of a message of which no part is shown: its boundaries are wrong, not its words."""
+    if any(node.role == "attachment" for node in nodes):
+        return ""
+    pieces = [piece for node in nodes for piece in (node.part.preamble, node.part.epilogue) if piece and piece.strip()]
+    return _trimmed(clean(readable("\n\n".join(pieces)))).strip("\n")
 
 
 def html_source(message: Message, *, parts: int = 1_000, depth: int = 50) -> str | None:
@@ -173,20 +199,20 @@ def parameter(part: Message, name: str, field: str = "content-type") -> str:
 def _walk(message: Message, parts: int, depth: int) -> list[_Node]:
     """All parts, depth first, without recursion: a sender decides how deep they are nested."""
     nodes: list[_Node] = []
-    waiting: list[tuple[Message, int, bool]] = [(message, 0, False)]
+    waiting = [(message, _Place(depth=0, forwarded=False, beside=False))]
     follows = False
     while waiting:
-        part, level, forwarded = waiting.pop()
+        part, place = waiting.pop()
         if len(nodes) >= parts:
             raise MessageTooComplexError(f"It has too many parts: more than {parts}.")
-        if level > depth:
+        if place.depth > depth:
             raise MessageTooComplexError(f"Its parts are nested too deep: more than {depth} levels.")
-        node = _Node(part, level, len(nodes), forwarded=forwarded, follows=follows)
+        node = _Node(part, place, len(nodes), follows=follows)
         nodes.append(node)
         follows = follows or node.role == "text"
         inner = part.get_payload() if part.is_multipart() else []
         inside = [one for one in inner if isinstance(one, Message)] if isinstance(inner, list) else []
-        waiting += [(one, level + 1, forwarded or node.is_message) for one in reversed(inside)]
+        waiting += reversed([(one, place.inside(node, number)) for number, one in enumerate(inside)])
     _set_ends(nodes)
     return nodes
 
@@ -245,14 +271,17 @@ def _trimmed(text: str) -> str:
 
 
 def _unflowed(text: str, *, delete_space: bool) -> str:
-    """A format=flowed text with its paragraphs on one line each (RFC 3676 4)."""
+    """A format=flowed text with its paragraphs on one line each (RFC 3676 4).
+
+    A line that flows into an empty one ends all the same: many programs leave a space behind the last of a paragraph.
+    """
     lines: list[str] = []
     pieces: list[str] = []  # of the paragraph that is being read
     depth = 0
     for raw in text.split("\n"):
         bare = raw.lstrip(">")
         quoted, line = len(raw) - len(bare), bare.removeprefix(" ")
-        if pieces and (quoted != depth or line == "-- "):
+        if pieces and (quoted != depth or line in ("", "-- ")):
             lines.append("".join(pieces))
             pieces = []
         if not pieces:
