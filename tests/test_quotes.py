@@ -379,9 +379,9 @@ def test_of_a_long_line_only_the_beginning_is_looked_at(monkeypatch: pytest.Monk
 
             return call
 
-    from tidings.threading import attributions, headings, quotes, signatures
+    from tidings.threading import attributions, endings, headings, quotes, signatures
 
-    for module in (attributions, headings, quotes, signatures):
+    for module in (attributions, endings, headings, quotes, signatures):
         for name in [name for name, value in vars(module).items() if hasattr(value, "finditer")]:
             monkeypatch.setattr(module, name, Counting(getattr(module, name)))
     for piece in ("<", ">", "On 5 Mar 2024 wrote: ", "_", "Sent from my phone ", " "):

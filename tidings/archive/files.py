@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 from tidings.archive import read
 from tidings.database.tables import attachment, post
 
+_LOOKED_AT = 200  # posts of all communities with a file, the oldest first
 OTHERS_MOST = 3  # other posts with a file that are named
 _FILES_MOST = 50  # hashes that are looked for, each by itself: in the index a few steps
 
@@ -33,11 +34,19 @@ class Described(read.Attachment):
     also_in: tuple[str, ...]
 
 
+# The first in the index, so that the limit ends it: a picture below somebody's name is in every post of theirs.
+_FIRST = (
+    select(attachment.c.post_id)
+    .where(attachment.c.hash == bindparam("hash"))
+    .distinct()
+    .order_by(attachment.c.post_id)
+    .limit(_LOOKED_AT)
+    .subquery()
+)
 _HOLDERS = (
     select(post.c.id, post.c.message_id, post.c.author_name, post.c.date)
-    .join(attachment, attachment.c.post_id == post.c.id)
-    .where(attachment.c.hash == bindparam("hash"), post.c.community_id == bindparam("community"))
-    .distinct()
+    .join(_FIRST, _FIRST.c.post_id == post.c.id)
+    .where(post.c.community_id == bindparam("community"))
     .order_by(post.c.id)
     .limit(bindparam("many"))
 )
@@ -46,7 +55,7 @@ _HOLDERS = (
 def holders(connection: Connection, community_id: int, listed: Iterable[read.Attachment]) -> dict[bytes, list[Holder]]:
     """The first posts of the community with each file, by its hash and in their order: one more than are named.
 
-    Of the attachments the first 50 hashes are looked for.
+    The first 50 files are looked for, among the 200 oldest posts of all communities that have one.
     """
     found = {}
     hashes = dict.fromkeys(one.sha256 for one in listed if one.sha256)

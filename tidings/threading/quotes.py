@@ -7,14 +7,11 @@ text: of a line no more than its first 300 characters are looked at.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 
-from tidings.threading import attributions, headings, signatures
+from tidings.threading import attributions, endings, headings, signatures
 
 _LOOKED_AT = 300
-_DASHES_MOST = 15  # lines of a signature that begins with `--` and no blank: the line has other uses
-_FOOTER_MOST = 12
-_FOOTER_WITHIN = 3  # lines below its rule, the list is named
 _BLANKS_MOST = 5  # lines between a full attribution and its quote; a short one stands nearer
 
 # The author says that more of theirs stands between the lines of the quote, as is usual in Outlook.
@@ -32,9 +29,6 @@ _INDENTED_LINES = 2  # or more show that a mail is quoted by indenting it; one m
 
 _QUOTED = re.compile(r"[ \t]{0,3}>")
 _MARK_WITHIN = 4  # characters
-_DIFF = ("@@ -", "diff --git ", "+++ ")
-_FOOTER_RULE = re.compile(r"_{20,}[ \t]*$")
-_FOOTER = re.compile(r"(?i)mailing list|unsubscribe|listinfo|@lists?\.|abmelden|désabonner")
 
 
 @dataclass(frozen=True)
@@ -57,11 +51,11 @@ def fold(text: str, *, forwarded: bool = False) -> tuple[Fold, ...]:
     kinds = _quoted(heads)
     if forwarded:
         _keep_forwarded(heads, kinds)
-    _mark_warning(heads, kinds)
+    endings.mark_warning(heads, kinds)
     _mark_tail(heads, kinds, forwarded=forwarded)
     _mark_attributions(heads, kinds)
     _join_quotes(heads, kinds)
-    _mark_signatures(heads, kinds)
+    endings.mark(heads, kinds)
     for wanted in ({"quote", "signature"}, {"quote"}, {"signature"}):
         kept = [kind if kind in wanted else "" for kind in kinds]
         if any(not kind and not _blank(line) for line, kind in zip(lines, kept, strict=True)):
@@ -231,97 +225,3 @@ def _join_quotes(heads: list[str], kinds: list[str]) -> None:
             since = place + 1
         elif not _blank(heads[place]):
             since = None
-
-
-def _mark_signatures(heads: list[str], kinds: list[str]) -> None:
-    """Mark signatures, footers of lists and disclaimers to their ends, and "Sent from my ..." as the last of own lines.
-
-    It goes from the last line up, so that each of them ends where the one below it begins.
-    """
-    # In a diff, `-- ` may be a removed line; only the last one can be the signature.
-    in_diff = any(head.startswith(_DIFF) for head in heads)
-    end, below, found_below, patch = len(heads), 0, False, False
-    for place in range(len(heads) - 1, -1, -1):
-        if kinds[place]:
-            end, below, patch = place, 0, False
-            continue
-        if _blank(heads[place]):
-            continue
-        below += 1
-        patch = patch or heads[place].startswith(_DIFF)
-        # Nor is a patch part of a signature: somebody put it below their own.
-        if _begins_signature(heads, place, end, below) and not patch and not (in_diff and found_below):
-            found_below = True
-            kinds[place:end] = ["signature"] * (end - place)
-            end, below = place, 0
-            continue
-        if below == 1 and _is_last(heads, place, end):
-            begin, stop = place, place + 1
-        elif _begins_paragraph(heads, place) and _is_disclaimer(heads, place, end):
-            begin, stop = _title_above(heads, kinds, place), end
-        elif not patch and below <= _FOOTER_MOST and _is_closing(heads, place, end):
-            begin, stop = place, end
-        else:
-            continue
-        kinds[begin:stop] = ["signature"] * (stop - begin)
-        end, below = begin, 0
-
-
-def _is_last(heads: list[str], place: int, end: int) -> bool:
-    """Whether the last of somebody's own lines is none of their words."""
-    line = heads[place].strip()
-    after_blank = place > 0 and _blank(heads[place - 1])
-    return (
-        signatures.is_sent_from(line)
-        or (after_blank and signatures.is_name(line))
-        or (line == "\u1427" or (place + 1 <= end and bool(_FOOTER_RULE.match(line))))
-    )
-
-
-def _begins_paragraph(heads: list[str], place: int) -> bool:
-    return place == 0 or _blank(heads[place - 1]) or signatures.is_rule(heads[place - 1])
-
-
-def _title_above(heads: list[str], kinds: list[str], place: int) -> int:
-    """Where the title and the rule above a disclaimer begin; `place` where it has none."""
-    start = place
-    for at in range(place - 1, max(place - _BLANKS_MOST, 0) - 1, -1):
-        named = signatures.is_rule(heads[at]) or signatures.is_title(heads[at])
-        if kinds[at] or not (named or _blank(heads[at])):
-            break
-        start = at if named else start
-    return start
-
-
-def _is_closing(heads: list[str], place: int, end: int) -> bool:
-    """Whether a line is "Thanks," or the like, and the rule of a signature stands right below it."""
-    return place + 1 < end and signatures.is_rule(heads[place + 1]) and signatures.is_closing(heads[place])
-
-
-def _is_disclaimer(heads: list[str], place: int, end: int) -> bool:
-    """Whether the paragraph at `place`, with what follows it, is a disclaimer."""
-    return signatures.is_disclaimer(" ".join(heads[place : min(end, place + 3)])[:_LOOKED_AT])
-
-
-def _mark_warning(heads: list[str], kinds: list[str]) -> None:
-    """Mark the warning that a company's gateway put above all else."""
-    first = next((place for place, head in enumerate(heads) if not _blank(head)), None)
-    if first is not None and not kinds[first] and signatures.is_warning(heads[first][:_LOOKED_AT]):
-        kinds[first] = "signature"
-
-
-def _begins_signature(heads: list[str], place: int, end: int, below: int) -> bool:
-    """Whether the line at `place` begins a signature that runs to `end`; `below` counts its lines but blank ones."""
-    head = heads[place]
-    if head[:1] not in ("-", "_"):
-        return False
-    if head.rstrip() == "--":
-        # Some programs begin each line of what they print with dashes.
-        in_output = any(
-            line.startswith("-- ") and not _blank(line[2:]) for line in heads[max(place - 1, 0) : place + 2]
-        )
-        return head.startswith("-- ") or (below <= _DASHES_MOST and not in_output)
-    if not _FOOTER_RULE.match(head) or below > _FOOTER_MOST:
-        return False
-    following = (line for line in heads[place + 1 : min(end, place + 2 * _FOOTER_MOST)] if not _blank(line))
-    return any(_FOOTER.search(line) for line in islice(following, _FOOTER_WITHIN))
