@@ -1,4 +1,4 @@
-"""Where the author's words end: signatures, footers of lists, disclaimers, phones' lines; and a gateway's warning above.
+"""Where the author's words end: signatures, footers of lists, disclaimers, phones' lines; a gateway's warning above too.
 
 It marks them among the lines of a text; what one line is, `signatures` says, and quotes are not its matter.
 """
