@@ -321,6 +321,15 @@ def test_words_around_parts_that_cannot_be_found_are_shown() -> None:
     assert shown(f"Content-Type: multipart/mixed; boundary=b\n\nold program\n--b\n{PICTURE}\n--b--\n").text == ""
 
 
+def test_html_beside_a_plain_text_is_not_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+    monkeypatch.setattr(html_text, "to_text", lambda source: rendered.append(source) or "words")
+    assert shown(multipart("alternative", PLAIN, HTML)).text == "plain words"
+    assert rendered == []
+    assert shown(multipart("alternative", "Content-Type: text/plain\n\n \n", HTML)).text == "words"
+    assert len(rendered) == 1
+
+
 def test_alternatives_of_one_kind_are_all_shown_but_the_same_text_once() -> None:
     footer = "Content-Type: text/plain\n\nfooter"
     assert shown(multipart("alternative", PLAIN, HTML, footer, PLAIN)).text == "plain words\n\nfooter"

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
+from functools import cached_property
 
 from tidings.errors import MessageTooComplexError
 from tidings.mailer import html_text
@@ -91,8 +92,12 @@ class _Node:
         self.disposition = _disposition(part)
         self.filename = _filename(part)
         self.end = position + 1  # the position after the last part inside
-        self.text = ""
         self.role = "" if place.forwarded else self._role(follows, place.beside)
+
+    @cached_property
+    def text(self) -> str:
+        """What is shown of it. Made when it is asked for: most HTML stands beside a plain text and is not shown."""
+        return _text(self)
 
     @property
     def is_message(self) -> bool:
@@ -120,9 +125,6 @@ def display(message: Message, *, limit: int = 1_000_000, parts: int = 1_000, dep
     """
     nodes = _walk(message, parts, depth)
     has_html = any(map(_is_html, nodes))
-    for node in nodes:
-        if node.role == "text":
-            node.text = _text(node)
     for node in reversed(nodes):
         if node.content_type == "multipart/alternative":
             _choose(nodes, node)
@@ -240,9 +242,9 @@ def _choose(nodes: list[_Node], alternative: _Node) -> None:
     for wanted in (("text/plain",), ("text/html",), tuple(_SHOWN_INLINE)):
         chosen: dict[str, int] = {}  # by their text, so that the same is shown once
         for number, child in enumerate(children):
-            texts = [node for node in child if node.role == "text" and node.text.strip()]
-            if any(node.content_type in wanted for node in texts):
-                chosen.setdefault("\n".join(node.text.strip() for node in texts), number)
+            texts = [node for node in child if node.role == "text"]
+            if any(node.content_type in wanted and node.text.strip() for node in texts):
+                chosen.setdefault("\n".join(filter(None, (node.text.strip() for node in texts))), number)
         if chosen:
             kept = set(chosen.values())
             _drop_texts(child for number, child in enumerate(children) if number not in kept)

@@ -1,4 +1,4 @@
-"""Where the author's words end: signatures, footers of lists, disclaimers, phones' lines; a gateway's warning above too.
+"""Where the author's words end: signatures, footers of lists, disclaimers, phones' lines; and gateways' warnings above.
 
 It marks them among the lines of a text; what one line is, `signatures` says, and quotes are not its matter.
 """
