@@ -469,6 +469,7 @@ def test_where_else_a_file_is_stands_behind_its_name(house: House) -> None:
         seed.post(connection, house.valve, message_id="hidden@example.org", attachments=files)
     page = document_fromstring(house.site.client(MEMBER).get("/c/pump/m/same1@example.org/").text)
     links = [unquote(link.get("href")) for link in page.xpath("//ul[@class='files']//a")]
+    assert page.xpath("string(//ul[@class='files']//summary)") == "Also in other posts"
     assert links == [
         "/c/pump/m/same1@example.org/attachment/1",
         *(f"/c/pump/m/{name}@example.org/" for name in ("root", "same0", "same2")),
