@@ -302,6 +302,13 @@ def test_a_message_or_a_plain_text_is_folded(tidings: Program, tmp_path: Path) -
     )
 
 
+def test_what_was_passed_on_is_not_folded(tidings: Program, tmp_path: Path) -> None:
+    text = "See below.\n\nFrom: Ana\nSent: Monday\nTo: Li\nSubject: Seal\n\nIt leaks.\n"
+    for subject, reply in (("Re: Seal", "See below."), ("Fwd: Seal", text.strip())):
+        (tmp_path / "one.eml").write_bytes(message(LI, PUMP, subject, text, "x@example.org").as_bytes())
+        assert tidings("fold", tmp_path / "one.eml", "--json").json["reply"] == reply
+
+
 def test_search_narrows_and_says_in_which_thread(tidings: Program) -> None:
     found = tidings("search", "pump", "has:attachment", "from:sam", "--json").lines
     assert [(hit["message_id"], hit["thread"]) for hit in found] == [("later@example.org", "seal@example.org")]
