@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tidings.errors import MessageTooComplexError
 from tidings.mailer import html_text
-from tidings.mailer.charsets import decode
-from tidings.mailer.text import Shown, decode_header_text, display, part_bytes
+from tidings.mailer.charsets import decode, decode_header_text
+from tidings.mailer.text import Shown, display, part_bytes
 from tidings.mailer.tolerant import read_message
 
 

@@ -19,7 +19,8 @@ from tidings.mailer.automatic import sign_of_a_program
 from tidings.mailer.bounces import Reading, read_bounce
 from tidings.mailer.charsets import clean, decode, decode_header_text, multibyte
 from tidings.mailer.own_tokens import without_tokens
-from tidings.mailer.text import display, parameter
+from tidings.mailer.part_fields import parameter
+from tidings.mailer.text import display
 from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings
 from tidings.threading.headings import is_forward

@@ -6,35 +6,19 @@ It is run in the worker process (worker.py), and raises nothing but MessageTooCo
 
 import hashlib
 import mimetypes
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
 from functools import cached_property
 
 from tidings.errors import MessageTooComplexError
-from tidings.mailer import html_text
+from tidings.mailer import html_text, part_fields
 from tidings.mailer.charsets import clean, decode, decode_header_text, readable
+from tidings.mailer.part_fields import NAME_MOST, field_value, parameter, safe_name
 from tidings.mailer.tolerant import decoded_bytes
 
-__all__ = [
-    "Part",
-    "Shown",
-    "decode_header_text",
-    "display",
-    "html_source",
-    "parameter",
-    "part_bytes",
-    "parts_by_content_id",
-]
-
-_FIELD_MOST = 4096  # characters of a Content-Type or Content-Disposition that are looked at
-_NAME_MOST = 200
 _SHOWN_INLINE = frozenset(["text/plain", "text/html", "text/x-patch", "text/x-diff", "text/markdown"])
 _PATCHES = (".patch", ".diff")
-_TYPE = re.compile(r"\s{0,80}([!-.0-:<-~]{1,100}/[!-.0-:<-~]{1,100})(?=\s|;|$)")
-_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # names that Windows keeps for devices
 _TYPES = mimetypes.MimeTypes()  # the built-in ones: the same on every machine
 
 
@@ -88,9 +72,9 @@ class _Node:
         self.part = part
         self.depth = place.depth
         self.position = position
-        self.content_type = _content_type(part)
-        self.disposition = _disposition(part)
-        self.filename = _filename(part)
+        self.content_type = part_fields.content_type(part)
+        self.disposition = part_fields.disposition(part)
+        self.filename = part_fields.filename(part)
         self.end = position + 1  # the position after the last part inside
         self.role = "" if place.forwarded else self._role(follows, place.beside)
 
@@ -159,7 +143,7 @@ def parts_by_content_id(message: Message, *, parts: int = 1_000, depth: int = 50
     """The parts that a Content-ID (RFC 2392) names, by it without `<>`; the first of each. Raises as `display`."""
     found: dict[str, Message] = {}
     for node in _walk(message, parts, depth):
-        if named := _field(node.part, "content-id").strip().strip("<>"):
+        if named := field_value(node.part, "content-id").strip().strip("<>"):
             found.setdefault(named, node.part)
     return found
 
@@ -180,22 +164,6 @@ def _whole(message: Message) -> bytes:
         return message.as_bytes()
     except UnicodeError:  # Python's own: a multipart without parts that has 8-bit bytes
         return message.as_string().encode("utf-8", "replace")
-
-
-def parameter(part: Message, name: str, field: str = "content-type") -> str:
-    """A parameter of a structured field, its RFC 2231 pieces joined and decoded; empty where there is none."""
-    value = _field(part, field)
-    if name not in value.lower():
-        return ""
-    head = Message()
-    head[field] = readable(value)
-    try:
-        found = head.get_param(name, "", header=field)
-    except TypeError:  # Python's own: pieces with and without a number
-        return ""
-    if isinstance(found, tuple):  # RFC 2231: charset, language, and the bytes as latin-1
-        return decode(found[2].encode("latin-1", "replace"), found[0] or "utf-8")
-    return str(found)
 
 
 def _walk(message: Message, parts: int, depth: int) -> list[_Node]:
@@ -320,40 +288,6 @@ def _attachment(nodes: list[_Node], node: _Node) -> Part:
 
 def _made_up_name(nodes: list[_Node], node: _Node) -> str:
     if node.content_type == "message/rfc822" and node.end > node.position + 1:
-        subject = decode_header_text(_field(nodes[node.position + 1].part, "subject"))
-        return ("forwarded message: " + (_safe(subject) or "no subject"))[:_NAME_MOST]
+        subject = decode_header_text(field_value(nodes[node.position + 1].part, "subject"))
+        return ("forwarded message: " + (safe_name(subject) or "no subject"))[:NAME_MOST]
     return f"part-{node.position}{_TYPES.guess_extension(node.content_type) or '.bin'}"
-
-
-def _field(part: Message, name: str) -> str:
-    """The first field of that name as it stands, or nothing."""
-    for key, value in part.raw_items():
-        if key.lower() == name:
-            return str(value)[:_FIELD_MOST]
-    return ""
-
-
-def _content_type(part: Message) -> str:
-    kind = _TYPE.match(_field(part, "content-type"))
-    return kind[1].lower() if kind else part.get_default_type()  # RFC 2045 5.2, RFC 2046 5.1.5
-
-
-def _disposition(part: Message) -> str:
-    return _field(part, "content-disposition").partition(";")[0].strip().lower()
-
-
-def _filename(part: Message) -> str:
-    name = parameter(part, "filename", "content-disposition") or parameter(part, "name")
-    return _safe(re.split(r"[/\\]", decode_header_text(name).rstrip("/\\"))[-1])
-
-
-def _safe(name: str) -> str:
-    """A name that is safe to show and to save under: no path, no control or direction characters, not too long."""
-    kept = "".join(" " if char in '/\\:*?"<>|' else char for char in name if unicodedata.category(char)[0] not in "C")
-    kept = " ".join(kept.split()).strip(". ")
-    if _DEVICE.match(kept):
-        kept = f"_{kept}"
-    stem, dot, ending = kept.rpartition(".")
-    if len(kept) > _NAME_MOST and dot and len(ending) <= 10:
-        return stem[: _NAME_MOST - len(ending) - 1] + dot + ending
-    return kept[:_NAME_MOST]
