@@ -185,7 +185,7 @@ def test_what_is_derived_is_made_anew_as_it_was(any_site: SmallSite) -> None:
     own = update(tables.post).where(tables.post.c.answers.is_(None))
     threads = (delete(tables.node_wish), delete(tables.node), update(tables.post).values(thread_id=0))
     index = (
-        own.values(folds="[]", attachments=0, date=any_site.clock.now(), **lost),
+        own.values(folds="[]", attachments=0, has_html=True, date=any_site.clock.now(), **lost),
         delete(tables.attachment),
         text("DELETE FROM post_text"),
     )

@@ -302,6 +302,7 @@ def test_a_post_is_shown_with_what_is_folded_and_attached(tidings: Program) -> N
     (attached,) = later["attachments"]
     assert (later["subject"], later["text"]) == ("Pumpenräder", "Die Räder sind da.")
     assert (attached["filename"], attached["content_type"], attached["size"]) == ("wheels.csv", "text/csv", 4)
+    assert (len(bytes.fromhex(attached["sha256"])), attached["also_in"]) == (32, [])
     people = tidings("show", "later@example.org").text
     assert "[attached: wheels.csv, 4 bytes]" in people
     assert "[folded: 2 lines]" in tidings("show", "answer@example.org").text
@@ -323,6 +324,13 @@ def test_a_message_or_a_plain_text_is_folded(tidings: Program, tmp_path: Path) -
         tidings("fold", stdin=text.encode()).text
         == "The new one.\n\n[folded quote: 2 lines]\n\n[folded signature: 2 lines]\n"
     )
+
+
+def test_what_was_passed_on_is_not_folded(tidings: Program, tmp_path: Path) -> None:
+    text = "See below.\n\nFrom: Ana\nSent: Monday\nTo: Li\nSubject: Seal\n\nIt leaks.\n"
+    for subject, reply in (("Re: Seal", "See below."), ("Fwd: Seal", text.strip())):
+        (tmp_path / "one.eml").write_bytes(message(LI, PUMP, subject, text, "x@example.org").as_bytes())
+        assert tidings("fold", tmp_path / "one.eml", "--json").json["reply"] == reply
 
 
 def test_search_narrows_and_says_in_which_thread(tidings: Program) -> None:

@@ -1047,7 +1047,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """One post: what is shown, what is folded, attachments."""
-    from tidings.archive import read
+    from tidings.archive import files, read
 
     with _open() as site, site.database.read() as connection:
         found = read.anywhere(connection, message_id.strip("<>"))
@@ -1056,7 +1056,7 @@ def show(
         if raw:
             sys.stdout.buffer.write(read.raw(connection, found.id))
             return
-        attached = read.attachments(connection, [found.id]).get(found.id, [])
+        attached = files.described(connection, found)
         pieces = list(read.pieces(found))
         shown: dict[str, Any] = {
             "message_id": found.message_id,
@@ -1066,7 +1066,7 @@ def show(
             "date": found.date,
             "text": "".join(text for kind, text in pieces if kind == "own").strip(),
             "folded": [text.strip("\n") for kind, text in pieces if kind != "own"],
-            "attachments": [asdict(one) for one in attached],
+            "attachments": [{**asdict(one), "sha256": one.sha256 and one.sha256.hex()} for one in attached],
         }
     if as_json:
         _print_json(shown)
@@ -1075,7 +1075,8 @@ def show(
     for text in shown["folded"]:
         typer.echo(f"\n[folded: {len(text.splitlines())} lines]")
     for one in attached:
-        typer.echo(f"[attached: {one.filename}, {one.size} bytes]")
+        also = f", also in {', '.join(f'<{other}>' for other in one.also_in)}" if one.also_in else ""
+        typer.echo(f"[attached: {one.filename}, {one.size} bytes{also}]")
 
 
 @app.command()
@@ -1089,10 +1090,11 @@ def fold(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None, 
     except OSError as error:
         raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
     if looks_like_a_message(data):
-        text = parse(data, settings_module.LimitSettings()).text
+        message = parse(data, settings_module.LimitSettings())
+        text, folds = message.text, [quotes.Fold(*one) for one in message.folds]
     else:
         text = data.decode("utf-8", "replace").replace("\r\n", "\n")
-    folds = quotes.fold(text)
+        folds = list(quotes.fold(text))
     reply = quotes.shown(text, folds)
     pieces = [(one.kind, text[one.start : one.end].strip("\n")) for one in folds]
     if as_json:

@@ -45,7 +45,9 @@ class Incoming(Protocol):
     @property
     def folds(self) -> list[tuple[int, int, str]]: ...
     @property
-    def attachments(self) -> list[tuple[int, str, str, int]]: ...
+    def attachments(self) -> list[tuple[int, str, str, int, bytes]]: ...
+    @property
+    def has_html(self) -> bool: ...
     @property
     def content_hash(self) -> bytes: ...
 
@@ -227,6 +229,7 @@ def derived(message: Incoming, received_at: datetime) -> dict[str, object]:
         "text": message.text,
         "folds": _encode(message.folds).decode(),
         "attachments": len(message.attachments),
+        "has_html": message.has_html,
     }
 
 
@@ -275,8 +278,15 @@ def mend(connection: Connection, post_id: int, raw: bytes, writes: Writes) -> bo
 def attachment_rows(post_id: int, message: Incoming) -> list[dict[str, object]]:
     """The rows of a post's attachments."""
     return [
-        {"post_id": post_id, "position": position, "filename": filename, "content_type": content_type, "size": size}
-        for position, filename, content_type, size in message.attachments
+        {
+            "post_id": post_id,
+            "position": position,
+            "filename": filename,
+            "content_type": content_type,
+            "size": size,
+            "hash": digest or None,
+        }
+        for position, filename, content_type, size, digest in message.attachments
     ]
 
 
@@ -290,5 +300,5 @@ def index_row(post_id: int, message: Incoming, language: str) -> IndexRow:
         recipients=message.recipients,
         text=message.text,
         folds=message.folds,
-        files=[filename for _, filename, _, _ in message.attachments],
+        files=[filename for _, filename, _, _, _ in message.attachments],
     )

@@ -390,6 +390,7 @@ post = Table(
     Column("via", String(8), nullable=False),  # smtp, import
     Column("from_line", LargeBinary),  # of the mbox it came from
     Column("attachments", Integer, nullable=False, server_default="0"),
+    Column("has_html", Boolean, nullable=False, server_default=text("true")),  # true too where nobody looked yet
     UniqueConstraint("community_id", "number"),
     UniqueConstraint("community_id", "message_id"),
     Index("ix_post_blob", "blob_hash"),
@@ -405,7 +406,9 @@ attachment = Table(
     Column("filename", Text, nullable=False),
     Column("content_type", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32)),  # SHA-256 of what it decodes to; null for a mail, and where nobody looked yet
     UniqueConstraint("post_id", "position"),
+    Index("ix_attachment_hash", "hash", "post_id"),
 )
 # What a community learned, as a post of it says: for digests, later for the pages of knowledge.
 card = Table(

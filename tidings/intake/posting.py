@@ -216,7 +216,7 @@ class Posting:
         if not message.attachments:
             return message.text
         base = self._parts.settings.site.base_url.rstrip("/")
-        files = [f"- {name} ({show_size(size)})" for _, name, _, size in message.attachments]
+        files = [f"- {name} ({show_size(size)})" for _, name, _, size, _ in message.attachments]
         link = f"{base}/c/{case.community.name}/m/{quote(message_id, safe='@')}/"
         return "\n".join([message.text, "", "Attached, in the archive:", *files, link]).lstrip()
 
@@ -235,7 +235,7 @@ class Posting:
             join_address=case.address.detail("subscribe"),
             owner_address=case.address.detail("owner"),
             size=len(case.spooled.raw),
-            attachments=sum(size for _, _, _, size in message.attachments),
+            attachments=sum(size for _, _, _, size, _ in message.attachments),
             automatic=case.automatic,
             own_loop=case.is_own_loop,
             unsigned="" if case.proof.aligned else case.proof.how,

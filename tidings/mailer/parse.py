@@ -21,7 +21,8 @@ from tidings.mailer.automatic import sign_of_a_program
 from tidings.mailer.bounces import Reading, read_bounce
 from tidings.mailer.charsets import clean, decode, decode_header_text, multibyte
 from tidings.mailer.own_tokens import without_tokens
-from tidings.mailer.text import display, parameter
+from tidings.mailer.part_fields import parameter
+from tidings.mailer.text import display
 from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings
 from tidings.threading.headings import is_forward
@@ -63,7 +64,8 @@ class ParsedMessage(msgspec.Struct, frozen=True, kw_only=True):
     date: datetime | None
     text: str
     folds: list[tuple[int, int, str]]
-    attachments: list[tuple[int, str, str, int]]  # position, filename, content type, size in bytes
+    attachments: list[tuple[int, str, str, int, bytes]]  # position, filename, content type, size in bytes, SHA-256
+    has_html: bool = False
     content_hash: bytes
     automatic: str  # how a program gave itself away as the sender; empty: a person wrote
     loop_marks: list[str]  # the communities that this message has been through
@@ -98,7 +100,10 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             date=_date(view, fields),
             text=text,
             folds=[(one.start, one.end, one.kind) for one in fold(text, forwarded=is_forward(subject))],
-            attachments=[(part.position, part.filename, part.content_type, part.size) for part in shown.attachments],
+            attachments=[
+                (part.position, part.filename, part.content_type, part.size, part.sha256) for part in shown.attachments
+            ],
+            has_html=shown.has_html,
             content_hash=_content_hash(raw, written),
             automatic=sign_of_a_program(fields, subject, author_email),
             loop_marks=[mark.strip().lower() for mark in fields.get("x-tidings-loop", [])],
