@@ -18,7 +18,7 @@ from tidings import jobs
 from tidings.communities import directory, joining, rota
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, editions, render
+from tidings.digests import drafts, editions, periods, plans, render
 from tidings.digests.select import BLOCKS, Conversation, Cover, Title
 from tidings.jobs import Done
 
@@ -100,10 +100,10 @@ def test_a_second_run_makes_nothing_and_sends_nothing(database: Database) -> Non
 @pytest.mark.usefixtures("pump")
 def test_a_period_that_another_process_made_meanwhile_is_not_made_again(database: Database) -> None:
     with database.read() as connection:
-        [late] = editions.behind(connection, CUT_OFF)
+        [late] = periods.behind(connection, CUT_OFF)
     with database.write() as connection:
-        assert editions.make_periods(connection, late, CUT_OFF, site=SITE) == 1
-        assert editions.make_periods(connection, late, CUT_OFF, site=SITE) == 0
+        assert periods.make_periods(connection, late, CUT_OFF, site=SITE) == 1
+        assert periods.make_periods(connection, late, CUT_OFF, site=SITE) == 0
     assert sections(database) == [("sam@example.org", "waiting")]
 
 
@@ -148,7 +148,7 @@ def test_a_daily_period_is_made_only_where_somebody_wants_it(database: Database,
     assert run(database, CUT_OFF).periods == 2
     assert run(database, CUT_OFF + timedelta(days=1)).periods == 1
     with database.read() as connection:
-        assert [(one.rhythm, one.number) for one in editions.listing(connection, pump)] == [
+        assert [(one.rhythm, one.number) for one in periods.listing(connection, pump)] == [
             ("daily", 2),
             ("daily", 1),
             ("weekly", 1),
@@ -208,8 +208,8 @@ def test_a_changed_rota_moves_what_still_waits(database: Database) -> None:
     with database.write() as connection:
         rota.add_crew(connection, name="late", rota="night", start_date=START.date() + timedelta(days=8))
         joining.set_member(connection, community="pump", email="sam@example.org", changes={"crew": "late"}, now=CUT_OFF)
-        assert editions.replan(connection, CUT_OFF, site=SITE) == 1
-        assert editions.replan(connection, CUT_OFF, site=SITE) == 0
+        assert plans.replan(connection, CUT_OFF, site=SITE) == 1
+        assert plans.replan(connection, CUT_OFF, site=SITE) == 0
     assert run(database, CUT_OFF + timedelta(days=1, hours=1)) == NOTHING  # the old crew's Monday
     assert run(database, CUT_OFF + timedelta(days=2, hours=1)).editions == 1
 
@@ -218,7 +218,7 @@ def test_a_changed_rota_moves_what_still_waits(database: Database) -> None:
 def test_sending_now_ends_the_period_and_the_next_cut_off_tells_only_what_came_after(database: Database) -> None:
     with database.write() as connection:
         found = directory.community(connection, "pump")
-        assert editions.send_now(connection, "pump", START + timedelta(days=1), site=SITE) == 1
+        assert periods.send_now(connection, "pump", START + timedelta(days=1), site=SITE) == 1
     assert run(database, START + timedelta(days=1)) == Done(periods=0, editions=1, quiet=0, failed=0)
     with database.write() as connection:
         digest_site.post(connection, found.id)
@@ -230,7 +230,7 @@ def test_sending_now_ends_the_period_and_the_next_cut_off_tells_only_what_came_a
 def test_sending_now_takes_what_waits_already_into_the_same_mail(database: Database) -> None:
     run(database, CUT_OFF)
     with database.write() as connection:
-        assert editions.send_now(connection, "pump", CUT_OFF + timedelta(hours=1), site=SITE) == 2
+        assert periods.send_now(connection, "pump", CUT_OFF + timedelta(hours=1), site=SITE) == 2
     assert run(database, CUT_OFF + timedelta(hours=1)).editions == 1
     assert [state for _, state in sections(database)] == ["dropped", "composed"]
     assert [numbers for _, numbers, _ in told(database)] == [[1]]
@@ -456,8 +456,8 @@ def test_the_listing_counts_sections_by_state_and_names_the_next_due_time(databa
         digest_site.post(connection, pump)
     run(database, MONDAY)
     with database.read() as connection:
-        [period] = editions.listing(connection)
-        assert editions.listing(connection, pump + 1) == []
+        [period] = periods.listing(connection)
+        assert periods.listing(connection, pump + 1) == []
     assert (period.community, period.rhythm, period.number, period.up_to) == ("pump", "weekly", 1, 2)
     assert (period.waiting, period.composed, period.quiet, period.dropped) == (1, 1, 0, 0)
     assert (period.cut_off_at, period.next_due) == (CUT_OFF, MONDAY + timedelta(days=1))

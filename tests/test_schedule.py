@@ -42,9 +42,14 @@ def member(**values: object) -> Member:
         "stopped_at": None,
         "zone": BERLIN,
         "crew_id": None,
+        "digest_at": "shift",
         "digest_weekday": None,
         "digest_time": None,
+        "one_mail": True,
+        "quiet": "none",
     }
+    if values.get("digest_weekday") is not None:
+        facts["digest_at"] = "day"
     return Member(**(facts | values))  # type: ignore[arg-type]
 
 

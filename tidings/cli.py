@@ -406,7 +406,7 @@ def community_sender(
         _print_changed({"email": address, "rule": rule}, as_json)
 
 
-_MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_weekday", "digest_time", "zone")
+_MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_at", "digest_weekday", "digest_time", "quiet", "zone")
 
 
 @_groups["member"].command("add")
@@ -457,14 +457,14 @@ def member_set(
     changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
     as_json: Json = False,
 ) -> None:
-    """Change a member: name, role, delivery, crew, zone, digest, own-posts, also-named."""
+    """Change a member: name, role, delivery, crew, zone, digest, one-mail, quiet, own-posts, also-named."""
     from tidings.communities import joining
-    from tidings.digests import editions
+    from tidings.digests import plans
 
     with _open() as site, site.database.write() as connection:
         now = site.clock.now()
         made = joining.set_member(connection, community=community, email=email, changes=_changes(changes), now=now)
-        editions.replan(connection, now, site=site.settings.site)
+        plans.replan(connection, now, site=site.settings.site, person_id=made.person_id)
         _print_changed(made, as_json)
 
 
@@ -965,11 +965,11 @@ def digest_preview(
 @_groups["digest"].command("send")
 def digest_send(community: str, as_json: Json = False) -> None:
     """End the period now: every digest of the community is due at once, and put in the outbox."""
-    from tidings.digests import editions
+    from tidings.digests import periods
 
     with _open() as site:
         with site.database.write() as connection:
-            editions.send_now(connection, community, site.clock.now(), site=site.settings.site)
+            periods.send_now(connection, community, site.clock.now(), site=site.settings.site)
         _print_object(site.run_due(), as_json)
 
 
@@ -977,12 +977,12 @@ def digest_send(community: str, as_json: Json = False) -> None:
 def digest_list(community: Annotated[str, typer.Argument(metavar="[COMMUNITY]")] = "", as_json: Json = False) -> None:
     """Periods, and how many editions of each wait, were composed, or had nothing to tell."""
     from tidings.communities import directory
-    from tidings.digests import editions
+    from tidings.digests import periods
 
     columns = ("community", "rhythm", "number", "cut_off_at", "waiting", "composed", "quiet", "dropped", "next_due")
     with _open() as site, site.database.read() as connection:
         community_id = directory.community(connection, community).id if community else None
-        _print_rows(editions.listing(connection, community_id), columns, "No period yet.", as_json)
+        _print_rows(periods.listing(connection, community_id), columns, "No period yet.", as_json)
 
 
 # --- what waits, what went wrong ------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import Stemmer
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from tidings.clock import zone as zone_named
+from tidings.communities import digest_times
 from tidings.communities.directory import Community, Member, community, email_key, member_by_address
 from tidings.communities.entries import choice, line, lines, parse_email, parse_size, parse_weekday_time
 from tidings.communities.policy import POSTING
@@ -39,10 +40,15 @@ _PREFIX_LENGTH = 40  # so that a line of a Subject has room for it, whatever its
 _LEAST_SIZE = 10_000  # bytes that a community has to take: a header alone has some thousand
 COPIES = ("own-posts", "also-named")
 """Which copies a member may choose to have or not: of their own posts, and of posts that name them in To or Cc."""
+YES_OR_NO = (*COPIES, "one-mail")
+"""What a member answers with yes or no; `one-mail` is for all communities whose digests are due at once."""
+QUIET = ("none", "asleep", "off")
+"""When copies to a member who gets each post are held: never, in the sleep after nights, or always between shifts."""
 
+_MEMBER_SETTINGS = ("name", "role", "delivery", "crew", "zone", "digest", "quiet", *YES_OR_NO)
 _PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off", "meeting", "meeting-place")
 _COPY_SETTINGS = ("subject-prefix", "footer")
-_POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only")
+_POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only", "urgent")
 _NOBODYS_NAMES = {
     "every mail domain must keep it for whoever runs the mail (RFC 5321 4.5.1, RFC 2142)": (
         "postmaster",
@@ -176,10 +182,10 @@ def _posting_change(key: str, text: str) -> dict[str, Any]:
             return {"posting": choice(text, POSTING, "posting")}
         case "replies":
             return {"replies": choice(text, REPLIES, "kind of replies")}
-        case "newcomers":
+        case "newcomers" | "urgent":
             if not re.fullmatch(r"[0-9]{1,2}", text.strip()):
                 raise UsageError(f"{text!r} is no number of posts; write one from 0 to 99.")
-            return {"newcomer_posts": int(text)}
+            return {"newcomer_posts" if key == "newcomers" else "urgent": int(text)}
         case "max-size":
             return {"max_size": _message_size(text) if text.strip() else None}
         case "max-attachments":
@@ -296,7 +302,7 @@ def _present(connection: Connection, joined: Community, email: str) -> Member:
 def set_member(
     connection: Connection, *, community: str, email: str, changes: Mapping[str, str], now: datetime
 ) -> Member:
-    """The member after changes of name, role, delivery, crew, zone, digest (`Mon 08:00`, or `shift`) and COPIES.
+    """The member after changes of name, role, delivery, crew, zone, digest (see digest_times), quiet and YES_OR_NO.
 
     Empty or `none` takes a crew or a zone away. Turning from each or none to daily or weekly starts at the current
     archive number. Raises NotFoundError and UsageError.
@@ -308,8 +314,10 @@ def set_member(
     for key, text in changes.items():
         if key in ("role", "delivery"):
             membership[key] = choice(text, ROLES if key == "role" else DELIVERIES, key)
+        elif key == "quiet":
+            membership[key] = choice(text, QUIET, "kind of quiet hours")
         elif key in COPIES:
-            membership[key.replace("-", "_")] = choice(text, ("yes", "no"), "answer") == "yes"
+            membership |= _yes_or_no(key, text)
         else:
             person |= _person_change(connection, key, text)
     if membership.get("delivery") in _TOLD_BY_DIGEST and found.delivery not in _TOLD_BY_DIGEST:
@@ -323,16 +331,22 @@ def set_member(
 
 def _person_change(connection: Connection, key: str, text: str) -> dict[str, Any]:
     away = text.strip() in ("", "none")
-    match choice(key, ("name", "role", "delivery", "crew", "zone", "digest", *COPIES), "setting"):
+    match choice(key, _MEMBER_SETTINGS, "setting"):
         case "name":
             return {"name": line(text, "name", _TITLE_LENGTH)}
         case "crew":
             return {"crew_id": None if away else crew_by_name(connection, text)}
         case "zone":
             return {"zone": None if away else zone_named(text).key}
+        case "one-mail":
+            return _yes_or_no(key, text)
         case _:
-            weekday, time = (None, None) if text.strip() == "shift" else parse_weekday_time(text)
-            return {"digest_weekday": weekday, "digest_time": time}
+            chosen = digest_times.parse(text)
+            return {"digest_at": chosen.at, "digest_weekday": chosen.weekday, "digest_time": chosen.time}
+
+
+def _yes_or_no(key: str, text: str) -> dict[str, bool]:
+    return {key.replace("-", "_"): choice(text, ("yes", "no"), "answer") == "yes"}
 
 
 def pause(connection: Connection, *, membership_id: int, until: datetime) -> None:

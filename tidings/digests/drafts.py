@@ -14,7 +14,8 @@ from tidings.communities import directory
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import gather, render, schedule, select
+from tidings.digests import gather, history, render, schedule, select
+from tidings.digests.history import History
 from tidings.digests.render import Entry, Printed, Section
 from tidings.errors import NotFoundError
 from tidings.mailer.addresses import EDITION_PREFIX
@@ -60,6 +61,7 @@ def tell(
     *,
     rhythm: str,
     up_to: int,
+    before: History,
     now: datetime,
     site: SiteSettings,
 ) -> Part | None:
@@ -68,11 +70,10 @@ def tell(
     chosen = gather.chosen(connection, community, reader, member.cursor, up_to)
     if chosen is None:
         return None
-    since, quiet = _history(connection, member)
     heading = replace(
-        _heading(community, member, reader.roster, rhythm),
-        since=since,
-        quiet=quiet,
+        heading_of(community, member, reader.roster, rhythm),
+        since=before.since,
+        quiet=before.quiet[-1].end if before.quiet else None,
         more_threads=chosen.more_threads,
         more_posts=chosen.more_posts,
         muted_posts=chosen.muted_posts,
@@ -86,7 +87,8 @@ def tell(
     )
 
 
-def _heading(community: Community, member: Member, roster: Roster | None, rhythm: str) -> select.Heading:
+def heading_of(community: Community, member: Member, roster: Roster | None, rhythm: str) -> select.Heading:
+    """What stands over and under a section that tells nothing yet."""
     return select.Heading(
         title=select.clean(community.title),
         rhythm=rhythm,
@@ -96,20 +98,6 @@ def _heading(community: Community, member: Member, roster: Roster | None, rhythm
         more_threads=0,
         more_posts=0,
     )
-
-
-def _history(connection: Connection, member: Member) -> tuple[datetime | None, datetime | None]:
-    """The cut-off of the member's last edition, and that of the last period after it in which nothing was new."""
-    section, period = tables.edition_section.c, tables.period.c
-    rows = connection.execute(
-        query(section.state, func.max(period.cut_off_at))
-        .join_from(tables.edition_section, tables.period, period.id == section.period_id)
-        .where(section.membership_id == member.membership_id, section.state.in_(("composed", "quiet")))
-        .group_by(section.state)
-    )
-    last: dict[str, datetime] = dict(rows.all())
-    composed, quiet = last.get("composed"), last.get("quiet")
-    return composed, None if quiet is None or (composed and quiet < composed) else quiet
 
 
 def _meeting(community: Community, roster: Roster | None, now: datetime, site: SiteSettings) -> Iterable[Entry]:
@@ -270,12 +258,21 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
     if member.delivery not in ("weekly", "daily"):
         member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
     roster = gather.reader(connection, member).roster
-    told = tell(connection, found, member, rhythm=member.delivery, up_to=found.last_number, now=at, site=site)
+    told = tell(
+        connection,
+        found,
+        member,
+        rhythm=member.delivery,
+        up_to=found.last_number,
+        before=history.read(connection, found, member),
+        now=at,
+        site=site,
+    )
     nothing = Part(
         member=member,
         community=found,
         zone=schedule.zone_of(member, roster, site.zone),
-        heading=_heading(found, member, roster, member.delivery),
+        heading=heading_of(found, member, roster, member.delivery),
         entries=(),
     )
     printed = draft([told or nothing], at, site).printed

@@ -326,7 +326,7 @@ class Erasure:
     def _person(self, connection: Connection, people: Collection[int]) -> None:
         person, address, member = tables.person, tables.address, tables.membership
         now = self.site.clock.now()
-        nothing = dict.fromkeys(("zone", "crew_id", "digest_weekday", "digest_time"))
+        nothing = dict.fromkeys(("zone", "crew_id", "digest_weekday", "digest_time")) | {"digest_at": "shift"}
         self._update(connection, "people", person, person.c.id.in_(people), {"name": ERASED, **nothing})
         self._update(
             connection,
