@@ -113,11 +113,22 @@ COMMUNITY = {
     *("id", "name", "title", "description", "zone", "posting", "cut_off_weekday", "cut_off_time", "archived"),
     *("meeting_weekday", "meeting_time", "meeting_place", "last_number", "last_period_at"),
     *("domain", "language", "newcomer_posts", "max_size", "max_attachments", "signed_only", "replies"),
-    *("subject_prefix", "footer"),
+    *("subject_prefix", "footer", "urgent"),
 }
 MEMBER = {
     *("membership_id", "community_id", "person_id", "name", "email", "role", "delivery", "cursor", "zone", "crew_id"),
-    *("digest_weekday", "digest_time", "held_posts", "own_posts", "also_named", "paused_until", "stopped_at"),
+    *(
+        "digest_at",
+        "one_mail",
+        "quiet",
+        "digest_weekday",
+        "digest_time",
+        "held_posts",
+        "own_posts",
+        "also_named",
+        "paused_until",
+        "stopped_at",
+    ),
 }
 WAITING = {
     *("key", "state", "received_at", "mail_from", "recipient", "message_id", "subject", "reason", "traceback"),

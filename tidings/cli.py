@@ -357,9 +357,12 @@ def community_set(
 ) -> None:
     """Change a community: its title, rhythm or rules of posting; docs/commands.md has the keys."""
     from tidings.communities import joining
+    from tidings.digests import periods
 
     with _open() as site, site.database.write() as connection:
-        _print_changed(joining.set_community(connection, name, _changes(changes), site.clock.now()), as_json)
+        now = site.clock.now()
+        periods.catch_up(connection, name, now, site=site.settings.site)
+        _print_changed(joining.set_community(connection, name, _changes(changes), now), as_json)
 
 
 @_groups["community"].command("archive")

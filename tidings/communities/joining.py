@@ -47,6 +47,7 @@ QUIET = ("none", "asleep", "off")
 
 _MEMBER_SETTINGS = ("name", "role", "delivery", "crew", "zone", "digest", "quiet", *YES_OR_NO)
 _PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off", "meeting", "meeting-place")
+_RHYTHM = {"zone", "cut_off_weekday", "cut_off_time"}  # columns
 _COPY_SETTINGS = ("subject-prefix", "footer")
 _POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only", "urgent")
 _NOBODYS_NAMES = {
@@ -137,13 +138,16 @@ def _optional_line(text: str, what: str) -> str | None:
 def set_community(connection: Connection, name: str, changes: Mapping[str, str], now: datetime) -> Community:
     """The community after changes; docs/commands.md says of what, and how each is written.
 
-    An empty meeting means that there is none, an empty size that the site's limit holds. Raises NotFoundError and
-    UsageError; an archived community cannot be changed.
+    An empty meeting means that there is none, an empty size that the site's limit holds. Periods that are due by the
+    old cut-off are to be made before. Raises NotFoundError and UsageError; an archived community cannot be changed.
     """
     found = _open_community(connection, name)
     values: dict[str, Any] = {}
     for key, text in changes.items():
         values |= _community_change(key, text)
+    if values.keys() & _RHYTHM:
+        # The new cut-offs are those to come: one that was this week, had it been the cut-off then, is none.
+        values["last_period_at"] = max(now, found.last_period_at or now)
     if values:
         connection.execute(update(tables.community).where(tables.community.c.id == found.id).values(values))
     return community(connection, name)

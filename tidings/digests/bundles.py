@@ -5,6 +5,7 @@ readers chose to hear is settled when copies are queued (mailer.outbox).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam
@@ -28,6 +29,11 @@ LENGTH = 15_000
 """Characters of the posts of a bundle, so that no HTML part has to be cut."""
 
 THREADS = 20
+
+_TIMING = {
+    "off": "What comes between your shifts waits until the next one starts.",
+    "asleep": "What comes in your sleep after a night shift waits until you are up.",
+}
 
 _BY_ID = read.POSTS.where(tables.post.c.id.in_(bindparam("ids", expanding=True))).order_by(tables.post.c.number)
 
@@ -69,7 +75,7 @@ def _part(connection: Connection, member: Member, posts: Sequence[Post], site: S
         member=member,
         community=community,
         zone=schedule.zone_of(member, roster, site.zone),
-        heading=heading_of(community, member, roster, RHYTHM),
+        heading=replace(heading_of(community, member, roster, RHYTHM), timing=_TIMING.get(member.quiet, "")),
         entries=tuple(_entries(connection, member, posts)),
     )
 

@@ -42,26 +42,26 @@ class Behind:
 
 def behind(connection: Connection, now: datetime) -> list[Behind]:
     """The communities whose periods are to be made; archived ones have none."""
-    communities = directory.communities(connection)
+    communities = [one for one in directory.communities(connection) if not one.archived]
     created: dict[int, datetime] = dict(connection.execute(query(_community.id, _community.created_at)).all())
+    # The very `last_period_at` that `_take` compares: one read apart from it could be that of another moment.
+    found = ((one, one.last_period_at or created[one.id]) for one in communities)
     return [
         Behind(community=one, cut_offs=passed)
-        for one in communities
-        # The very `last_period_at` that `_take` compares: one read apart from it could be that of another moment.
-        if not one.archived and (passed := _passed(one, _since(one, created[one.id], now), now))
+        for one, since in found
+        if (passed := _passed(one, since, now)) or _is_ahead(one, since, now)
     ]
 
 
-def _since(community: Community, created_at: datetime, now: datetime) -> datetime:
-    """Up to when the periods of a community were made.
+def _is_ahead(community: Community, since: datetime, now: datetime) -> bool:
+    """Whether a clock that had been far ahead made the last periods, so that none would be made for as long.
 
-    A clock that went back a little makes none twice; one that had been days ahead would else make none for as long.
+    A clock that went back a little is waited for: it makes no period twice.
     """
-    since = community.last_period_at or created_at
     if since <= now + _FARTHEST:
-        return since
-    _log.warning("The last period of %s is of %s; is the clock right? Periods begin anew now.", community.name, since)
-    return now
+        return False
+    _log.warning("The last periods of %s are of %s; is the clock right? They begin anew now.", community.name, since)
+    return True
 
 
 def _passed(community: Community, since: datetime, now: datetime) -> dict[Rhythm, datetime]:
@@ -74,6 +74,12 @@ def _passed(community: Community, since: datetime, now: datetime) -> dict[Rhythm
     return {rhythm: moments[-1] for rhythm, moments in passed.items() if moments}
 
 
+def catch_up(connection: Connection, community: str, now: datetime, *, site: SiteSettings) -> int:
+    """Make the periods of one community that are due, before its rhythm changes; returns how many."""
+    late = [one for one in behind(connection, now) if one.community.name == community]
+    return sum(make_periods(connection, one, now, site=site) for one in late)
+
+
 def make_periods(connection: Connection, late: Behind, now: datetime, *, site: SiteSettings) -> int:
     """Make a community's periods, each with a waiting section for each of its members; returns how many.
 
@@ -82,7 +88,7 @@ def make_periods(connection: Connection, late: Behind, now: datetime, *, site: S
     up_to = _take(connection, late.community, now)
     if up_to is None:
         return 0
-    return sum(_make_period(connection, late.community, *one, up_to, site=site) for one in late.cut_offs.items())
+    return sum(_make_period(connection, late.community, *one, up_to, now, site=site) for one in late.cut_offs.items())
 
 
 def _take(connection: Connection, community: Community, now: datetime) -> int | None:
@@ -98,15 +104,25 @@ def _take(connection: Connection, community: Community, now: datetime) -> int | 
 
 
 def _make_period(
-    connection: Connection, community: Community, rhythm: Rhythm, cut_off: datetime, up_to: int, *, site: SiteSettings
+    connection: Connection,
+    community: Community,
+    rhythm: Rhythm,
+    cut_off: datetime,
+    up_to: int,
+    now: datetime,
+    *,
+    site: SiteSettings,
 ) -> bool:
-    """Whether a period was made: a daily one only where somebody wants it."""
+    """Whether a period was made: a daily one only where somebody wants it, and none that there is already."""
+    of_rhythm = (_period.community_id == community.id, _period.rhythm == rhythm)
+    # What a clock that was wrong for a while forgot. Periods that are yet to come were made by one, too.
+    later = query(_period.id).where(*of_rhythm, _period.cut_off_at.between(cut_off, now))
+    if connection.execute(later.limit(1)).first():
+        return False
     members = directory.members(connection, community.id, rhythm)
     if rhythm == "daily" and not members:
         return False
-    number = query(func.coalesce(func.max(_period.number), 0) + 1).where(
-        _period.community_id == community.id, _period.rhythm == rhythm
-    )
+    number = query(func.coalesce(func.max(_period.number), 0) + 1).where(*of_rhythm)
     values = {"community_id": community.id, "rhythm": rhythm, "up_to": up_to, "cut_off_at": cut_off}
     row = insert(tables.period).values(number=number.scalar_subquery(), **values).returning(_period.id)
     period_id = connection.execute(row).scalar_one()
@@ -134,7 +150,7 @@ def send_now(connection: Connection, community: str, now: datetime, *, site: Sit
     up_to = connection.execute(taken.returning(_community.last_number)).scalar_one()
     rhythms: tuple[Rhythm, ...] = ("weekly", "daily")
     for rhythm in rhythms:
-        _make_period(connection, found, rhythm, now, up_to, site=site)
+        _make_period(connection, found, rhythm, now, up_to, now, site=site)
     waiting = update(tables.edition_section).where(_section.community_id == found.id, _section.state == "waiting")
     return connection.execute(waiting.values(due_at=now)).rowcount
 

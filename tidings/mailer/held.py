@@ -37,8 +37,8 @@ _TOGETHER = (
 
 def counts(connection: Connection, membership_ids: Collection[int]) -> dict[int, int]:
     """How many copies are held for each of these memberships; who has none is not in it."""
-    rows = connection.execute(_COUNTS, {"memberships": list(membership_ids)})
-    return dict(rows.tuples().all())
+    counted: dict[int, int] = dict(connection.execute(_COUNTS, {"memberships": list(membership_ids)}).all())
+    return counted
 
 
 def let_go(connection: Connection, membership_ids: Collection[int], now: datetime) -> None:
