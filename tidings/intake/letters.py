@@ -275,11 +275,11 @@ with one or more of these, each on a line of its own (as plain text):
 - pause: no mail until you write resume
 - resume: mail again
 - delivery weekly: one mail a week; or: each, daily, none
-- digest shift: the weekly mail comes when your shift starts; or:
-  digest shift-end, digest day-off 10:00, digest Mon 08:00
-- one-mail no: a mail for each community, and not one for all
-- quiet asleep: what comes in your sleep after nights waits until you are up;
-  quiet off: what comes between shifts waits for the next; quiet none
+- digest shift: the weekly mail comes when your shift starts
+- digest shift-end, digest day-off 10:00, digest Mon 08:00: or it comes then
+- one-mail no: a digest for each community, and not one for all
+- quiet off: single messages wait while you are off shift
+- quiet asleep: they wait while you sleep after a night; quiet none: at once
 - crew B: your crew, so that we know your shifts
 - zone Europe/Paris: your time zone
 - name Ana Lindgren: your name
