@@ -1,6 +1,6 @@
 """What it takes to find who is due among a million sections that wait, and to make and to plan the periods of many.
 
-People, memberships and sections are written by set-based statements; finding, making and planning are the program's own.
+People, memberships and sections are written by set-based statements; finding, making and planning are the program's.
 """
 
 import statistics

@@ -262,6 +262,15 @@ def test_a_member_without_a_crew_has_no_quiet_hours(site: SmallSite) -> None:
     assert copies(site) == [("post", "queued", NOON)]
 
 
+def test_why_says_that_a_copy_is_held_and_that_it_was_told_with_others(site: SmallSite) -> None:
+    bare = post(site, NOON)
+    post(site, NOON)
+    assert f"copy: to {LI}: held, attempt 0; quiet hours hold it" in site.why(bare, LI)
+    run(site, SEVEN)
+    together = "it was told in one mail with what else quiet hours held"
+    assert f"copy: to {LI}: bundled, attempt 0; {together}" in site.why(bare, LI)
+
+
 # --- the urgent lane -------------------------------------------------------------------------------------------------
 
 

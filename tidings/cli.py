@@ -425,8 +425,10 @@ def member_add(
 ) -> None:
     """Take somebody into a community."""
     from tidings.communities import joining
+    from tidings.digests import plans
 
     with _open() as site, site.database.write() as connection:
+        now = site.clock.now()
         if site.is_list_address(email):
             raise UsageError(f"{email} is an address of a community here; mail to it would go round in circles.")
         made = joining.add_member(
@@ -438,8 +440,9 @@ def member_add(
             delivery=delivery,
             crew=crew or None,
             zone=zone or None,
-            now=site.clock.now(),
+            now=now,
         )
+        plans.replan(connection, now, site=site.settings.site, person_id=made.person_id)
         _print_object(made, as_json)
 
 
@@ -451,6 +454,21 @@ def member_list(community: str, as_json: Json = False) -> None:
     with _open() as site, site.database.read() as connection:
         rows = directory.members(connection, directory.community(connection, community).id)
         _print_rows(rows, _MEMBER_COLUMNS, "Nobody yet.", as_json)
+
+
+@_groups["member"].command("show")
+def member_show(community: str, email: str, at: At = None, as_json: Json = False) -> None:
+    """One member: how they are told, in words, and when the next digest is due."""
+    from tidings.communities import directory
+    from tidings.digests import plans
+
+    with _open(at) as site, site.database.read() as connection:
+        found = directory.community(connection, community)
+        member = directory.member_by_address(connection, found.id, email)
+        if member is None:
+            raise NotFoundError(f"{email} is not a member of {community}.")
+        told = plans.outlook(connection, found, member, site.clock.now(), site=site.settings.site)
+        _print_object({**asdict(member), **asdict(told)}, as_json)
 
 
 @_groups["member"].command("set")
@@ -492,6 +510,7 @@ def member_import(
     import csv
 
     from tidings.communities import joining
+    from tidings.digests import plans
 
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -499,10 +518,12 @@ def member_import(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"Cannot read {file}: {error}") from error
     with _open() as site:
+        now = site.clock.now()
         with site.database.write() as connection:
             verdicts = joining.import_members(
-                connection, community=community, rows=rows, now=site.clock.now(), is_ours=site.is_list_address
+                connection, community=community, rows=rows, now=now, is_ours=site.is_list_address
             )
+            plans.replan(connection, now, site=site.settings.site)
         _print_rows(verdicts, ("row", "email", "verdict", "reason"), "The file has no rows.", as_json)
 
 

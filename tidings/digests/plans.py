@@ -3,13 +3,14 @@
 The hours themselves are for schedule to say; who changes a rota, a crew or a member asks for a new plan.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, literal_column, update
+from sqlalchemy import Connection, bindparam, func, literal_column, update
 from sqlalchemy import select as query
 
 from tidings.communities import directory
-from tidings.communities.directory import Member
+from tidings.communities.directory import Community, Member
 from tidings.communities.rosters import Rosters
 from tidings.communities.rota import Roster
 from tidings.database import tables
@@ -70,3 +71,38 @@ def replan(connection: Connection, now: datetime, *, site: SiteSettings, person_
     if moved:
         connection.execute(_MOVE, moved)
     return len(moved)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """When mail of a community comes to a member: in words, when a digest is due next, and the quiet hours."""
+
+    timing: str
+    next_due: datetime | None
+    quiet_from: datetime | None
+    quiet_until: datetime | None
+
+
+def outlook(
+    connection: Connection, community: Community, member: Member, now: datetime, *, site: SiteSettings
+) -> Outlook:
+    """When mail comes, as it stands now: the digest that waits, or else that of the next cut-off."""
+    plans = Plans(connection, site)
+    roster = plans.roster(member)
+    hours = schedule.quiet_hours(roster, member.quiet, now) if member.delivery == "each" else None
+    by_digest = member.delivery in ("weekly", "daily")
+    return Outlook(
+        timing=schedule.timing(member, roster, community) if by_digest else "",
+        next_due=_next_due(connection, plans, community, member, now) if by_digest else None,
+        quiet_from=hours.begin if hours else None,
+        quiet_until=hours.end if hours else None,
+    )
+
+
+def _next_due(connection: Connection, plans: Plans, community: Community, member: Member, now: datetime) -> datetime:
+    ours = (_section.person_id == member.person_id, _section.community_id == community.id)
+    waiting: datetime | None = connection.execute(query(func.min(_section.due_at)).where(WAITING, *ours)).scalar()
+    if waiting is not None:
+        return waiting
+    weekday = None if member.delivery == "daily" else community.cut_off_weekday
+    return plans.due(member, schedule.next_at(weekday, community.cut_off_time, community.zone, now))

@@ -309,7 +309,7 @@ class Erasure:
             outbox.c.post_id.in_(select(_POST.id).where(func.lower(_POST.author_email).in_(emails)))
         )
         to_them = func.lower(delivery.c.recipient).in_(emails)
-        queued = delivery.c.state == "queued"
+        queued = delivery.c.state.in_(("queued", "held"))
         stop = {"state": "dropped", "reply": "erased", "claim": None, "claimed_until": None}
         self._update(
             connection, "copies that are not sent", delivery, queued & delivery.c.outbox_id.in_(of_theirs), stop
