@@ -171,7 +171,7 @@ def test_a_meeting_can_be_taken_away(site: Database) -> None:
     [
         ({"cutoff": "Sun 18:00"}, "no setting 'cutoff'; did you mean 'cut-off'"),
         ({"name": "pumps"}, "no setting 'name'"),
-        ({"title": "Pumps", "cut-off": "18:00"}, "or a day like 'Mon 08:00'"),
+        ({"title": "Pumps", "cut-off": "18:00"}, "write them like 'Sun 18:00'"),
         ({"zone": ""}, "no time zone"),
         ({"subject-prefix": "[Pump]\r\nBcc: x@example.org"}, "The subject prefix .* holds a line break"),
         ({"subject-prefix": "x" * 41}, "longer than 40"),
@@ -341,7 +341,7 @@ def test_settings_of_a_member_are_changed_and_taken_away(site: Database) -> None
     [
         ({"role": "boss"}, "no role 'boss'"),
         ({"role": "owner", "delivery": "week"}, "did you mean 'weekly'"),
-        ({"role": "owner", "digest": "Mo 8"}, "write them like 'Sun 18:00'"),
+        ({"role": "owner", "digest": "Mo 8"}, "or a day like 'Mon 08:00'"),
         ({"crew": "Blue"}, "no crew 'Blue'"),
         ({"zone": "Tokyo"}, "no time zone 'Tokyo'"),
         ({"name": ""}, "name is empty"),
