@@ -1,22 +1,30 @@
 """Quiet hours: posts that wait while a member is off shift or asleep, and what becomes of them then."""
 
 import email
+import random
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from email.message import Message
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import func, select, update
 
+from tests import digest_site
+from tests.digest_site import START
 from tests.running import RunningSite, message, settings_for
 from tests.small_site import ANA, BERLIN, LI, PUMP, SmallSite, any_site, from_ana, makings
 from tests.smtp_sink import SmtpSink
+from tidings import jobs
 from tidings.app import Site
 from tidings.communities import directory, joining, rota
 from tidings.database import tables
-from tidings.digests import plans, render
+from tidings.database.engine import Database
+from tidings.digests import editions, plans, render
+from tidings.digests import quiet as quiet_hours
+from tidings.digests.select import Conversation
 from tidings.jobs import Done
 from tidings.mailer import outbox, urgency
 
@@ -198,6 +206,70 @@ def test_what_was_held_comes_in_one_mail_with_a_digest_that_is_due_then(site: Sm
     assert "WARD" in text and "Four." in text
 
 
+def test_a_failure_while_letting_go_loses_nothing_and_the_next_run_tells_it_once(
+    site: SmallSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(site, NOON)
+    post(site, NOON)
+
+    def breaks(*_values: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quiet_hours, "_set_hours", breaks)
+        assert run(site, SEVEN).failed == 1
+    assert [state for _, state, _ in copies(site)] == ["held", "held"]
+    with monkeypatch.context() as patch:
+        patch.setattr(editions.outbox, "add_edition", breaks)
+        assert run(site, SEVEN).failed == 1
+    assert [state for _, state, _ in copies(site)] == ["held", "held"]
+    assert run(site, SEVEN).editions == 1
+    assert [state for _, state, _ in copies(site)] == ["bundled", "bundled", "queued"]
+
+
+def test_over_28_days_every_member_gets_every_post_once(database: Database) -> None:
+    chance = random.Random(24)
+    with database.write() as connection:
+        pump = digest_site.community(connection)
+        for name, pattern in (("nights", "NNNNOOO"), ("mixed", "DDNNOOOO"), ("split", "DOND")):
+            digest_site.crew(connection, name, pattern)
+            for kind in ("off", "asleep"):
+                who = f"{name}.{kind}@example.org"
+                digest_site.member(connection, who, crew=name, delivery="each")
+                joining.set_member(connection, community="pump", email=who, changes={"quiet": kind}, now=START)
+        plans.replan(connection, START, site=digest_site.SITE)
+    now, number = START, 0
+    while now < START + timedelta(days=28):
+        now += timedelta(minutes=chance.choice([10, 60, 200, 3000]))  # the last is downtime
+        with database.write() as connection:
+            for _ in range(chance.choice([0, 1, 4])):
+                number += 1
+                made = digest_site.post(connection, pump.id, date=now)
+                assert made.id is not None
+                outbox.add_post(
+                    connection, community_id=pump.id, post_id=made.id, mail_from=PUMP, now=now, urgent=number % 7 == 0
+                )
+        if chance.random() < 0.8:
+            jobs.run_due(database, now, site=digest_site.SITE)
+    jobs.run_due(database, now + timedelta(days=4), site=digest_site.SITE)
+    jobs.run_due(database, now + timedelta(days=8), site=digest_site.SITE)
+    told: dict[str, list[int]] = {}
+    delivery, mail, item = tables.delivery.c, tables.outbox.c, tables.item.c
+    with database.read() as connection:
+        copied = select(delivery.recipient, tables.post.c.number).join_from(tables.delivery, tables.outbox)
+        copied = copied.join(tables.post, tables.post.c.id == mail.post_id).where(delivery.state == "queued")
+        for who, one in connection.execute(copied):
+            told.setdefault(who, []).append(one)
+        bundled = select(tables.edition.c.recipient, item.fragment).join_from(tables.item, tables.edition_section)
+        bundled = bundled.join(tables.edition, tables.edition.c.id == tables.edition_section.c.edition_id)
+        for who, fragment in connection.execute(bundled.where(item.block == "conversation")):
+            told.setdefault(who, []).extend(msgspec.json.decode(fragment, type=Conversation).numbers)
+        assert connection.execute(select(func.count()).where(delivery.state == "held")).scalar_one() == 0
+    assert number > 100
+    assert len(told) == 6
+    assert all(sorted(numbers) == list(range(1, number + 1)) for numbers in told.values())
+
+
 # --- changes of mind and of rota -------------------------------------------------------------------------------------
 
 
@@ -245,6 +317,16 @@ def test_who_wants_no_mail_any_more_is_not_sent_what_was_held(site: SmallSite, w
         outbox.claim(connection, SEVEN, 10, timedelta(minutes=5))
         said = select(tables.delivery.c.reply).where(tables.delivery.c.recipient == LI)
         assert all(why in reply for reply in connection.execute(said).scalars())
+
+
+def test_who_comes_back_has_no_quiet_hours_of_before(site: SmallSite) -> None:
+    with site.site.database.write() as connection:
+        found = directory.member_by_address(connection, site.community().id, LI)
+        assert found is not None
+        joining.remove_member(connection, membership_id=found.membership_id, now=NINE)
+        joining.add_member(connection, community="pump", email=LI, now=NINE)
+    post(site, NOON)
+    assert copies(site) == [("post", "queued", NOON)]
 
 
 def test_a_post_that_is_taken_back_is_not_told_later(site: SmallSite) -> None:

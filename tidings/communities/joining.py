@@ -45,6 +45,8 @@ YES_OR_NO = (*COPIES, "one-mail")
 QUIET = ("none", "asleep", "off")
 """When copies to a member who gets each post are held: never, in the sleep after nights, or always between shifts."""
 
+# Of who comes back: the hours that they had were of another time.
+_NEVER_QUIET = {"quiet": "none", "quiet_from": None, "quiet_until": None, "asleep_until": None}
 _MEMBER_SETTINGS = ("name", "role", "delivery", "crew", "zone", "digest", "quiet", *YES_OR_NO)
 _PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off", "meeting", "meeting-place")
 _RHYTHM = {"zone", "cut_off_weekday", "cut_off_time"}  # columns
@@ -257,7 +259,7 @@ def add_member(
     person_id, address_id = _person_at(connection, address, person, now)
     membership = {"address_id": address_id, "role": role, "delivery": delivery, "joined_at": now, "left_at": None}
     begins = {"cursor": _last_number(connection, joined.id), "held_posts": joined.newcomer_posts}
-    _join(connection, joined.id, person_id, membership | begins)
+    _join(connection, joined.id, person_id, membership | begins | _NEVER_QUIET)
     return _present(connection, joined, address)
 
 
