@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from tests import seed
+from tidings.archive import cards
 from tidings.communities import joining, rota
 from tidings.communities.directory import Community, Member
 from tidings.database import tables
@@ -61,7 +62,7 @@ def _posts(connection: Connection) -> int:
 
 
 def a_week(connection: Connection) -> Community:
-    """A week in the life of the pump team, with a meeting and more conversations than are told."""
+    """A quiet week of the pump team: a meeting, and more conversations than are told."""
     pump = community(connection, meeting="Tue 14:00", **{"meeting-place": "Room 2, or dial 4711"})
     old = START - 2 * timedelta(days=1)
     leak = post(
@@ -100,11 +101,80 @@ def a_week(connection: Connection) -> Community:
         post(
             connection,
             pump.id,
+            f"{title}: it is number {number} of my list, and I have seen it before.",
+            author=author,
+            subject=title,
+        )
+    return pump
+
+
+def a_full_week(connection: Connection) -> Community:
+    """A week of the pump team with something in every block and more conversations than are told."""
+    pump = community(connection, meeting="Tue 14:00", **{"meeting-place": "Room 2, or dial 4711"})
+    crew(connection)
+    sam = member(connection, "sam@example.org", name="Sam Okafor", crew="night")
+    _before(connection, pump, sam)
+    _seal(connection, pump)
+    noor = post(
+        connection, pump.id, "Can a gauge be read at night? Ours has no lamp.\n", author="noor", subject="Gauges"
+    )
+    post(connection, pump.id, "@sam has one.\n", author="mei", parent=noor, subject="Re: Gauges")
+    spring = post(connection, pump.id, "Try the spring of line 1.\n", author="raj", subject="Springs")
+    used = post(
+        connection, pump.id, "used: no leak in three weeks\n", author="mei", parent=spring, subject="Re: Springs"
+    )
+    card = {"community_id": pump.id, "kind": "used", "post_id": used.id, "about_id": spring.id}
+    cards.add(connection, **card, text="no leak in three weeks", now=START)
+    for number, (author, title) in enumerate(_TITLES):
+        post(
+            connection,
+            pump.id,
             f"{title}: what do you think? It is number {number} of my list.",
             author=author,
             subject=title,
         )
     return pump
+
+
+def _before(connection: Connection, pump: Community, sam: Member) -> None:
+    """What was told last week: an old thread, and a question that nobody has answered."""
+    old = START - timedelta(days=2)
+    post(
+        connection,
+        pump.id,
+        "Hi all,\n\nThe seal of pump 4 leaks at start-up. It stops after ten minutes.\n\nThanks, Li\n",
+        author="li",
+        subject="[pump] Seal on line 3",
+        date=old,
+        message_id="seal@example.org",
+    )
+    asked = "Does anybody have the drawing of the old coupling? The new one does not fit.\n"
+    post(connection, pump.id, asked, author="tom", subject="Old coupling", date=old)
+    cursor = update(tables.membership).where(tables.membership.c.id == sam.membership_id).values(cursor=2)
+    connection.execute(cursor)
+
+
+def _seal(connection: Connection, pump: Community) -> None:
+    """What is new in the old thread: an answer, a long one, the reader's own, and one to the reader."""
+    leak = seed.found(connection, pump.id, "seal@example.org")
+    subject = "Re: [pump] Seal on line 3"
+    quote = "On Saturday Li wrote:\n> The seal of pump 4 leaks at start-up.\n\n"
+    answer = "Did the new seal hold on line 3? We changed ours in March, and it was the spring, not the seal.\n"
+    folds = ((0, len(quote) - 1, "quote"),)
+    ana = post(connection, pump.id, quote + answer, parent=leak, subject=subject, folds=folds)
+    raj = post(
+        connection,
+        pump.id,
+        "Hello Ana,\n\nWe saw the same on line 1. The new spring is stiffer, so the seal seats before the pressure is "
+        "up. I measured 2.3 bar at the moment it starts to weep. Dr. Weiss has the old ones, e.g. for a comparison. "
+        "Has anyone tried the grey washers?\n\nBest regards\nRaj\n",
+        author="raj",
+        parent=ana,
+        subject=subject,
+        attachments=((1, "line-1 pressure.csv", "text/csv", 18_240), (2, "seal.jpg", "image/jpeg", 2_400_000)),
+    )
+    sam = post(connection, pump.id, "They hold.\n", author="sam", parent=raj, subject=subject)
+    post(connection, pump.id, "Good. For how long?\n", parent=sam, subject=subject)
 
 
 _TITLES = (

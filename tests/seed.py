@@ -120,6 +120,17 @@ def post(
     return Seeded(id=post_id, node_id=node_id, thread_id=thread_id, number=number, message_id=message_id)
 
 
+def found(connection: Connection, community_id: int, message_id: str) -> Seeded:
+    """A post that was written before, to put others under it."""
+    node, post = tables.node.c, tables.post.c
+    row = connection.execute(
+        select(post.id, node.id.label("node_id"), node.thread_id, post.number, post.message_id)
+        .join(tables.post, post.id == node.post_id)
+        .where(node.community_id == community_id, node.message_id == message_id)
+    ).one()
+    return Seeded(**row._mapping)
+
+
 def ghost(connection: Connection, community_id: int, message_id: str, parent: Seeded | None = None) -> Seeded:
     """A message that is referred to but was never seen."""
     node_id, thread_id = _node(connection, community_id, message_id, parent, "ghost", None)

@@ -213,7 +213,7 @@ TESTED_BELOW = {
     "stopped end-wave",
     "mailbox troubles",
 }
-TESTED_ELSEWHERE = {"demo", "bounce", "config postfix", "doctor", "erase"}
+TESTED_ELSEWHERE = {"demo", "bounce", "digest lint", "config postfix", "doctor", "erase"}
 
 
 def commands() -> set[str]:

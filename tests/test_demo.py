@@ -267,7 +267,7 @@ def test_pushing_the_clock_sends_the_night_crews_digests_when_its_shift_starts(r
         assert f"{local:%a %H:%M}" == "Sun 19:00"
     assert "Crew B</strong> is on nights" in page.text
     assert "What was sent meanwhile" in page.text
-    assert page.text.count("weekly: 21 new posts, meeting Tue 14:00") == 2
+    assert page.text.count("for you, meeting Tue 14:00") == 3
     assert "to aylin@example.org" in page.text
 
 

@@ -22,9 +22,7 @@ from tidings.communities import joining
 from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, render
-from tidings.digests import select as choice
-from tidings.digests.select import Fresh, Thread
+from tidings.digests import drafts, meetings, render
 from tidings.errors import NotFoundError
 from tidings.mailer.addresses import is_edition_id, read_recipient
 
@@ -34,9 +32,9 @@ _VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
 def the_digest(database: Database) -> EmailMessage:
-    """The edition of a week in the life of the pump team."""
+    """The edition of a week in which there is something for every block."""
     with database.write() as connection:
-        digest_site.a_week(connection)
+        digest_site.a_full_week(connection)
     jobs.run_due(database, SHIFT, site=SITE)
     return assembled(database)
 
@@ -136,7 +134,7 @@ def html_items(html: str) -> list[tuple[int, str]]:
 def test_text_and_html_have_the_same_items_and_addresses(sqlite_database: Database) -> None:
     digest = the_digest(sqlite_database)
     items = text_items(text_of(digest))
-    assert [number for number, _ in items] == list(range(1, 12))
+    assert [number for number, _ in items] == list(range(1, 18))
     assert html_items(html_of(digest)) == items
 
 
@@ -145,7 +143,7 @@ def test_no_two_items_share_an_address_and_each_address_is_that_of_its_item(sqli
     items = text_items(text_of(digest))
     whole = digest["From"].addresses[0].addr_spec
     addresses = [whole, *(address for _, address in items)]
-    assert len(set(addresses)) == len(addresses) == 12
+    assert len(set(addresses)) == len(addresses) == 18
     for number, address in [(0, whole), *items]:
         recipient = read_recipient(address)
         assert recipient is not None
@@ -156,11 +154,11 @@ def test_no_two_items_share_an_address_and_each_address_is_that_of_its_item(sqli
 
 def test_a_reply_link_has_the_subject_and_the_message_it_answers(sqlite_database: Database) -> None:
     links = [link for link in Page(html_of(the_digest(sqlite_database))).links if link.startswith("mailto:")]
-    meeting, seal = (parse_qs(urlsplit(link).query) for link in links[:2])
+    seal, _, meeting = (parse_qs(urlsplit(link).query) for link in links[:3])
     assert meeting["subject"] == ["Pump team meeting, Tue 13 Oct 14:00"]
     assert meeting["In-Reply-To"] == ["<meeting.pump.20261013T1400@lists.example.org>"]
     assert seal["subject"] == ["Re: Seal on line 3"]
-    assert seal["In-Reply-To"] == ["<4.1@example.org>"]
+    assert seal["In-Reply-To"] == ["<6.1@example.org>"]
 
 
 def test_every_sentence_of_the_text_is_in_the_html(sqlite_database: Database) -> None:
@@ -224,7 +222,7 @@ def test_what_members_write_is_never_markup(sqlite_database: Database) -> None:
 def test_it_fits_a_phone_and_every_link_is_a_thumb_high(sqlite_database: Database, browser: Browser) -> None:
     question = """[
         document.documentElement.scrollWidth,
-        getComputedStyle(document.querySelector('.item p')).fontSize,
+        getComputedStyle(document.querySelector('.item p:not(.facts)')).fontSize,
         Math.min(...[...document.querySelectorAll('a')].map(a => a.getBoundingClientRect().height)),
     ]"""
     width, size, lowest = looked_at(browser, html_of(the_digest(sqlite_database)), "light", question)
@@ -258,7 +256,7 @@ def test_the_header_says_who_it_is_for_and_how_to_leave(sqlite_database: Databas
     assert digest["From"] == digest["Reply-To"]
     assert digest["From"].addresses[0].display_name == "Pump team weekly"
     assert digest["To"] == "Sam Okafor <sam@example.org>"
-    assert digest["Subject"] == "Pump team weekly: 12 new posts, meeting Tue 14:00"
+    assert digest["Subject"] == "Pump team weekly: 2 for you, meeting Tue 14:00"
     assert digest["Date"].datetime == SHIFT
     assert digest["List-Id"] == "<pump.lists.example.org>"
     assert digest["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -299,16 +297,16 @@ def test_a_subject_keeps_to_sixty_characters(sqlite_database: Database) -> None:
 
 def test_a_preview_writes_nothing_says_what_it_is_and_has_addresses_that_are_refused(sqlite_database: Database) -> None:
     with sqlite_database.write() as connection:
-        digest_site.a_week(connection)
+        digest_site.a_full_week(connection)
     with sqlite_database.read() as connection:  # which refuses to write
         shown = drafts.preview(connection, "pump", "sam@example.org", SHIFT, site=SITE)
         assert connection.execute(select(func.count()).select_from(tables.edition)).scalar_one() == 0
     digest = message_from_bytes(shown.raw, policy=policy.default)
-    assert digest["Subject"] == shown.subject == "[Preview] Pump team weekly: 12 new posts, meeting Tue 14:00"
+    assert digest["Subject"] == shown.subject == "[Preview] Pump team weekly: 2 for you, meeting Tue 14:00"
     assert "THIS IS A PREVIEW" in shown.text
     assert "This is a preview" in shown.html
     assert {address for _, address in text_items(shown.text)} == {"pump+r.preview@lists.example.org"}
-    assert len(html_items(shown.html)) == 11
+    assert len(html_items(shown.html)) == 17
     assert shown.due_at == datetime(2026, 10, 19, 17, 0, tzinfo=UTC)
 
 
@@ -332,96 +330,7 @@ def test_who_gets_each_post_previews_the_week(sqlite_database: Database) -> None
             drafts.preview(connection, "pump", "nobody@example.org", SHIFT, site=SITE)
 
 
-# --- what is chosen --------------------------------------------------------------------------------------------------
-
-
-def fresh(number: int, text: str = "A word.", author: str = "Ana", own: bool = False) -> Fresh:
-    return Fresh(
-        id=number, number=number, message_id=f"{number}@example.org", author=author, own=own, date=SHIFT, text=text
-    )
-
-
-def thread(*posts: Fresh, own: bool = False) -> Thread:
-    return Thread(title="A title", posts=len(posts), first=posts[0].id, own=own, fresh=posts)
-
-
-def test_own_threads_come_first_then_those_of_many_people_then_the_newest() -> None:
-    mine = thread(fresh(1), own=True)
-    many = thread(fresh(2, author="Li"), fresh(3, author="Raj"))
-    newest, older = thread(fresh(9)), thread(fresh(8))
-    only_me = thread(fresh(10, own=True), own=True)
-    assert choice.rank([older, only_me, newest, many, mine]) == [mine, many, newest, older, only_me]
-
-
-def test_first_sentences_and_questions_are_told_before_the_rest() -> None:
-    filler = "This sentence has exactly nine words in all, no. " * 30
-    told = choice.conversation(
-        thread(fresh(1, f"It leaks. {filler}Why does it leak? {filler}"), fresh(2, f"Ours too. {filler}", author="Raj"))
-    )
-    assert [post.author for post in told.told] == ["Ana", "Raj"]
-    assert told.told[0].text.startswith("It leaks. This")
-    assert "... Why does it leak? ..." in told.told[0].text
-    assert told.told[1].text.startswith("Ours too. This")
-    words = sum(len(post.text.replace("...", "").split()) for post in told.told)
-    assert 100 < words <= choice.WORDS
-
-
-def test_further_posts_have_a_line_each_and_past_eight_are_counted() -> None:
-    long = "Word " * 39 + "end. And more."
-    told = choice.conversation(thread(*(fresh(number, long) for number in range(1, 31))))
-    assert len(told.told) == 3
-    assert [post.text[-3:] for post in told.lines] == ["..."] * 8
-    assert (told.more, len(told.numbers)) == (19, 30)
-    assert len(told.told) + len(told.lines) + told.more == 30
-
-
-def test_a_post_without_words_of_its_own_has_a_line_that_says_so() -> None:
-    told = choice.conversation(thread(fresh(1, "  \n\n")))
-    assert [post.text for post in told.lines] == ["(no words of its own)"]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("Hi all,\n\nIt leaks. Why?\n\nThanks, Ana\n", ["It leaks.", "Why?"]),
-        ("Hi all, it leaks", ["Hi all, it leaks"]),
-        ("Dr. Weiss knows, e.g. the valve. Ask him.", ["Dr. Weiss knows, e.g. the valve.", "Ask him."]),
-        ("Ask St. John. He has it.", ["Ask St. John.", "He has it."]),
-        ("I said no. Pump No. 7 leaks.", ["I said no.", "Pump No. 7 leaks."]),
-        ("At 2.5 bar it\nweeps... then stops.", ["At 2.5 bar it weeps... then stops."]),
-        ("Bring:\n- gloves\n- a torch\n", ["Bring:", "- gloves", "- a torch"]),
-        ("漏れます。なぜ？わかりません。", ["漏れます。", "なぜ？", "わかりません。"]),
-        ("one\u202eeno\x07 two", ["oneeno two"]),
-        ("", []),
-    ],
-)
-def test_sentences_are_cut_at_their_ends(text: str, sentences: list[str]) -> None:
-    assert list(choice.sentences(text)) == sentences
-
-
-def test_a_text_without_end_is_cut_in_time_and_to_length() -> None:
-    for text in ("A. " * 50_000, "x" * 100_000, "\n" * 100_000, "hi " * 50_000, "word " * 50_000):
-        assert all(len(sentence) <= 300 for sentence in choice.sentences(text))
-
-
-@pytest.mark.parametrize(
-    ("subject", "title"),
-    [
-        ("Re: AW: [pump] Re[2]: Seal", "Seal"),
-        ("Fwd: ", "Fwd:"),
-        ("", "(no subject)"),
-        ("Seal\r\nBcc: x", "Seal Bcc: x"),
-        ("Reply: yes", "Reply: yes"),
-    ],
-)
-def test_a_title_is_the_subject_without_what_programs_put_in_front(subject: str, title: str) -> None:
-    assert choice.title(subject) == title
-
-
-def test_an_author_is_told_by_name_and_never_by_a_whole_address() -> None:
-    assert choice.author("Ana Pérez", "ana@example.org") == "Ana Pérez"
-    assert choice.author("", "ana@example.org") == "ana"
-    assert choice.author("ana@example.org", "ana@example.org") == "ana at example.org"
+# --- the meeting ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -435,7 +344,7 @@ def test_the_meeting_says_what_the_readers_roster_has_then(sqlite_database: Data
     )
     with sqlite_database.write() as connection:
         pump = digest_site.community(connection, meeting="Tue 14:00")
-    meeting = choice.next_meeting(pump, walk, CUT_OFF)
+    meeting = meetings.next_meeting(pump, walk, CUT_OFF)
     assert meeting is not None
     assert meeting.start == datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
     assert meeting.duty == duty

@@ -18,8 +18,8 @@ from tidings import jobs
 from tidings.communities import directory, joining, rota
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, editions, periods, plans, render
-from tidings.digests.select import BLOCKS, Conversation, Cover, Title
+from tidings.digests import drafts, editions, periods, plans, render, telling
+from tidings.digests.fragments import BLOCKS, Cover
 from tidings.jobs import Done
 
 MONDAY = CUT_OFF + timedelta(hours=14)  # 08:00 in Berlin
@@ -51,8 +51,9 @@ def told(database: Database) -> Iterator[tuple[str, list[int], int]]:
     """For each edition in its order: recipient, the archive numbers of its items, and how many more it counts."""
     with database.read() as connection:
         rows = connection.execute(
-            select(tables.edition.c.id, tables.edition.c.recipient, tables.item.c.block, tables.item.c.fragment)
+            select(tables.edition.c.id, tables.edition.c.recipient, tables.item.c.block, tables.fragment.c.data)
             .join_from(tables.item, tables.edition_section, tables.edition_section.c.id == tables.item.c.section_id)
+            .join(tables.fragment, tables.fragment.c.id == tables.item.c.fragment_id)
             .join(tables.edition, tables.edition.c.id == tables.edition_section.c.edition_id)
             .order_by(tables.edition.c.id, tables.item.c.number)
         ).all()
@@ -60,8 +61,7 @@ def told(database: Database) -> Iterator[tuple[str, list[int], int]]:
     for edition_id, recipient, block, fragment in rows:
         item = msgspec.json.decode(fragment, type=BLOCKS[block])
         _, numbers, _ = found.setdefault(edition_id, (recipient, [], 0))
-        if isinstance(item, Conversation | Title):
-            numbers += item.numbers
+        numbers += getattr(item, "numbers", ())
         if isinstance(item, Cover):
             found[edition_id] = (recipient, numbers, sum(heading.more_posts for heading in item.headings))
     yield from found.values()
@@ -356,7 +356,12 @@ def test_a_week_in_which_nothing_is_new_sends_nothing_and_the_next_one_says_so(d
     run(database, MONDAY + 2 * WEEK + timedelta(hours=1))  # the clock has changed: 08:00 is an hour later in UTC
     with database.read() as connection:
         assert count(connection, tables.edition) == 2
-        cover = select(tables.item.c.fragment).where(tables.item.c.number == 0).order_by(tables.item.c.id.desc())
+        cover = (
+            select(tables.fragment.c.data)
+            .join(tables.item)
+            .where(tables.item.c.number == 0)
+            .order_by(tables.item.c.id.desc())
+        )
         heading = msgspec.json.decode(connection.execute(cover).scalars().first(), type=Cover).headings[0]
     assert (heading.since, heading.quiet) == (CUT_OFF, CUT_OFF + WEEK)
 
@@ -535,25 +540,41 @@ def test_over_28_days_every_member_is_told_every_post_once(sqlite_database: Data
 
 def test_a_week_of_500_threads_is_told_titled_or_counted_in_an_html_part_of_80_kb(sqlite_database: Database) -> None:
     database = sqlite_database
+    text = "漏れは始動時に起こります。原因はまだわかりません。" * 40  # every character nine bytes when it is encoded
     with database.write() as connection:
-        pump = digest_site.community(connection)
-        digest_site.member(connection, "sam@example.org")
-        text = (
-            "漏れは始動時に起こります。原因はまだわかりません。" * 40
-        )  # every character nine bytes when it is encoded
-        roots = [digest_site.post(connection, pump.id, text, date=START, subject=text[:80]) for _ in range(500)]
-        for number in range(250):
-            digest_site.post(connection, pump.id, text, date=START, author=f"a{number % 9}", parent=roots[number % 25])
+        for name in ("pump", "valve", "pipe"):
+            team = digest_site.community(connection, name, name.title())
+            digest_site.member(connection, "sam@example.org", name)
+            roots = [digest_site.post(connection, team.id, text, date=START, subject=text[:12]) for _ in range(500)]
+            for number in range(250):
+                author, parent = f"a{number % 9}", roots[number % 25]
+                digest_site.post(connection, team.id, text, date=START, author=author, parent=parent)
     run(database, MONDAY)
     [(_, numbers, more)] = told(database)
-    assert len(numbers) + more == 750
+    assert len(numbers) + more == 3 * 750
     with database.read() as connection:
         raw = render.assemble(connection, 1, site=SITE, tokens=digest_site.TOKENS)
         blocks = connection.execute(select(tables.item.c.block)).scalars().all()
-    assert 0 < blocks.count("conversation") < 7  # the last were shortened
+    assert 0 < blocks.count("conversation") < 21  # the last were shortened
     html = list(message_from_bytes(raw).walk())[2]
     assert html.get_content_type() == "text/html"
     assert 40_000 < len(html.get_payload()) <= 80_000
+
+
+def test_no_edition_tells_more_than_nine_hundred_words_of_members(sqlite_database: Database) -> None:
+    with sqlite_database.write() as connection:
+        text = "This sentence has exactly nine words in all, no. " * 30
+        for name in ("pump", "valve", "pipe"):
+            team = digest_site.community(connection, name, name.title())
+            digest_site.member(connection, "sam@example.org", name)
+            for number in range(8):
+                digest_site.post(connection, team.id, text, subject=f"Matter {number}")
+    run(sqlite_database, MONDAY)
+    with sqlite_database.read() as connection:
+        edition = render.load(connection, 1)
+    words = [telling.words(entry.fragment) for section in edition.sections for entry in section.entries]
+    assert 700 < sum(words) <= 900
+    assert all("conversation" in {entry.block for entry in section.entries} for section in edition.sections)
 
 
 # --- listing ---------------------------------------------------------------------------------------------------------

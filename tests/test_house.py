@@ -12,7 +12,7 @@ from tidings.database import tables
 # for they raise them.
 FLOORS = (
     ("cli",),
-    ("serving",),
+    ("serving", "rehearsing"),
     ("app",),
     ("operations",),
     ("jobs",),
@@ -68,6 +68,7 @@ WRITERS = {
     "blob": {"archive.store"},
     "post": {"archive.store"},
     "attachment": {"archive.store"},
+    "card": {"archive.cards"},
     "post_text": {"archive.text_index"},
     "outbox": {"mailer.outbox"},
     "delivery": {"mailer.outbox", "mailer.held"},
@@ -76,6 +77,7 @@ WRITERS = {
     "period": {"digests.periods", "digests.quiet"},
     "edition": {"digests.editions"},
     "edition_section": {"digests.periods", "digests.quiet", "digests.plans", "digests.editions"},
+    "fragment": {"digests.shelf"},
     "item": {"digests.editions"},
     "decision": {"intake.decisions"},
     "spool": {"mailer.spool"},

@@ -94,7 +94,7 @@ def test_a_muted_thread_is_told_no_more_in_the_next_digest(box: Digested) -> Non
     assert box.site.site.run_due().editions == 1
     with box.site.site.database.read() as connection:
         fragments = connection.execute(
-            select(tables.item.c.fragment).order_by(tables.item.c.id.desc()).limit(3)
+            select(tables.fragment.c.data).join(tables.item).order_by(tables.item.c.id.desc()).limit(3)
         ).scalars()
         printed = "".join(fragments)
     assert "Two." in printed

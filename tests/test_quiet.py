@@ -24,7 +24,7 @@ from tidings.database import tables
 from tidings.database.engine import Database
 from tidings.digests import editions, plans, render
 from tidings.digests import quiet as quiet_hours
-from tidings.digests.select import Conversation
+from tidings.digests.fragments import Conversation
 from tidings.jobs import Done
 from tidings.mailer import outbox, urgency
 
@@ -260,7 +260,10 @@ def test_over_28_days_every_member_gets_every_post_once(database: Database) -> N
         copied = copied.join(tables.post, tables.post.c.id == mail.post_id).where(delivery.state == "queued")
         for who, one in connection.execute(copied):
             told.setdefault(who, []).append(one)
-        bundled = select(tables.edition.c.recipient, item.fragment).join_from(tables.item, tables.edition_section)
+        bundled = select(tables.edition.c.recipient, tables.fragment.c.data).join_from(
+            tables.item, tables.edition_section
+        )
+        bundled = bundled.join(tables.fragment, tables.fragment.c.id == item.fragment_id)
         bundled = bundled.join(tables.edition, tables.edition.c.id == tables.edition_section.c.edition_id)
         for who, fragment in connection.execute(bundled.where(item.block == "conversation")):
             told.setdefault(who, []).extend(msgspec.json.decode(fragment, type=Conversation).numbers)

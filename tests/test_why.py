@@ -17,7 +17,7 @@ MONDAY = datetime(2026, 10, 19, 8, 0, tzinfo=BERLIN)
 
 
 def post(site: SmallSite, message_id: str = "seal@example.org", **fields: str) -> None:
-    site.take_in(from_ana("Seal", "Which seal?\n", message_id, **fields))
+    site.take_in(from_ana("Seal", "It leaks.\n", message_id, **fields))
 
 
 # --- what was decided ------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +47,7 @@ _GROUPS = {
     "rota": "Shift times and repeating patterns.",
     "crew": "Who walks which pattern, from when.",
     "thread": "What people decided of threads: split, attach, merge, and undo of each.",
-    "digest": "Editions: preview, send now, list.",
+    "digest": "Editions: preview, send now, list, lint.",
     "hold": "Mail that waits for a person's decision.",
     "shunt": "Mail that Tidings failed on.",
     "mailbox": "Mailboxes that mail is fetched from.",
@@ -139,6 +140,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
+
+
+def _bytes_of(file: Path | None) -> bytes:
+    """What a file holds, or standard input."""
+    try:
+        return file.read_bytes() if file else sys.stdin.buffer.read()
+    except OSError as error:
+        raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
 
 
 def _print_json(value: Any) -> None:
@@ -702,6 +711,37 @@ def export_mail(
 
 
 @app.command()
+def simulate(
+    weeks: Annotated[int, typer.Option(metavar="N", min=1, max=520, help="How many weeks are played.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the mails.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Old mail that comes in as if it were new.")
+    ] = None,
+    community: Annotated[str, typer.Option(help="Where that mail comes in.")] = "",
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """Rehearse weeks on a copy of the site: every mail that would be sent as a file, and a page of them."""
+    from tidings.archive import mbox
+    from tidings.rehearsing import rehearse
+
+    with _open(at) as site, _progress(weeks, "simulate") as advance:
+        over = count(1)
+        made = rehearse(
+            site,
+            out,
+            weeks=weeks,
+            community=community,
+            entries=list(mbox.read(source)) if source else (),
+            begins=site.clock.now(),
+            each_week=lambda: advance(done := next(over), done),
+        )
+    _print_object(asdict(made), as_json)
+    if not as_json:
+        typer.echo(f"Open {out / 'index.html'}")
+
+
+@app.command()
 def tree(community: str, as_json: Json = False) -> None:
     """The threads of a community."""
     from tidings.archive import read
@@ -898,11 +938,7 @@ def bounce(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None
     """Whom a message did not reach, by the bounce that came back for it."""
     from tidings.mailer.bounces import read_bounce
 
-    try:
-        data = file.read_bytes() if file else sys.stdin.buffer.read()
-    except OSError as error:
-        raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
-    reading = read_bounce(data)
+    reading = read_bounce(_bytes_of(file))
     if as_json:
         names = ("address", "permanent", "status", "reason")
         _print_json([{name: getattr(one, name) for name in names} for one in reading.returned])
@@ -995,6 +1031,23 @@ def digest_send(community: str, as_json: Json = False) -> None:
         with site.database.write() as connection:
             periods.send_now(connection, community, site.clock.now(), site=site.settings.site)
         _print_object(site.run_due(), as_json)
+
+
+@_groups["digest"].command("lint")
+def digest_lint(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None, as_json: Json = False) -> None:
+    """What a reader of a digest could trip over: size, headings, links, colours, and parts that differ."""
+    from tidings.digests.lint import lint
+
+    try:
+        findings = lint(_bytes_of(file))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if as_json:
+        _print_json(findings)
+    else:
+        _print_table([asdict(one) for one in findings], ("check", "detail"), "Nothing is wrong with it.")
+    if findings:
+        raise typer.Exit(1)
 
 
 @_groups["digest"].command("list")

@@ -154,6 +154,21 @@ class Database:
             finally:
                 connection.close()
 
+    def copy(self, path: Path) -> None:
+        """Write all that is committed now to a new SQLite file; others go on meanwhile.
+
+        Raises StorageError where the database is no SQLite file, or the copy cannot be written.
+        """
+        if self.dialect != "sqlite":
+            raise StorageError("Only a site on SQLite can be copied to a file.")
+        connection = _connect(self.path)
+        try:
+            connection.execute("VACUUM INTO ?", (str(path),))
+        except sqlite.Error as error:
+            raise StorageError(f"The copy {path} could not be written: {error}.") from error
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Close every connection that is not in use."""
         with self._watching:

@@ -390,6 +390,21 @@ attachment = Table(
     Column("size", BigInteger, nullable=False),
     UniqueConstraint("post_id", "position"),
 )
+# What a community learned, as a post of it says: for digests, later for the pages of knowledge.
+card = Table(
+    "card",
+    metadata,
+    _id(),
+    _ref("community_id", "community"),
+    Column("kind", String(8), nullable=False),  # archive.cards.Kind
+    _ref("post_id", "post"),  # the post that says it
+    _ref("about_id", "post", nullable=True),  # the post that it is about: the answer, the practice that was used
+    _ref("person_id", "person", nullable=True),  # who said it
+    Column("text", Text, nullable=False),  # in a line or a few
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("post_id", "kind"),
+    Index("ix_card_community", "community_id", "kind"),
+)
 
 # --- mail out -------------------------------------------------------------------------------------------
 
@@ -531,17 +546,25 @@ edition_section = Table(
         postgresql_where=text("state = 'waiting'"),
     ),
 )
+# What is printed of an item: the same row for all who are told the same.
+fragment = Table(
+    "fragment",
+    metadata,
+    _id(),
+    Column("hash", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the data when it was made
+    Column("data", Text, nullable=False),  # JSON: digests.fragments
+)
 item = Table(
     "item",
     metadata,
     _id(),
     _ref("section_id", "edition_section"),
     Column("number", Integer, nullable=False),  # as printed; 0 is the edition as a whole
-    Column("block", String(16), nullable=False),  # edition, meeting, conversation, title
+    Column("block", String(16), nullable=False),  # digests.fragments.BLOCKS
     _ref("post_id", "post", nullable=True),  # the last post shown: what a reply answers
     Column("message_id", Text),  # what a reply answers where there is no post (a meeting)
     Column("subject", Text, nullable=False),  # of a reply
-    Column("fragment", Text, nullable=False),  # JSON: what is printed
+    _ref("fragment_id", "fragment", index=True),
     UniqueConstraint("section_id", "number"),
 )
 

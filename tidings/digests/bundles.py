@@ -16,17 +16,18 @@ from tidings.communities import directory, joining
 from tidings.communities.directory import Member, email_key
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
-from tidings.digests import schedule, select
+from tidings.digests import names, schedule
 from tidings.digests.drafts import Part, heading_of
+from tidings.digests.fragments import YOU, Attached, Conversation, Told
 from tidings.digests.render import Entry
 from tidings.mailer import held
 from tidings.settings import SiteSettings
 
-RHYTHM = "catch-up"
-"""What a bundle is called where a digest is called weekly or daily."""
+RHYTHM = "each"
+"""Of the periods and headings of what was held, where those of digests are weekly or daily."""
 
 LENGTH = 15_000
-"""Characters of the posts of a bundle, so that no HTML part has to be cut."""
+"""Bytes of the posts of a bundle, in UTF-8: encoded they are at most three times as many, so that none is clipped."""
 
 THREADS = 20
 
@@ -60,7 +61,7 @@ def _fitting(posts: Iterable[Post]) -> list[Post]:
     threads: set[int] = set()
     room = LENGTH
     for post in posts:
-        length = len(_own_words(post))
+        length = len(_own_words(post).encode())
         if length <= room and len(threads | {post.thread_id}) <= THREADS:
             room -= length
             threads.add(post.thread_id)
@@ -77,6 +78,7 @@ def _part(connection: Connection, member: Member, posts: Sequence[Post], site: S
         zone=schedule.zone_of(member, roster, site.zone),
         heading=replace(heading_of(community, member, roster, RHYTHM), timing=_TIMING.get(member.quiet, "")),
         entries=tuple(_entries(connection, member, posts)),
+        whole=True,
     )
 
 
@@ -88,10 +90,10 @@ def _entries(connection: Connection, member: Member, posts: Sequence[Post]) -> I
     for post in posts:
         by_thread.setdefault(post.thread_id, []).append(post)
     for found in by_thread.values():
-        told = tuple(select.Told(author=_author(post, mine), date=post.date, text=_own_words(post)) for post in found)
+        told = tuple(Told(author=_author(post, mine), date=post.date, text=_own_words(post)) for post in found)
         attached = [file for post in found for file in files.get(post.id, ())]
-        title, last = select.title(found[0].subject), found[-1]
-        conversation = select.Conversation(
+        title, last = names.title(found[0].subject), found[-1]
+        conversation = Conversation(
             title=title,
             posts=len(found),
             authors=tuple(dict.fromkeys(one.author for one in told)),
@@ -101,7 +103,7 @@ def _entries(connection: Connection, member: Member, posts: Sequence[Post]) -> I
             told=told,
             lines=(),
             more=0,
-            attached=tuple(select.Attached(name=select.file_name(one.filename), size=one.size) for one in attached),
+            attached=tuple(Attached(name=names.file_name(one.filename), size=one.size) for one in attached),
         )
         yield Entry(
             number=0,
@@ -115,7 +117,7 @@ def _entries(connection: Connection, member: Member, posts: Sequence[Post]) -> I
 
 def _author(post: Post, mine: frozenset[str]) -> str:
     is_own = email_key(post.author_email) in mine
-    return select.YOU if is_own else select.author(post.author_name, post.author_email)
+    return YOU if is_own else names.author(post.author_name, post.author_email)
 
 
 def _own_words(post: Post) -> str:

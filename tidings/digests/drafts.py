@@ -10,26 +10,46 @@ from datetime import datetime
 from sqlalchemy import Connection, func
 from sqlalchemy import select as query
 
+from tidings.archive.sentences import clean, shorten
 from tidings.communities import directory
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import gather, history, render, schedule, select
+from tidings.digests import gather, history, meetings, render, schedule, select, telling
+from tidings.digests.fragments import (
+    YOU,
+    Conversation,
+    Cover,
+    Fragment,
+    Heading,
+    Meeting,
+    Personal,
+    Settled,
+    Title,
+    Unanswered,
+)
 from tidings.digests.history import History
+from tidings.digests.lint import HTML_LIMIT
 from tidings.digests.render import Entry, Printed, Section
+from tidings.digests.week import Fresh, Reader
+from tidings.digests.words import Words
 from tidings.errors import NotFoundError
 from tidings.mailer.addresses import EDITION_PREFIX
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens, random_token
 
-HTML_LIMIT = 80_000
-"""Bytes of the encoded HTML part: mail programs cut what is longer than about 100 kB."""
+WORD_LIMIT = 900
+"""Words of an edition that members' own sentences make: what is read in a break."""
 
+_WORDS = (120, 120, 80, 80, 60)  # of a conversation, by its place; the last stands for all further ones
 _SUBJECT_LENGTH = 60
 _PREHEADER_LENGTH = 110
 _NAME_LENGTH = 60
 _NO_KEY = Tokens(bytes(32))  # mints what is only measured, or shown in a preview and never answered
 _LONG_TOKEN = _NO_KEY.item(0, 0, schedule.FIRST_DAY)
+
+
+Answerable = Personal | Settled | Unanswered | Conversation | Title
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +59,9 @@ class Part:
     member: Member
     community: Community
     zone: str  # the reader's
-    heading: select.Heading
+    heading: Heading
     entries: tuple[Entry, ...]
+    whole: bool = False  # what it tells is told nowhere else, so that nothing of it may be cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +86,20 @@ def tell(
     now: datetime,
     site: SiteSettings,
 ) -> Part | None:
-    """What the member is told of the archive numbers (cursor, up_to]; None where nothing is new."""
-    reader = gather.reader(connection, member)
-    chosen = gather.chosen(connection, community, reader, member.cursor, up_to)
-    if chosen is None:
-        return None
+    """What the member is told of the archive numbers (cursor, up_to]; None where they need not be told anything.
+
+    Where nothing is new, a meeting or an open question may still concern them.
+    """
+    reader, roster = gather.reader(connection, member), gather.roster(connection, member)
+    week = gather.week(connection, community, member.cursor, up_to, now)
+    chosen, meeting = select.choose(week, reader), meetings.next_meeting(community, roster, now)
+    if not chosen.new:
+        chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
+        meeting = meeting if meeting and meetings.concerns(meeting) else None
+        if not chosen.unanswered and meeting is None:
+            return None
     heading = replace(
-        heading_of(community, member, reader.roster, rhythm),
+        heading_of(community, member, roster, rhythm),
         since=before.since,
         quiet=before.quiet[-1].end if before.quiet else None,
         more_threads=chosen.more_threads,
@@ -81,16 +109,16 @@ def tell(
     return Part(
         member=member,
         community=community,
-        zone=schedule.zone_of(member, reader.roster, site.zone),
+        zone=schedule.zone_of(member, roster, site.zone),
         heading=heading,
-        entries=(*_meeting(community, reader.roster, now, site), *_entries(chosen)),
+        entries=tuple(_entries(chosen, reader, _meeting(community, meeting, site))),
     )
 
 
-def heading_of(community: Community, member: Member, roster: Roster | None, rhythm: str) -> select.Heading:
+def heading_of(community: Community, member: Member, roster: Roster | None, rhythm: str) -> Heading:
     """What stands over and under a section that tells nothing yet."""
-    return select.Heading(
-        title=select.clean(community.title),
+    return Heading(
+        title=clean(community.title),
         rhythm=rhythm,
         timing=schedule.timing(member, roster, community),
         since=None,
@@ -100,43 +128,71 @@ def heading_of(community: Community, member: Member, roster: Roster | None, rhyt
     )
 
 
-def _meeting(community: Community, roster: Roster | None, now: datetime, site: SiteSettings) -> Iterable[Entry]:
-    meeting = select.next_meeting(community, roster, now)
-    if meeting:
-        yield Entry(
+def _meeting(community: Community, meeting: Meeting | None, site: SiteSettings) -> list[Entry]:
+    if meeting is None:
+        return []
+    return [
+        Entry(
             number=0,
             block="meeting",
             fragment=meeting,
             # In the community's zone: all answers to one meeting have one subject.
-            subject=select.meeting_subject(community, meeting.start),
-            answers=select.meeting_id(community, meeting.start, site.domain),
+            subject=meetings.subject(community, meeting.start),
+            answers=meetings.message_id(community, meeting.start, site.domain),
         )
+    ]
 
 
-def _entries(chosen: select.Chosen) -> Iterable[Entry]:
-    blocks = ["conversation"] * len(chosen.conversations) + ["title"] * len(chosen.titles)
-    fragments: list[select.Conversation | select.Title] = [*chosen.conversations, *chosen.titles]
-    for block, fragment, post_id in zip(blocks, fragments, chosen.answers, strict=True):
-        yield Entry(
-            number=0,
-            block=block,
-            fragment=fragment,
-            subject=f"Re: {fragment.title}",
-            answers=fragment.link,
-            post_id=post_id,
-        )
+def _entries(chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry]) -> Iterable[Entry]:
+    """The items of a section, block by block."""
+    for one in chosen.for_you:
+        yield _entry("for-you", telling.personal(one, reader), one.post)
+    yield from meeting
+    for result in chosen.settled:
+        yield _entry("settled", telling.settled(result, reader), result.said)
+    for question in chosen.unanswered:
+        yield _entry("unanswered", telling.unanswered(question, reader), question.asked)
+    for place, thread in enumerate(chosen.conversations):
+        words = _WORDS[min(place, len(_WORDS) - 1)]
+        yield _entry("conversation", telling.conversation(thread, reader, words), thread.fresh[-1])
+    for thread in chosen.titles:
+        yield _entry("title", telling.titled(thread, reader), thread.fresh[-1])
+
+
+def _entry(block: str, fragment: Answerable, post: Fresh) -> Entry:
+    """An item that is answered by answering a post."""
+    return Entry(
+        number=0,
+        block=block,
+        fragment=fragment,
+        subject=f"Re: {fragment.title}",
+        answers=post.message_id,
+        post_id=post.id,
+    )
 
 
 # --- the edition as a whole ------------------------------------------------------------------------------------------
 
 
 def draft(parts: Iterable[Part], now: datetime, site: SiteSettings) -> Draft:
-    """The edition of these parts (one at least), cut until its HTML part is small enough."""
-    kept: tuple[Part, ...] | None = tuple(sorted(parts, key=lambda part: part.heading.title.casefold()))
-    while kept:
+    """The edition of these parts (one at least), cut until it is short enough to be read and not to be clipped."""
+    kept = _few_words(tuple(sorted(parts, key=lambda part: part.heading.title.casefold())))
+    while True:
         made = Draft(parts=kept, printed=_printed(kept, now, site))
-        kept = None if _fits(made.printed, site) else _shortened(kept)
-    return made
+        shorter = None if _fits(made.printed, site) else _shortened(kept, ("conversation", "title"))
+        if shorter is None:
+            return made
+        kept = shorter
+
+
+def _few_words(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts with as many conversations told as WORD_LIMIT allows, the others by their titles."""
+    while sum(telling.words(entry.fragment) for part in parts if not part.whole for entry in part.entries) > WORD_LIMIT:
+        shorter = _shortened(parts, ("conversation",))
+        if shorter is None:
+            break
+        parts = shorter
+    return parts
 
 
 def _fits(printed: Printed, site: SiteSettings) -> bool:
@@ -145,13 +201,13 @@ def _fits(printed: Printed, site: SiteSettings) -> bool:
     return len(html.encode()) * 3 < HTML_LIMIT or render.encoded_size(html) <= HTML_LIMIT
 
 
-def _shortened(parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
-    """The parts with one conversation told by its title only, else with one title only counted; None: neither is left.
+def _shortened(parts: tuple[Part, ...], blocks: Sequence[str]) -> tuple[Part, ...] | None:
+    """The parts with one conversation told by its title only, or with one title only counted; None: none is left.
 
-    It is the last one of the part that has most of them.
+    It is one of the first of the blocks that is left, the last one of the part that has most of them.
     """
-    for block in ("conversation", "title"):
-        counts = [sum(entry.block == block for entry in part.entries) for part in parts]
+    for block in blocks:
+        counts = [sum(entry.block == block for entry in part.entries if not part.whole) for part in parts]
         longest = max(range(len(parts)), key=lambda place: (counts[place], place))
         if counts[longest]:
             return (*parts[:longest], _cut(parts[longest], block), *parts[longest + 1 :])
@@ -161,10 +217,10 @@ def _shortened(parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
 def _cut(part: Part, block: str) -> Part:
     place = max(place for place, entry in enumerate(part.entries) if entry.block == block)
     before, entry, after = part.entries[:place], part.entries[place], part.entries[place + 1 :]
-    if isinstance(entry.fragment, select.Conversation):
-        titled = replace(entry, block="title", fragment=select.as_title(entry.fragment))
+    if isinstance(entry.fragment, Conversation):
+        titled = replace(entry, block="title", fragment=telling.as_title(entry.fragment))
         return replace(part, entries=(*before, titled, *after))
-    assert isinstance(entry.fragment, select.Title)
+    assert isinstance(entry.fragment, Title)
     heading = replace(
         part.heading,
         more_threads=part.heading.more_threads + 1,
@@ -176,12 +232,12 @@ def _cut(part: Part, block: str) -> Part:
 def _printed(parts: Sequence[Part], now: datetime, site: SiteSettings) -> Printed:
     """The edition of these parts: numbered through, under its cover."""
     first = parts[0]
-    cover = select.Cover(
-        reader=select.shorten(select.clean(first.member.name), _NAME_LENGTH),
+    cover = Cover(
+        reader=shorten(clean(first.member.name), _NAME_LENGTH),
         preheader=_preheader(parts),
         headings=tuple(part.heading for part in parts),
     )
-    subject = _subject(parts, first.zone)
+    subject = _subject(parts, Words(language="en", zone=first.zone, year=now.year))
     return Printed(
         subject=subject,
         zone=first.zone,
@@ -209,26 +265,34 @@ def _numbered(parts: Sequence[Part], whole: Entry) -> Iterable[Section]:
 
 
 def _preheader(parts: Sequence[Part]) -> str:
-    """The most useful sentence: the first that somebody else wrote."""
+    """The most useful sentence: what concerns the reader, else the first that somebody else wrote."""
     fragments = [entry.fragment for part in parts for entry in part.entries]
-    told = [told for one in fragments if isinstance(one, select.Conversation) for told in one.told]
-    sentence = next((f"{one.author}: {one.text}" for one in told if one.author != select.YOU), "")
-    return select.shorten(sentence, _PREHEADER_LENGTH)
+    told = [one.post for one in fragments if isinstance(one, Personal)]
+    told += [told for one in fragments if isinstance(one, Conversation) for told in one.told]
+    sentence = next((f"{one.author}: {one.text}" for one in told if one.author != YOU and one.text), "")
+    return shorten(sentence, _PREHEADER_LENGTH)
 
 
-def _subject(parts: Sequence[Part], zone: str) -> str:
-    """`Pump team weekly: 12 new posts, meeting Tue 14:00`, in 60 characters."""
-    heading, fragments = parts[0].heading, [entry.fragment for part in parts for entry in part.entries]
-    told = (len(one.numbers) for one in fragments if isinstance(one, select.Conversation | select.Title))
-    new = sum(told) + sum(part.heading.more_posts for part in parts)
-    news = f": {new} new post{'' if new == 1 else 's'}"
-    others = f" +{len(parts) - 1}" if len(parts) > 1 else ""
-    name = f"{heading.title}{others} {heading.rhythm}"
-    starts = [one.start for one in fragments if isinstance(one, select.Meeting)]
-    meeting = f", meeting {render.weekday_time(min(starts), zone)}" if starts else ""
+def _subject(parts: Sequence[Part], words: Words) -> str:
+    """`Pump team weekly: 2 for you, meeting Tue 14:00`, in 60 characters."""
+    fragments = [entry.fragment for part in parts for entry in part.entries]
+    first = parts[0].heading
+    name = words.name(first.title + (f" +{len(parts) - 1}" if len(parts) > 1 else ""), first.rhythm)
+    news = f": {_news(parts, fragments, words)}"
+    starts = [one.start for one in fragments if isinstance(one, Meeting)]
+    meeting = ", " + words.say("meeting %(time)s", time=words.weekday(min(starts))) if starts else ""
     if len(name + news + meeting) > _SUBJECT_LENGTH:
         meeting = ""
-    return select.shorten(name, _SUBJECT_LENGTH - len(news)) + news + meeting
+    return shorten(name, _SUBJECT_LENGTH - len(news)) + news + meeting
+
+
+def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) -> str:
+    """How many items are for the reader; where none is, how many posts are new."""
+    personal = sum(isinstance(one, Personal) for one in fragments)
+    if personal:
+        return words.count("%(number)s for you", "%(number)s for you", personal)
+    new = sum(len(getattr(one, "numbers", ())) for one in fragments) + sum(part.heading.more_posts for part in parts)
+    return words.count("%(number)s new post", "%(number)s new posts", new) if new else words.say("nothing new")
 
 
 # --- previews --------------------------------------------------------------------------------------------------------
@@ -257,7 +321,7 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
         raise NotFoundError(f"{email!r} is not a member of {found.name!r}.")
     if member.delivery not in ("weekly", "daily"):
         member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
-    roster = gather.reader(connection, member).roster
+    roster = gather.roster(connection, member)
     told = tell(
         connection,
         found,

@@ -18,7 +18,7 @@ from tidings.communities import directory
 from tidings.communities.directory import Member
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
-from tidings.digests import bundles, history, render, schedule
+from tidings.digests import bundles, history, render, schedule, shelf
 from tidings.digests.drafts import Draft, Part, draft, tell
 from tidings.digests.history import Window
 from tidings.digests.plans import WAITING
@@ -233,7 +233,12 @@ def _write_edition(
         windows = msgspec.json.encode(of[position].windows).decode() if of[position].windows else None
         values = {"edition_id": edition_id, "after": after, "position": position, "windows": windows}
         connection.execute(row.values(state="composed", **values))
-        connection.execute(insert(tables.item), [_item(ids[position], entry) for entry in section.entries])
+        fragment_ids = shelf.put(connection, [entry.fragment for entry in section.entries])
+        items = [
+            _item(ids[position], entry, fragment_id)
+            for entry, fragment_id in zip(section.entries, fragment_ids, strict=True)
+        ]
+        connection.execute(insert(tables.item), items)
     outbox.add_edition(
         connection,
         edition_id=edition_id,
@@ -246,7 +251,7 @@ def _write_edition(
     )
 
 
-def _item(section_id: int, entry: Entry) -> dict[str, Any]:
+def _item(section_id: int, entry: Entry, fragment_id: int) -> dict[str, Any]:
     return {
         "section_id": section_id,
         "number": entry.number,
@@ -254,5 +259,5 @@ def _item(section_id: int, entry: Entry) -> dict[str, Any]:
         "post_id": entry.post_id,
         "message_id": None if entry.post_id else entry.answers,
         "subject": entry.subject,
-        "fragment": msgspec.json.encode(entry.fragment).decode(),
+        "fragment_id": fragment_id,
     }

@@ -1,33 +1,68 @@
-"""Reads for one reader what an edition may tell: the new posts by thread, with what select has to know of each.
+"""Reads a week of a community from the archive, once for all who are told the same; and who reads.
 
-It chooses nothing beyond select's own rules and writes nothing.
+It chooses nothing (select) and writes nothing. A week holds for the moment at which it was read.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, bindparam, exists
 from sqlalchemy import select as query
 
-from tidings.archive import read
+from tidings.archive import cards, read
 from tidings.communities import rota
 from tidings.communities.directory import Community, Member, email_key
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import select
+from tidings.digests import names, telling
+from tidings.digests.fragments import Attached, Opening
+from tidings.digests.week import Fresh, Question, Reader, Result, Thread, Week
 
-_CHUNK = 500  # threads of one statement
+OPEN_AFTER = timedelta(hours=48)
+"""How long a question waits for an answer before digests say that it still has none."""
 
-_POST = tables.post.c
+OPEN_FOR = timedelta(days=28)
+"""How old a question may be of which digests still say so."""
+
+_Thing = TypeVar("_Thing", int, str)
+_CHUNK = 500  # threads or posts of one statement
+_ASKED = 200  # first posts that are looked at for questions, the oldest first
+
+_POST, _NODE = tables.post.c, tables.node.c
 _OF_THREADS = (
-    query(_POST.id, _POST.thread_id, _POST.number, _POST.date, _POST.author_email, _POST.subject)
+    query(_POST.id, _POST.thread_id, _POST.author_email, _POST.subject)
     .where(_POST.community_id == bindparam("community"), _POST.number <= bindparam("up_to"))
     .where(_POST.thread_id.in_(bindparam("threads", expanding=True)))
     .order_by(_POST.thread_id, _POST.date, _POST.number)
 )
-
-
-_CHOICE, _NODE = tables.thread_choice.c, tables.node.c
+_parent, _answered = tables.node.alias("parent"), tables.post.alias("answered")
+_ANSWERS = (
+    query(_NODE.post_id, _answered.c.author_email)
+    .join_from(tables.node, _parent, _parent.c.id == _NODE.parent_id)
+    .join(_answered, _answered.c.id == _parent.c.post_id)
+    .where(_NODE.community_id == bindparam("community"))
+    .where(_NODE.message_id.in_(bindparam("messages", expanding=True)))
+)
+_other = tables.post.alias("other")
+_ALONE = (
+    read.POSTS.where(_POST.community_id == bindparam("community"), _POST.number <= bindparam("up_to"))
+    .where(_POST.via != "import", _POST.date > bindparam("oldest"), _POST.date <= bindparam("newest"))
+    .where(
+        ~exists().where(
+            _other.c.community_id == _POST.community_id,
+            _other.c.thread_id == _POST.thread_id,
+            # Somebody else's, or the author's own that came before.
+            (_other.c.author_email != _POST.author_email)
+            | (_other.c.date < _POST.date)
+            | ((_other.c.date == _POST.date) & (_other.c.id < _POST.id)),
+        )
+    )
+    .order_by(_POST.date, _POST.id)
+    .limit(_ASKED)
+)
+_CHOICE = tables.thread_choice.c
 _CHOICES = (
     query(_NODE.thread_id, _CHOICE.choice)
     .join_from(tables.thread_choice, tables.membership, tables.membership.c.id == _CHOICE.membership_id)
@@ -39,19 +74,31 @@ _CHOICES = (
 )
 
 
+# --- who reads -------------------------------------------------------------------------------------------------------
+
+
+def reader(connection: Connection, member: Member) -> Reader:
+    """The member as the reader of an edition."""
+    mine = query(tables.address.c.email_key).where(tables.address.c.person_id == member.person_id)
+    wanted = connection.execute(_CHOICES, {"membership": member.membership_id}).all()
+    return Reader(
+        keys=frozenset(connection.execute(mine).scalars()),
+        name=member.name,
+        muted=frozenset(thread for thread, choice in wanted if choice == "mute"),
+        followed=frozenset(thread for thread, choice in wanted if choice == "follow"),
+    )
+
+
+def roster(connection: Connection, member: Member) -> Roster | None:
+    """The member's rota; None where none is known."""
+    return rota.roster(connection, member.crew_id) if member.crew_id is not None else None
+
+
+# --- a week ----------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, kw_only=True)
-class Reader:
-    """A member with what tells their own posts apart, and their roster."""
-
-    member: Member
-    addresses: frozenset[str]  # as email_key gives them
-    roster: Roster | None
-    muted: frozenset[int]  # thread ids
-    followed: frozenset[int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Before:
+class _Known:
     """What is known of a thread beside its new posts."""
 
     title: str
@@ -60,85 +107,84 @@ class _Before:
     authors: frozenset[str]
 
 
-def reader(connection: Connection, member: Member) -> Reader:
-    """The member as the reader of an edition."""
-    mine = query(tables.address.c.email_key).where(tables.address.c.person_id == member.person_id)
-    roster = rota.roster(connection, member.crew_id) if member.crew_id is not None else None
-    wanted = connection.execute(_CHOICES, {"membership": member.membership_id}).all()
-    return Reader(
-        member=member,
-        addresses=frozenset(connection.execute(mine).scalars()),
-        roster=roster,
-        muted=frozenset(thread for thread, choice in wanted if choice == "mute"),
-        followed=frozenset(thread for thread, choice in wanted if choice == "follow"),
-    )
-
-
-def chosen(
-    connection: Connection, community: Community, reader: Reader, after: int, up_to: int
-) -> select.Chosen | None:
-    """What the reader is told of the posts with archive numbers in (after, up_to]; None where none is to be told."""
+def week(connection: Connection, community: Community, after: int, up_to: int, now: datetime) -> Week:
+    """The archive numbers in (after, up_to], and which questions are open at `now`; what was imported is never told."""
     posts = read.told_between(connection, community.id, after, up_to)
-    if not posts:
-        return None
-    told = [post for post in posts if post.thread_id not in reader.muted]
-    if not told:
-        return None
-    ranked = select.rank(list(_threads(connection, community, reader, told, up_to)))
-    shown = [_filled(connection, thread, reader) for thread in ranked[: select.CONVERSATIONS]]
-    return select.choose([*shown, *ranked[select.CONVERSATIONS :]], muted=len(posts) - len(told))
-
-
-def _threads(
-    connection: Connection, community: Community, reader: Reader, posts: Sequence[read.Post], up_to: int
-) -> Iterator[select.Thread]:
-    by_thread: dict[int, list[select.Fresh]] = {}
-    for post in posts:
-        by_thread.setdefault(post.thread_id, []).append(_fresh(post, reader))
-    before = _before(connection, community.id, list(by_thread), up_to)
-    for thread_id, fresh in by_thread.items():
-        known = before[thread_id]
-        yield select.Thread(
-            title=known.title,
-            posts=known.posts,
-            first=known.first,
-            own=not known.authors.isdisjoint(reader.addresses),
-            followed=thread_id in reader.followed,
-            # As they were written: a reply may have come in before what it answers.
-            fresh=tuple(sorted(fresh, key=lambda post: (post.date, post.id))),
-        )
-
-
-def _filled(connection: Connection, thread: select.Thread, reader: Reader) -> select.Thread:
-    """The thread with what only a conversation shows: how it began, and its new attachments."""
-    new = [post.id for post in thread.fresh]
-    files = read.attachments(connection, new).values()
-    return replace(
-        thread,
-        opening=None if thread.first in new else _opening(connection, thread.first, reader),
-        attached=tuple(
-            select.Attached(name=select.file_name(file.filename), size=file.size) for found in files for file in found
-        ),
+    found = _threads(connection, community.id, posts, up_to)
+    return Week(
+        threads=tuple(found),
+        unanswered=tuple(_unanswered(connection, community.id, after, up_to, now)),
+        settled=tuple(_settled(connection, community.id, posts, found)),
     )
 
 
-def _opening(connection: Connection, post_id: int, reader: Reader) -> select.Opening | None:
-    post = read.post_by_id(connection, post_id)
-    if post is None:
+def _threads(connection: Connection, community_id: int, posts: Sequence[read.Post], up_to: int) -> list[Thread]:
+    answers = _answers(connection, community_id, posts)
+    by_thread: dict[int, list[Fresh]] = {}
+    for post in posts:
+        by_thread.setdefault(post.thread_id, []).append(_fresh(post, answers.get(post.id, "")))
+    known = _known(connection, community_id, list(by_thread), up_to)
+    new = {post.id for post in posts}
+    openings = _posts(connection, [one.first for one in known.values() if one.first not in new])
+    files = _files(connection, posts)
+    return [
+        _thread(thread_id, fresh, known[thread_id], openings.get(known[thread_id].first), files)
+        for thread_id, fresh in by_thread.items()
+    ]
+
+
+def _thread(
+    thread_id: int,
+    fresh: Iterable[Fresh],
+    known: _Known,
+    opening: read.Post | None,
+    files: dict[int, list[Attached]],
+) -> Thread:
+    # As they were written: a reply may have come in before what it answers.
+    told = tuple(sorted(fresh, key=lambda post: (post.date, post.id)))
+    first = _fresh(opening) if opening else None
+    return Thread(
+        id=thread_id,
+        title=known.title,
+        posts=known.posts,
+        authors=known.authors,
+        fresh=told,
+        opening=_opening(first) if first else None,
+        opening_key=first.author_key if first else "",
+        attached=tuple((post.number, file) for post in told for file in files.get(post.id, ())),
+        question=_question(thread_id, known, told[0]) if first is None else None,
+    )
+
+
+def _opening(first: Fresh) -> Opening:
+    return Opening(author=first.author, date=first.date, sentence=telling.opening_line(first.text))
+
+
+def _question(thread_id: int, known: _Known, asked: Fresh) -> Question | None:
+    """The question of a thread that began in this week, if it is one that nobody else has written to."""
+    if known.first != asked.id or known.authors != {asked.author_key} or not telling.is_question(asked.text):
         return None
-    first = _fresh(post, reader)
-    return select.Opening(author=select.who(first), date=first.date, sentence=select.opening_line(first.text))
+    return Question(thread_id=thread_id, title=known.title, asked=asked, new=True)
 
 
-def _before(connection: Connection, community_id: int, thread_ids: Sequence[int], up_to: int) -> dict[int, _Before]:
+def _answers(connection: Connection, community_id: int, posts: Sequence[read.Post]) -> dict[int, str]:
+    """By post, the key of the author whom it answers."""
+    found: dict[int, str] = {}
+    for some in _chunks([post.message_id for post in posts]):
+        rows = connection.execute(_ANSWERS, {"community": community_id, "messages": some})
+        found.update((post_id, email_key(author)) for post_id, author in rows if post_id is not None)
+    return found
+
+
+def _known(connection: Connection, community_id: int, thread_ids: Sequence[int], up_to: int) -> dict[int, _Known]:
     rows: dict[int, list[tuple[int, str, str]]] = {}
-    for start in range(0, len(thread_ids), _CHUNK):
-        values = {"community": community_id, "up_to": up_to, "threads": thread_ids[start : start + _CHUNK]}
-        for post_id, thread_id, _number, _date, author, subject in connection.execute(_OF_THREADS, values):
+    for some in _chunks(thread_ids):
+        values = {"community": community_id, "up_to": up_to, "threads": some}
+        for post_id, thread_id, author, subject in connection.execute(_OF_THREADS, values):
             rows.setdefault(thread_id, []).append((post_id, author, subject))
     return {
-        thread_id: _Before(
-            title=select.title(found[0][2]),
+        thread_id: _Known(
+            title=names.title(found[0][2]),
             posts=len(found),
             first=found[0][0],
             authors=frozenset(email_key(author) for _, author, _ in found),
@@ -147,17 +193,73 @@ def _before(connection: Connection, community_id: int, thread_ids: Sequence[int]
     }
 
 
-def _fresh(post: read.Post, reader: Reader) -> select.Fresh:
-    return select.Fresh(
+def _posts(connection: Connection, post_ids: Sequence[int]) -> dict[int, read.Post]:
+    return {
+        post.id: post
+        for some in _chunks(post_ids)
+        for post in map(read.as_post, connection.execute(read.POSTS.where(_POST.id.in_(some))))
+    }
+
+
+def _files(connection: Connection, posts: Sequence[read.Post]) -> dict[int, list[Attached]]:
+    wanted = [post.id for post in posts if post.attachments]
+    return {
+        post_id: [Attached(name=names.file_name(file.filename), size=file.size) for file in files]
+        for some in _chunks(wanted)
+        for post_id, files in read.attachments(connection, some).items()
+    }
+
+
+def _chunks(things: Sequence[_Thing]) -> Iterator[Sequence[_Thing]]:
+    return (things[start : start + _CHUNK] for start in range(0, len(things), _CHUNK))
+
+
+# --- open and settled ------------------------------------------------------------------------------------------------
+
+
+def _unanswered(connection: Connection, community_id: int, after: int, up_to: int, now: datetime) -> Iterator[Question]:
+    window = {"oldest": now - OPEN_FOR, "newest": now - OPEN_AFTER}
+    rows = connection.execute(_ALONE, {"community": community_id, "up_to": up_to, **window})
+    alone = [read.as_post(row) for row in rows]
+    done = cards.answered(connection, [post.thread_id for post in alone])
+    for post in alone:
+        asked = _fresh(post)
+        if post.thread_id not in done and telling.is_question(asked.text):
+            title = names.title(post.subject)
+            yield Question(thread_id=post.thread_id, title=title, asked=asked, new=post.number > after)
+
+
+def _settled(
+    connection: Connection, community_id: int, posts: Sequence[read.Post], threads: Iterable[Thread]
+) -> Iterator[Result]:
+    if not posts:
+        return
+    said = {fresh.id: (thread, fresh) for thread in threads for fresh in thread.fresh}
+    told = cards.said_between(connection, community_id, posts[0].number - 1, posts[-1].number)
+    about = _posts(connection, [card.about_id for card in told if card.about_id is not None])
+    for card in told:
+        if card.post_id in said:
+            thread, fresh = said[card.post_id]
+            of = _fresh(about[card.about_id]) if card.about_id in about and card.kind == "answer" else fresh
+            yield Result(
+                outcome=card.kind,
+                thread_id=thread.id,
+                title=thread.title,
+                said=fresh,
+                author=of.author,
+                author_key=of.author_key,
+                text=card.text or of.text,
+            )
+
+
+def _fresh(post: read.Post, answers: str = "") -> Fresh:
+    return Fresh(
         id=post.id,
         number=post.number,
         message_id=post.message_id,
-        author=select.author(post.author_name, post.author_email),
-        own=email_key(post.author_email) in reader.addresses,
+        author=names.author(post.author_name, post.author_email),
+        author_key=email_key(post.author_email),
+        answers=answers,
         date=post.date,
-        text=_own_words(post),
+        text="\n\n".join(piece for kind, piece in read.pieces(post) if kind == "own"),
     )
-
-
-def _own_words(post: read.Post) -> str:
-    return "\n\n".join(piece for kind, piece in read.pieces(post) if kind == "own")

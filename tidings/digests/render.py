@@ -4,26 +4,28 @@ It chooses nothing (select) and writes nothing (editions): the same edition give
 """
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime as mail_date
 from email.utils import formataddr
-from functools import cache
+from functools import cache, lru_cache
+from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import css_inline
-import msgspec
-from babel.dates import format_datetime
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from sqlalchemy import Connection
 from sqlalchemy import select as query
 
 from tidings.clock import zone
 from tidings.database import tables
-from tidings.digests.select import BLOCKS, Attached, Conversation, Cover, Fragment, Heading, Meeting, Title
+from tidings.digests import shelf
+from tidings.digests.fragments import Cover, Fragment, Heading
+from tidings.digests.words import Words, catalog
 from tidings.errors import NotFoundError
 from tidings.mailer import compose
 from tidings.mailer.addresses import Addresses, ListAddress
@@ -34,10 +36,14 @@ PREVIEW = "preview"
 """Stands where the token of a reply address would, in an edition that was never sent."""
 
 _COLUMNS = 72
-_NAMES = 4
-_FILES = 3
-_LOCALE = "en"
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False)
+_TEMPLATES = Path(__file__).parent / "templates"
+_LISTS = ("settled", "title")  # blocks whose items are of one list
+_KEPT = 4_096  # printed items that wait for their next reader
+
+# Places in what is printed once for many readers: noncharacters, which no mail can hold (archive.sentences.clean). A
+# number takes three columns, so that no line grows beyond its width.
+_NUMBER, _ADDRESS, _MAILTO, _SLOT = "\ufdd0" * 3, "\ufdd1", "\ufdd2", "\ufdd3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,13 @@ class Printed:
     composed_at: datetime
     cover: Cover
     sections: tuple[Section, ...]
+    language: str = "en"
+
+    @property
+    def words(self) -> Words:
+        """How its reader is spoken to."""
+        year = self.composed_at.astimezone(zone(self.zone)).year
+        return Words(language=self.language, zone=self.zone, year=year)
 
 
 Local = Callable[[Section, Entry], str]
@@ -125,9 +138,11 @@ def _entries(connection: Connection, edition_id: int) -> list[tuple[tuple[int, s
     """The items of an edition by number, each with (position, community, its domain, membership) of its section."""
     item, section, community = tables.item, tables.edition_section, tables.community.c
     columns = (section.c.position, section.c.membership_id, community.name, community.domain, tables.post.c.message_id)
+    data = tables.fragment.c.data
     rows = connection.execute(
-        query(item, *columns)
+        query(item, *columns, data)
         .join_from(item, section, section.c.id == item.c.section_id)
+        .join(tables.fragment, tables.fragment.c.id == item.c.fragment_id)
         .join(tables.community, tables.community.c.id == section.c.community_id)
         .outerjoin(tables.post, tables.post.c.id == item.c.post_id)
         .where(section.c.edition_id == edition_id)
@@ -138,7 +153,7 @@ def _entries(connection: Connection, edition_id: int) -> list[tuple[tuple[int, s
         entry = Entry(
             number=row[item.c.number],
             block=row[item.c.block],
-            fragment=msgspec.json.decode(row[item.c.fragment], type=BLOCKS[row[item.c.block]]),
+            fragment=shelf.read(row[item.c.block], row["data"]),
             subject=row[item.c.subject],
             answers=row[tables.post.c.message_id] or row[item.c.message_id],
             post_id=row[item.c.post_id],
@@ -196,22 +211,62 @@ def page(
     edition: Printed, kind: str, *, site: SiteSettings, tokens: Tokens, token: Local, preview: bool = False
 ) -> str:
     """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements)."""
-
-    def address(section: Section, entry: Entry) -> str:
-        return address_of(section, site).token("r", token(section, entry))
-
-    printed = _template(f"edition.{kind}").render(
+    words = edition.words
+    frame = _template(f"edition.{kind}", edition.language).render(
         edition=edition,
         preview=preview,
-        when=_Times(edition),
-        address=address,
-        mailto=lambda section, entry: _mailto(address(section, entry), entry),
+        words=words,
+        language=edition.language,
+        slot=_SLOT,
+        lists=_LISTS,
+        blocks=_blocks,
         archive=lambda section: _archive(section, site),
-        post_url=lambda section, link: f"{_archive(section, site)}m/{quote(link, safe='@')}/",
         leave=lambda section: _leave(section, site, tokens),
         base_url=site.base_url.rstrip("/"),
     )
-    return _INLINER.inline(printed) if kind == "html" else printed
+    if kind == "html":
+        frame = _INLINER.inline(frame)
+    bodies = [
+        _item(kind, entry, words, _archive(section, site), address_of(section, site).token("r", token(section, entry)))
+        for section in edition.sections
+        for _, entries in _blocks(section)
+        for entry in entries
+    ]
+    pieces = frame.split(_SLOT + "\n")
+    return "".join(piece + body for piece, body in zip(pieces, [*bodies, ""], strict=True))
+
+
+def _blocks(section: Section) -> list[tuple[str, list[Entry]]]:
+    """The numbered entries of a section by their blocks, in the order in which it has them."""
+    numbered = [entry for entry in section.entries if entry.number]
+    return [(block, [*entries]) for block, entries in groupby(numbered, key=lambda entry: entry.block)]
+
+
+def _item(kind: str, entry: Entry, words: Words, archive: str, address: str) -> str:
+    """One item as it is printed for one reader."""
+    shared = _printed_once(kind, entry.block, entry.fragment, words, archive)
+    mailto = _mailto(address, entry)
+    return (
+        shared.replace(_NUMBER, str(entry.number))
+        .replace(_ADDRESS, address)
+        .replace(_MAILTO, escape(mailto) if kind == "html" else mailto)
+    )
+
+
+@lru_cache(maxsize=_KEPT)
+def _printed_once(kind: str, block: str, fragment: Fragment, words: Words, archive: str) -> str:
+    """An item as all have it who are told the same in one language, with places for what is the reader's own."""
+    printed = str(
+        _template(f"{block}.{kind}", words.language).render(
+            it=fragment,
+            words=words,
+            number=_NUMBER,
+            address=_ADDRESS,
+            mailto=_MAILTO,
+            post_url=lambda link: f"{archive}m/{quote(link, safe='@')}/",
+        )
+    )
+    return _INLINER.inline_fragment(printed, _css()) + "\n" if kind == "html" else printed
 
 
 def _mailto(address: str, entry: Entry) -> str:
@@ -228,92 +283,30 @@ def _leave(section: Section, site: SiteSettings, tokens: Tokens) -> str:
     return f"{site.base_url.rstrip('/')}/u/{tokens.leave(section.membership_id)}"
 
 
-class _Times:
-    """Moments as an edition prints them, in the reader's zone."""
-
-    def __init__(self, edition: Printed) -> None:
-        self._zone = zone(edition.zone)
-        self._year = edition.composed_at.astimezone(self._zone).year
-
-    def _format(self, moment: datetime, pattern: str) -> str:
-        local = moment.astimezone(self._zone)
-        return format_datetime(local, pattern, tzinfo=self._zone, locale=_LOCALE)
-
-    def day(self, moment: datetime) -> str:
-        """`Tue 14 Oct`, with the year where it is another than the edition's."""
-        same = moment.astimezone(self._zone).year == self._year
-        return self._format(moment, "EEE d MMM" if same else "EEE d MMM y")
-
-    def time(self, moment: datetime) -> str:
-        """`14:00`."""
-        return self._format(moment, "HH:mm")
-
-    def full(self, moment: datetime) -> str:
-        """`Tue 14 Oct 14:00`."""
-        return f"{self.day(moment)} {self.time(moment)}"
-
-
-def weekday_time(moment: datetime, zone_name: str) -> str:
-    """`Tue 14:00` in a zone."""
-    return format_datetime(moment.astimezone(zone(zone_name)), "EEE HH:mm", tzinfo=zone(zone_name), locale=_LOCALE)
+@cache
+def _css() -> str:
+    return (_TEMPLATES / "edition.css").read_text(encoding="utf-8")
 
 
 @cache
-def _template(name: str) -> Any:
+def _template(name: str, language: str) -> Any:
+    return _environment(language).get_template(name)
+
+
+@cache
+def _environment(language: str) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    environment.filters.update(wrap=wrap, names=_names, files=_files, first_upper=_first_upper)
-    environment.globals.update(fresh=_fresh, duty=_duty, more=_more)
-    return environment.get_template(name)
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _fresh(told: Conversation | Title) -> str:
-    new = len(told.numbers)
-    return _count(new, "new post") if told.posts <= new else f"{new} new of {told.posts}"
-
-
-def _names(authors: Sequence[str]) -> str:
-    more = [f"+{len(authors) - _NAMES}"] if len(authors) > _NAMES else []
-    return ", ".join([*authors[:_NAMES], *more])
-
-
-def _files(attached: Sequence[Attached]) -> str:
-    more = [f"+{len(attached) - _FILES} more"] if len(attached) > _FILES else []
-    return ", ".join([*(f"{file.name} ({_size(file.size)})" for file in attached[:_FILES]), *more])
-
-
-def _size(size: int) -> str:
-    return f"{max(round(size / 1_000), 1)} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _more(heading: Heading) -> str:
-    return f"+{_count(heading.more_threads, 'more conversation')} with {_count(heading.more_posts, 'new post')}"
-
-
-def _duty(meeting: Meeting, when: _Times) -> str:
-    if meeting.duty_start is None or meeting.duty_end is None:
-        return "You are off shift then."
-    shift = f"({when.time(meeting.duty_start)}-{when.time(meeting.duty_end)})"
-    if meeting.duty == "sleep":
-        return f"You are on nights then, off shift at {when.time(meeting.duty_end)}."
-    return f"You are on nights then {shift}." if meeting.duty == "night" else f"You are at work then {shift}."
+    environment.install_gettext_translations(catalog(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.filters["wrap"] = wrap
+    return environment
 
 
 def wrap(text: str, first: str = "", rest: str = "") -> str:

@@ -373,7 +373,7 @@ class Erasure:
         if not swept:
             return
         key = list(table.primary_key) or list(table.c)
-        theirs = self._own_items() if table is tables.item else frozenset()
+        theirs = self._own_fragments() if table is tables.fragment else frozenset()
         asked = select(table)
         if table.name in _LARGE:
             asked = asked.where(or_(*(_holds(column, email) for column in swept for email in self.person.emails)))
@@ -382,7 +382,7 @@ class Erasure:
             wrong = [
                 ([row[column.name] for column in key], changed)
                 for row in rows.mappings()
-                if (changed := _redacted(row, swept, redactor, _YOU if row.get("section_id") in theirs else ()))
+                if (changed := _redacted(row, swept, redactor, _YOU if row.get("id") in theirs else ()))
             ]
         self.counts[f"rows of {table.name}"] += len(wrong)
         if not self.act:
@@ -394,12 +394,12 @@ class Erasure:
                              for column, value in zip(key, values, strict=True)]  # fmt: skip
                     connection.execute(update(table).where(*where).values(changed))
 
-    def _own_items(self) -> Collection[int]:
-        """The sections of their own editions, in which they are called `you`."""
-        section = tables.edition_section.c
+    def _own_fragments(self) -> Collection[int]:
+        """What their own editions tell, in which they are called `you`."""
+        section, item = tables.edition_section.c, tables.item.c
         with self.site.database.read() as connection:
-            own = select(section.id).where(section.person_id.in_(self.person.person_ids))
-            return frozenset(connection.execute(own).scalars())
+            own = select(item.fragment_id).join(tables.edition_section, section.id == item.section_id)
+            return frozenset(connection.execute(own.where(section.person_id.in_(self.person.person_ids))).scalars())
 
     def _note(self) -> None:
         now = self.site.clock.now()

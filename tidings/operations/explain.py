@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, func, select
 
 from tidings.communities import directory, joining
-from tidings.database.tables import decision, edition, edition_section, item, node, outbox, period, post
+from tidings.database.tables import decision, edition, edition_section, fragment, item, node, outbox, period, post
 from tidings.mailer import outbox as outbox_store
 from tidings.mailer.spool import Spool
 
@@ -140,9 +140,14 @@ def _to_come(connection: Connection, member: directory.Member, number: int) -> S
 
 def _item_about(connection: Connection, section_id: int, number: int) -> str:
     """Where a section tells of a post; a conversation is one item, whichever of its posts is asked for."""
-    query = select(item.c.number, item.c.fragment).where(item.c.section_id == section_id).order_by(item.c.number)
-    for shown, fragment in connection.execute(query):
-        if number in msgspec.json.decode(fragment).get("numbers", ()):
+    query = (
+        select(item.c.number, fragment.c.data)
+        .join(fragment, fragment.c.id == item.c.fragment_id)
+        .where(item.c.section_id == section_id)
+        .order_by(item.c.number)
+    )
+    for shown, data in connection.execute(query):
+        if number in msgspec.json.decode(data).get("numbers", ()):
             return f"item {shown} of"
     return "only counted in"
 

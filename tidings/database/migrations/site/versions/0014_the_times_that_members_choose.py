@@ -1,13 +1,13 @@
 """the times that members choose: shift ends, days off, quiet hours; who is due is found by an index that keeps order
 
-Revision: 0014, after 0010
+Revision: 0014, after 0011
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0010"
+down_revision = "0011"
 
 
 def upgrade() -> None:

@@ -1,0 +1,164 @@
+"""What an edition tells, item by item: the values that are stored when it is composed and printed at every delivery.
+
+It chooses nothing (select) and prints nothing (render). Readers who are told the same have the same fragment: it is
+stored once, and printed once for each language. Who reads is called YOU in a fragment of their own.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+YOU = "you"
+"""What readers are called in their own edition."""
+
+Duty = Literal["", "night", "shift", "sleep", "off"]
+Concern = Literal["reply", "mention", "field"]
+Outcome = Literal["answer", "decision", "used"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attached:
+    """A file that came with a post; `size` is in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """The first post of a thread that is not new to the reader."""
+
+    author: str
+    date: datetime
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """An older thread of the archive that resembles a question; `link` is the message id of its first post."""
+
+    title: str
+    date: datetime
+    link: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A post and what is told of it."""
+
+    author: str
+    date: datetime
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Personal:
+    """A post that concerns the reader: it answers or names them, or asks in a field in which they answered before."""
+
+    concern: Concern
+    title: str
+    post: Told
+    numbers: tuple[int, ...]
+    link: str
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """The next meeting and whether the reader is at work then; `duty_start` and `duty_end` are of that shift."""
+
+    start: datetime
+    place: str
+    duty: Duty
+    duty_start: datetime | None = None
+    duty_end: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What a thread came to: an answer that held, a decision, or a practice that somebody used."""
+
+    outcome: Outcome
+    title: str
+    author: str
+    text: str
+    numbers: tuple[int, ...]
+    link: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unanswered:
+    """A question that nobody else has written to; `numbers` is empty where it was told before."""
+
+    title: str
+    post: Told
+    numbers: tuple[int, ...]
+    link: str
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """A thread that is told: some sentences, a line for each further post, `more` posts that are only counted.
+
+    `numbers` are the archive numbers of all its new posts, `link` the message id of the last.
+    """
+
+    title: str
+    posts: int
+    authors: tuple[str, ...]
+    numbers: tuple[int, ...]
+    link: str
+    opening: Opening | None
+    told: tuple[Told, ...]
+    lines: tuple[Told, ...]
+    more: int
+    attached: tuple[Attached, ...]
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Title:
+    """A thread of which only the title is told."""
+
+    title: str
+    posts: int
+    authors: tuple[str, ...]
+    numbers: tuple[int, ...]
+    link: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """What stands over and under a section; up to the cut-off `quiet` nothing was new and nothing was sent."""
+
+    title: str
+    rhythm: str
+    timing: str
+    since: datetime | None
+    quiet: datetime | None
+    more_threads: int
+    more_posts: int
+    muted_posts: int = 0  # of what was frozen before there were any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cover:
+    """The edition as a whole, kept as its item 0, with the headings of its sections in their order."""
+
+    reader: str
+    preheader: str
+    headings: tuple[Heading, ...]
+
+
+Fragment = Cover | Personal | Meeting | Settled | Unanswered | Conversation | Title
+BLOCKS: dict[str, type[Fragment]] = {
+    "edition": Cover,
+    "for-you": Personal,
+    "meeting": Meeting,
+    "settled": Settled,
+    "unanswered": Unanswered,
+    "conversation": Conversation,
+    "title": Title,
+}
+"""What is stored of an item, by its block; in the order in which a section has them."""

@@ -1,0 +1,219 @@
+"""The words of an edition in its reader's language: sentences around what members wrote, dates, counts, lists.
+
+English stands in the code and in the templates; the catalogs in locale/ have the other languages (gettext). It knows no
+template and no database.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+from babel.dates import format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+
+from tidings.clock import zone
+from tidings.digests.fragments import (
+    YOU,
+    Attached,
+    Conversation,
+    Heading,
+    Meeting,
+    Opening,
+    Personal,
+    Settled,
+    Title,
+)
+
+LOCALE = Path(__file__).parent / "locale"
+LANGUAGES = ("en", "de", "es", "fr")
+"""The languages that editions speak."""
+
+_NAMES = 4
+_FILES = 3
+_DAYS = {"de": "EEE d. MMM"}  # where it is not as in English
+
+
+@cache
+def catalog(language: str) -> NullTranslations:
+    """The sentences of a language; English ones are as they stand in the code."""
+    if language == "en":
+        return NullTranslations()
+    with (LOCALE / f"{language}.po").open("rb") as file:
+        made = BytesIO()
+        write_mo(made, read_po(file, locale=language, abort_invalid=True))
+    made.seek(0)
+    return Translations(made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """How one reader is spoken to: in their language, with times in their zone; `year` need not be said."""
+
+    language: str
+    zone: str
+    year: int
+
+    # --- times ---
+
+    def day(self, moment: datetime) -> str:
+        """`Tue 14 Oct`, with the year where it is another than the edition's."""
+        pattern = _DAYS.get(self.language, "EEE d MMM")
+        same = moment.astimezone(zone(self.zone)).year == self.year
+        return self._format(moment, pattern if same else f"{pattern} y")
+
+    def time(self, moment: datetime) -> str:
+        """`14:00`."""
+        return self._format(moment, "HH:mm")
+
+    def full(self, moment: datetime) -> str:
+        """`Tue 14 Oct 14:00`."""
+        return f"{self.day(moment)} {self.time(moment)}"
+
+    def weekday(self, moment: datetime) -> str:
+        """`Tue 14:00`."""
+        return self._format(moment, "EEE HH:mm")
+
+    def _format(self, moment: datetime, pattern: str) -> str:
+        return format_datetime(moment, pattern, tzinfo=zone(self.zone), locale=self.language)
+
+    # --- sentences ---
+
+    def say(self, text: str, /, **values: object) -> str:
+        """A sentence of the catalog with its values."""
+        return catalog(self.language).gettext(text) % values
+
+    def count(self, one: str, many: str, number: int, /, **values: object) -> str:
+        """A sentence of the catalog for that number, which it has as `%(number)s`."""
+        return catalog(self.language).ngettext(one, many, number) % {"number": number, **values}
+
+    # --- people, posts and files ---
+
+    def person(self, author: str) -> str:
+        """An author at the beginning of a line; the reader is called you."""
+        return self.say("You") if author == YOU else author
+
+    def _inside(self, author: str) -> str:
+        return self.say("you") if author == YOU else author
+
+    def names(self, authors: Sequence[str]) -> str:
+        """`Ana, Raj, you, Li, +2`."""
+        more = [f"+{len(authors) - _NAMES}"] if len(authors) > _NAMES else []
+        return ", ".join([*map(self._inside, authors[:_NAMES]), *more])
+
+    def said(self, text: str) -> str:
+        """What was said, or that there was nothing but quotes."""
+        return text or self.say("(no words of its own)")
+
+    def files(self, attached: Sequence[Attached]) -> str:
+        """`pressure.csv (18 kB), +2 more`."""
+        shown = [f"{file.name} ({_size(file.size)})" for file in attached[:_FILES]]
+        more = len(attached) - _FILES
+        return ", ".join(shown + ([self.say("+%(number)s more", number=more)] if more > 0 else []))
+
+    def fresh(self, told: Conversation | Title) -> str:
+        """`3 new of 14`, or how many posts a thread has where all are new."""
+        new = len(told.numbers)
+        if told.posts <= new:
+            return self.count("%(number)s new post", "%(number)s new posts", new)
+        return self.say("%(new)s new of %(all)s", new=new, all=told.posts)
+
+    def started(self, opening: Opening) -> str:
+        """How a thread began: at most a line."""
+        day, author = self.day(opening.date), self._inside(opening.author)
+        if not opening.sentence:
+            return self.say("Started %(day)s by %(author)s", day=day, author=author)
+        return self.say("Started %(day)s by %(author)s: %(text)s", day=day, author=author, text=opening.sentence)
+
+    def further(self, posts: int) -> str:
+        """Of the posts of a thread that are only counted."""
+        return self.count("%(number)s more post, in the archive", "%(number)s more posts, in the archive", posts)
+
+    # --- blocks ---
+
+    def block(self, block: str) -> str:
+        """What stands over a block."""
+        return {
+            "for-you": self.say("For you"),
+            "meeting": self.say("Next meeting"),
+            "settled": self.say("Decided and answered"),
+            "unanswered": self.say("Still needs an answer"),
+            "conversation": self.say("Conversations"),
+            "title": self.say("Also new"),
+        }[block]
+
+    def concern(self, told: Personal) -> str:
+        """Who turned to the reader, and how."""
+        author = told.post.author
+        if told.concern == "mention":
+            return self.say("%(author)s named you", author=author)
+        if told.concern == "field":
+            return self.say("%(author)s asks, in your field", author=author)
+        if told.post.text.rstrip(" .").endswith(("?", "？")):
+            return self.say("%(author)s asked you", author=author)
+        return self.say("%(author)s answered you", author=author)
+
+    def outcome(self, told: Settled) -> str:
+        """What kind of result it is."""
+        return {"answer": self.say("Answered:"), "decision": self.say("Decided:"), "used": self.say("Used:")}[
+            told.outcome
+        ]
+
+    def duty(self, meeting: Meeting) -> str:
+        """What the reader's rota says to a meeting."""
+        if meeting.duty_start is None or meeting.duty_end is None:
+            return self.say("You are off shift then.")
+        start, end = self.time(meeting.duty_start), self.time(meeting.duty_end)
+        if meeting.duty == "sleep":
+            return self.say("You are on nights then, off shift at %(end)s.", end=end)
+        if meeting.duty == "night":
+            return self.say("You are on nights then (%(start)s-%(end)s).", start=start, end=end)
+        return self.say("You are at work then (%(start)s-%(end)s).", start=start, end=end)
+
+    # --- the edition ---
+
+    def name(self, community: str, rhythm: str) -> str:
+        """`Pump team weekly`."""
+        if rhythm == "daily":
+            return self.say("%(community)s daily", community=community)
+        if rhythm == "each":
+            return self.say("%(community)s catch-up", community=community)
+        return self.say("%(community)s weekly", community=community)
+
+    def greeting(self, reader: str, since: datetime | None) -> str:
+        """Whom it is for, and since when things are new."""
+        who = reader or self.say("you")
+        if since:
+            return self.say("For %(reader)s, new since %(day)s.", reader=who, day=self.day(since))
+        return self.say("For %(reader)s.", reader=who)
+
+    def more(self, heading: Heading) -> str:
+        """What was left out, counted."""
+        threads, posts = heading.more_threads, heading.more_posts
+        conversations = self.count("+%(number)s more conversation", "+%(number)s more conversations", threads)
+        new = self.count("%(number)s new post", "%(number)s new posts", posts)
+        return self.say("%(conversations)s with %(posts)s, in the archive", conversations=conversations, posts=new)
+
+    def muted(self, heading: Heading) -> str:
+        """What is new in threads that the reader muted."""
+        return self.count(
+            "%(number)s more post is in threads that you muted.",
+            "%(number)s more posts are in threads that you muted.",
+            heading.muted_posts,
+        )
+
+    def why(self, heading: Heading) -> str:
+        """Why the reader gets it."""
+        if heading.rhythm == "daily":
+            return self.say("You are a member of %(community)s and chose one mail a day.", community=heading.title)
+        if heading.rhythm == "each":
+            return self.say("You are a member of %(community)s and get each message.", community=heading.title)
+        return self.say("You are a member of %(community)s and chose one mail a week.", community=heading.title)
+
+
+def _size(size: int) -> str:
+    return f"{max(round(size / 1_000), 1)} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
