@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import limits, million, quality_lists, queue, speed
+from benchmarks import due, limits, million, quality_lists, queue, speed
 from benchmarks.mail import Made, as_mbox, authors, plain, real, threaded
 from benchmarks.report import Figure, conclude, print_table, write_markdown
 from benchmarks.served import Memory, Served
@@ -31,6 +31,7 @@ WANTED_FAN_OUT = 0.6  # of what a bare client reaches
 WANTED_SIGNED = 0.7  # of what one OpenSSL signature a copy allows
 WANTED_QUEUED = 3.0  # seconds for a post to 100,000
 WANTED_MORE = 50  # MB while it is sent
+WANTED_DUE = 50  # milliseconds
 WANTED_STEADY = 1.2  # what a copy costs with a million waiting, beside a thousand
 WANTED_IMPORT = {"linux-raid-2020": 300, "usrp-users-2021": 150}  # messages a second
 WANTED_PAGE = 5.0  # milliseconds, the median
@@ -193,6 +194,19 @@ def measure_queue(run: Run, folder: Path) -> None:
     run.add("queue, a post to 100,000", "MB that memory grows", f"{growth:.0f}", "< 50", growth < WANTED_MORE)
 
 
+def measure_due(run: Run, folder: Path) -> None:
+    """Who is due among a million sections that wait, and the periods of ten communities with 10,000 members each."""
+    found = due.finding(folder / "finding")
+    times = {"none": found.none, "a thousand": found.few, "all": found.all, "all, half of them passed": found.behind}
+    for what, milliseconds in times.items():
+        of = f"ms to find 500 of {found.waiting:,} waiting, due: {what}"
+        run.add("due", of, f"{milliseconds:.2f}", f"< {WANTED_DUE}", milliseconds < WANTED_DUE)
+    planned = due.planning(folder / "planning")
+    for what, seconds in {"make their periods": planned.made, "plan them anew": planned.planned}.items():
+        each = f"{seconds:.1f}: {seconds / planned.sections * 1e6:.0f} us a section"
+        run.add("due", f"s of CPU for {planned.sections:,} sections to {what}", each)
+
+
 def measure_pages(run: Run, folder: Path) -> None:
     """Pages of an archive of 5,000 messages in about 950 threads."""
     chance = random.Random(7)
@@ -266,6 +280,7 @@ MEASURES: dict[str, Callable[[Run, Path], None]] = {
     "fanout": measure_fan_out,
     "signed": measure_signed,
     "queue": measure_queue,
+    "due": measure_due,
     "pages": measure_pages,
 }
 ASKED_FOR: dict[str, Callable[[Run, Path], None]] = {"million": measure_million}

@@ -118,11 +118,22 @@ COMMUNITY = {
     *("id", "name", "title", "description", "zone", "posting", "cut_off_weekday", "cut_off_time", "archived"),
     *("meeting_weekday", "meeting_time", "meeting_place", "last_number", "last_period_at"),
     *("domain", "language", "newcomer_posts", "max_size", "max_attachments", "signed_only", "replies"),
-    *("subject_prefix", "footer"),
+    *("subject_prefix", "footer", "urgent"),
 }
 MEMBER = {
     *("membership_id", "community_id", "person_id", "name", "email", "role", "delivery", "cursor", "zone", "crew_id"),
-    *("digest_weekday", "digest_time", "held_posts", "own_posts", "also_named", "paused_until", "stopped_at"),
+    *(
+        "digest_at",
+        "one_mail",
+        "quiet",
+        "digest_weekday",
+        "digest_time",
+        "held_posts",
+        "own_posts",
+        "also_named",
+        "paused_until",
+        "stopped_at",
+    ),
 }
 WAITING = {
     *("key", "state", "via", "received_at", "mail_from", "recipient", "message_id", "subject", "reason", "traceback"),
@@ -157,6 +168,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "community senders": (("pump",), "lines", {"email", "rule", "created_at"}),
     "member add": (("pump", "raj@example.org"), "object", MEMBER),
     "member list": (("pump",), "lines", MEMBER),
+    "member show": (("pump", SAM), "object", MEMBER | {"timing", "next_due", "quiet_from", "quiet_until"}),
     "member set": (("pump", LI, "delivery=none"), "object", MEMBER),
     "member remove": (("pump", LI), "object", MEMBER),
     "member import": (("pump", "{csv}"), "lines", {"row", "email", "verdict", "reason"}),
@@ -372,6 +384,15 @@ def test_members_come_go_and_change(tidings: Program, tmp_path: Path) -> None:
     (li,) = [one for one in tidings("member", "list", "pump", "--json").lines if one["email"] == LI]
     assert (li["name"], li["delivery"], li["crew_id"]) == ("Li Wei", "weekly", None)
     assert (li["digest_weekday"], li["digest_time"]) == (0, "06:30")
+    tidings("member", "set", "pump", LI, "digest=day-off 09:00", "crew=B", "one-mail=no", "quiet=asleep")
+    li = tidings("member", "show", "pump", LI, "--json").json
+    assert (li["digest_at"], li["digest_time"], li["one_mail"], li["quiet"]) == ("off", "09:00", False, "asleep")
+    assert li["timing"] == "It comes at 09:00 on your first day off after Sunday 18:00 (Europe/Berlin)."
+    assert li["next_due"] and li["quiet_from"] is None, "quiet hours are for who gets each post"
+    tidings("member", "set", "pump", LI, "delivery=each")
+    li = tidings("member", "show", "pump", LI, "--json").json
+    assert li["quiet_until"] and li["next_due"] is None
+    assert "nobody@example.org is not a member" in tidings("member", "show", "pump", "nobody@example.org", status=1).err
     tidings("member", "remove", "pump", LI)
     (tmp_path / "people.csv").write_text(
         f"email,name,delivery\n{LI},Li,daily\n{ANA},,\nno address,,\nx@example.org,X,x\n"

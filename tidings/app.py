@@ -23,7 +23,7 @@ from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
-from tidings.digests import editions, kept
+from tidings.digests import kept, plans
 from tidings.intake import asking, moderation, returned, undelivered, unreadable
 from tidings.intake.case import Parts
 from tidings.intake.desk import Desk
@@ -177,9 +177,12 @@ class Site:
         }
         return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, chores=chores)
 
-    def replan(self, connection: Connection, now: datetime) -> int:
-        """Let what waits go out when the rotas say now, after one of them changed; how many editions moved."""
-        return editions.replan(connection, now, site=self.settings.site)
+    def replan(self, connection: Connection, now: datetime, *, person_id: int | None = None) -> int:
+        """Let what waits go out when rotas and choices say now, after one of them changed; how many editions moved.
+
+        It is done for one person or for everybody.
+        """
+        return plans.replan(connection, now, site=self.settings.site, person_id=person_id)
 
     def _refresh_calendars(self, now: datetime) -> int:
         calendars.refresh_due(self.database, now, lambda connection: self.replan(connection, now))

@@ -371,9 +371,12 @@ def community_set(
 ) -> None:
     """Change a community: its title, rhythm or rules of posting; docs/commands.md has the keys."""
     from tidings.communities import joining
+    from tidings.digests import periods
 
     with _open() as site, site.database.write() as connection:
-        _print_changed(joining.set_community(connection, name, _changes(changes), site.clock.now()), as_json)
+        now = site.clock.now()
+        periods.catch_up(connection, name, now, site=site.settings.site)
+        _print_changed(joining.set_community(connection, name, _changes(changes), now), as_json)
 
 
 @_groups["community"].command("archive")
@@ -420,7 +423,7 @@ def community_sender(
         _print_changed({"email": address, "rule": rule}, as_json)
 
 
-_MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_weekday", "digest_time", "zone")
+_MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_at", "digest_weekday", "digest_time", "quiet", "zone")
 
 
 @_groups["member"].command("add")
@@ -438,6 +441,7 @@ def member_add(
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:
+        now = site.clock.now()
         if site.is_list_address(email):
             raise UsageError(f"{email} is an address of a community here; mail to it would go round in circles.")
         made = joining.add_member(
@@ -449,8 +453,9 @@ def member_add(
             delivery=delivery,
             crew=crew or None,
             zone=zone or None,
-            now=site.clock.now(),
+            now=now,
         )
+        site.replan(connection, now, person_id=made.person_id)
         _print_object(made, as_json)
 
 
@@ -464,6 +469,20 @@ def member_list(community: str, as_json: Json = False) -> None:
         _print_rows(rows, _MEMBER_COLUMNS, "Nobody yet.", as_json)
 
 
+@_groups["member"].command("show")
+def member_show(community: str, email: str, at: At = None, as_json: Json = False) -> None:
+    """One member: how they are told, in words, and when the next digest is due."""
+    from tidings.communities import directory
+
+    with _open(at) as site, site.database.read() as connection:
+        found = directory.community(connection, community)
+        member = directory.member_by_address(connection, found.id, email)
+        if member is None:
+            raise NotFoundError(f"{email} is not a member of {community}.")
+        told = plans.outlook(connection, found, member, site.clock.now(), site=site.settings.site)
+        _print_object({**asdict(member), **asdict(told)}, as_json)
+
+
 @_groups["member"].command("set")
 def member_set(
     community: str,
@@ -471,13 +490,13 @@ def member_set(
     changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
     as_json: Json = False,
 ) -> None:
-    """Change a member: name, role, delivery, crew, zone, digest, own-posts, also-named."""
+    """Change a member: name, role, delivery, crew, zone, digest, one-mail, quiet, own-posts, also-named."""
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:
         now = site.clock.now()
         made = joining.set_member(connection, community=community, email=email, changes=_changes(changes), now=now)
-        site.replan(connection, now)
+        site.replan(connection, now, person_id=made.person_id)
         _print_changed(made, as_json)
 
 
@@ -509,10 +528,12 @@ def member_import(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"Cannot read {file}: {error}") from error
     with _open() as site:
+        now = site.clock.now()
         with site.database.write() as connection:
             verdicts = joining.import_members(
-                connection, community=community, rows=rows, now=site.clock.now(), is_ours=site.is_list_address
+                connection, community=community, rows=rows, now=now, is_ours=site.is_list_address
             )
+            site.replan(connection, now)
         _print_rows(verdicts, ("row", "email", "verdict", "reason"), "The file has no rows.", as_json)
 
 
@@ -1199,11 +1220,11 @@ def digest_preview(
 @_groups["digest"].command("send")
 def digest_send(community: str, as_json: Json = False) -> None:
     """End the period now: every digest of the community is due at once, and put in the outbox."""
-    from tidings.digests import editions
+    from tidings.digests import periods
 
     with _open() as site:
         with site.database.write() as connection:
-            editions.send_now(connection, community, site.clock.now(), site=site.settings.site)
+            periods.send_now(connection, community, site.clock.now(), site=site.settings.site)
         _print_object(site.run_due(), as_json)
 
 
@@ -1228,12 +1249,12 @@ def digest_lint(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] =
 def digest_list(community: Annotated[str, typer.Argument(metavar="[COMMUNITY]")] = "", as_json: Json = False) -> None:
     """Periods, and how many editions of each wait, were composed, or had nothing to tell."""
     from tidings.communities import directory
-    from tidings.digests import editions
+    from tidings.digests import periods
 
     columns = ("community", "rhythm", "number", "cut_off_at", "waiting", "composed", "quiet", "dropped", "next_due")
     with _open() as site, site.database.read() as connection:
         community_id = directory.community(connection, community).id if community else None
-        _print_rows(editions.listing(connection, community_id), columns, "No period yet.", as_json)
+        _print_rows(periods.listing(connection, community_id), columns, "No period yet.", as_json)
 
 
 # --- what waits, what went wrong ------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from tidings.communities import directory
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import gather, meetings, render, schedule, select, telling
+from tidings.digests import gather, history, meetings, render, schedule, select, telling
 from tidings.digests.fragments import (
     YOU,
     Conversation,
@@ -28,6 +28,7 @@ from tidings.digests.fragments import (
     Title,
     Unanswered,
 )
+from tidings.digests.history import History
 from tidings.digests.lint import HTML_LIMIT
 from tidings.digests.render import Entry, Printed, Section
 from tidings.digests.week import Fresh, Reader
@@ -60,6 +61,7 @@ class Part:
     zone: str  # the reader's
     heading: Heading
     entries: tuple[Entry, ...]
+    whole: bool = False  # what it tells is told nowhere else, so that nothing of it may be cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ def tell(
     *,
     rhythm: str,
     up_to: int,
+    before: History,
     now: datetime,
     site: SiteSettings,
 ) -> Part | None:
@@ -95,11 +98,10 @@ def tell(
         meeting = meeting if meeting and meetings.concerns(meeting) else None
         if not chosen.unanswered and meeting is None:
             return None
-    since, quiet = _history(connection, member)
     heading = replace(
-        _heading(community, member, roster, rhythm),
-        since=since,
-        quiet=quiet,
+        heading_of(community, member, roster, rhythm),
+        since=before.since,
+        quiet=before.quiet[-1].end if before.quiet else None,
         more_threads=chosen.more_threads,
         more_posts=chosen.more_posts,
         muted_posts=chosen.muted_posts,
@@ -113,7 +115,8 @@ def tell(
     )
 
 
-def _heading(community: Community, member: Member, roster: Roster | None, rhythm: str) -> Heading:
+def heading_of(community: Community, member: Member, roster: Roster | None, rhythm: str) -> Heading:
+    """What stands over and under a section that tells nothing yet."""
     return Heading(
         title=clean(community.title),
         rhythm=rhythm,
@@ -123,20 +126,6 @@ def _heading(community: Community, member: Member, roster: Roster | None, rhythm
         more_threads=0,
         more_posts=0,
     )
-
-
-def _history(connection: Connection, member: Member) -> tuple[datetime | None, datetime | None]:
-    """The cut-off of the member's last edition, and that of the last period after it in which nothing was new."""
-    section, period = tables.edition_section.c, tables.period.c
-    rows = connection.execute(
-        query(section.state, func.max(period.cut_off_at))
-        .join_from(tables.edition_section, tables.period, period.id == section.period_id)
-        .where(section.membership_id == member.membership_id, section.state.in_(("composed", "quiet")))
-        .group_by(section.state)
-    )
-    last: dict[str, datetime] = dict(rows.all())
-    composed, quiet = last.get("composed"), last.get("quiet")
-    return composed, None if quiet is None or (composed and quiet < composed) else quiet
 
 
 def _meeting(community: Community, meeting: Meeting | None, site: SiteSettings) -> list[Entry]:
@@ -200,7 +189,7 @@ def draft(parts: Iterable[Part], now: datetime, site: SiteSettings) -> Draft:
 
 def _few_words(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts with as many conversations told as WORD_LIMIT allows, the others by their titles."""
-    while sum(telling.words(entry.fragment) for part in parts for entry in part.entries) > WORD_LIMIT:
+    while sum(telling.words(entry.fragment) for part in parts if not part.whole for entry in part.entries) > WORD_LIMIT:
         shorter = _shortened(parts, ("conversation",))
         if shorter is None:
             break
@@ -220,7 +209,7 @@ def _shortened(parts: tuple[Part, ...], blocks: Sequence[str]) -> tuple[Part, ..
     It is one of the first of the blocks that is left, the last one of the part that has most of them.
     """
     for block in blocks:
-        counts = [sum(entry.block == block for entry in part.entries) for part in parts]
+        counts = [sum(entry.block == block for entry in part.entries if not part.whole) for part in parts]
         longest = max(range(len(parts)), key=lambda place: (counts[place], place))
         if counts[longest]:
             return (*parts[:longest], _cut(parts[longest], block), *parts[longest + 1 :])
@@ -335,12 +324,21 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
     if member.delivery not in ("weekly", "daily"):
         member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
     roster = gather.roster(connection, member)
-    told = tell(connection, found, member, rhythm=member.delivery, up_to=found.last_number, now=at, site=site)
+    told = tell(
+        connection,
+        found,
+        member,
+        rhythm=member.delivery,
+        up_to=found.last_number,
+        before=history.read(connection, found, member),
+        now=at,
+        site=site,
+    )
     nothing = Part(
         member=member,
         community=found,
         zone=schedule.zone_of(member, roster, site.zone),
-        heading=_heading(found, member, roster, member.delivery),
+        heading=heading_of(found, member, roster, member.delivery),
         entries=(),
     )
     printed = draft([told or nothing], at, site).printed

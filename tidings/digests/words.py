@@ -180,6 +180,8 @@ class Words:
         """`Pump team weekly`."""
         if rhythm == "daily":
             return self.say("%(community)s daily", community=community)
+        if rhythm == "each":
+            return self.say("%(community)s catch-up", community=community)
         return self.say("%(community)s weekly", community=community)
 
     def greeting(self, reader: str, since: datetime | None) -> str:
@@ -208,6 +210,8 @@ class Words:
         """Why the reader gets it."""
         if heading.rhythm == "daily":
             return self.say("You are a member of %(community)s and chose one mail a day.", community=heading.title)
+        if heading.rhythm == "each":
+            return self.say("You are a member of %(community)s and get each message.", community=heading.title)
         return self.say("You are a member of %(community)s and chose one mail a week.", community=heading.title)
 
 

@@ -30,6 +30,7 @@ from tidings.threading.parents import candidates
 from tidings.threading.place import Arrival
 
 _TOKEN = re.compile(r"[+-]r\.[a-z2-7]{34}(?=@)", re.IGNORECASE)  # of an item's reply address
+_URGENT_WITHIN = timedelta(hours=24)
 
 
 def file_message(
@@ -148,7 +149,8 @@ class Posting:
             return self._put_aside(connection, case, verdict, known=bool(sender.role) or case.proof.aligned)
         if released:
             reason = f"{reason} Released by {case.spooled.decided_by or 'a person'}.".strip()
-        decided = self.publish(connection, case, message, reason or verdict.reason, routed)
+        urgent = self._passes_by_quiet_hours(connection, case, message, sender)
+        decided = self.publish(connection, case, message, reason or verdict.reason, routed, urgent=urgent)
         if decided.verdict == "accept" and sender.membership_id is not None and sender.held_posts:
             joining.passed(connection, sender.membership_id)
         return decided
@@ -171,6 +173,8 @@ class Posting:
         message: ParsedMessage,
         reason: str,
         routed: replies.Routed | None = None,
+        *,
+        urgent: bool = False,
     ) -> Decision:
         """Archive a post and put it out to its members, in the caller's transaction."""
         filed = file_message(
@@ -199,14 +203,16 @@ class Posting:
             now=self._parts.clock.now(),
             author=directory.email_key(message.author_email),
             named=directory.email_keys(message.recipients),
+            urgent=urgent,
             fields=_thread_fields(case, routed) if routed else None,
             # A reply to a digest quotes it, and with it the reader's own reply addresses.
             body=self._body(case, message, filed.message_id) if routed else None,
         )
+        now = " Urgent: quiet hours do not hold it." if urgent else ""
         flag = f" Its Message-ID could not be kept ({filed.sent_id or 'none'})." if filed.sent_id is not None else ""
         return case.decided(
             "accept",
-            f"{reason} Archived as number {filed.number}, {copies} copies queued.{flag}",
+            f"{reason} Archived as number {filed.number}, {copies} copies queued.{now}{flag}",
             message_id=filed.message_id,
             post_id=filed.post_id,
         )
@@ -219,6 +225,16 @@ class Posting:
         files = [f"- {name} ({show_size(size)})" for _, name, _, size, _ in message.attachments]
         link = f"{base}/c/{case.community.name}/m/{quote(message_id, safe='@')}/"
         return "\n".join([message.text, "", "Attached, in the archive:", *files, link]).lstrip()
+
+    def _passes_by_quiet_hours(
+        self, connection: Connection, case: Case, message: ParsedMessage, sender: directory.Sender
+    ) -> bool:
+        """Whether a member says that it is urgent, and has not said so too often in this community of late."""
+        if not message.urgent or sender.membership_id is None or case.community.urgent == 0:
+            return False
+        since = self._parts.clock.now() - _URGENT_WITHIN
+        author = directory.email_key(message.author_email)
+        return outbox.urgent_posts(connection, case.community.id, author, since) < case.community.urgent
 
     def _facts(
         self,

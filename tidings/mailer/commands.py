@@ -11,16 +11,17 @@ from itertools import islice
 from typing import Literal
 
 from tidings.clock import zone
-from tidings.communities.entries import choice, line, parse_email, parse_weekday_time
-from tidings.communities.joining import DELIVERIES
+from tidings.communities import digest_times
+from tidings.communities.entries import choice, line, parse_email
+from tidings.communities.joining import DELIVERIES, QUIET
 from tidings.errors import UsageError
 from tidings.mailer import item_words
 
 Reading = Literal["help", "which", "search", "get"]
-Setting = Literal["pause", "resume", "delivery", "crew", "zone", "digest", "name", "address", "also", "forget"]
-Copies = Literal["own-posts", "also-named"]
+Setting = Literal["pause", "resume", "delivery", "crew", "zone", "digest", "quiet", "name", "address", "also", "forget"]
+YesOrNo = Literal["own-posts", "also-named", "one-mail"]
 AtAnItem = Literal["mute", "follow", "keep"]
-Verb = Literal[Reading, Setting, Copies, AtAnItem, "subscribe", "leave"]
+Verb = Literal[Reading, Setting, YesOrNo, AtAnItem, "subscribe", "leave"]
 
 READING: frozenset[Verb] = frozenset({"help", "which", "search", "get"})
 """The commands that change nothing."""
@@ -36,7 +37,6 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _SYNONYMS: dict[str, Verb] = {"join": "subscribe", "unsubscribe": "leave"}
 # To leave is no word of an item; who is told to reply with a word tries it too, and it must not reach everybody.
 _WORDS: dict[str, Verb] = {"mute": "mute", "follow": "follow", "resume": "resume", "leave": "leave", "keep all": "keep"}
@@ -222,10 +222,11 @@ def _zone(text: str, _today: date) -> str:
 
 
 def _digest(text: str, _today: date) -> str:
-    if text.lower().rstrip(" .!") == "shift":
-        return "shift"
-    weekday, time = parse_weekday_time(text)
-    return f"{_DAYS[weekday]} {time}"
+    return digest_times.parse(text.rstrip(" .!")).text
+
+
+def _quiet(text: str, _today: date) -> str:
+    return choice(text.lower().rstrip(" .!"), QUIET, "kind of quiet hours")
 
 
 def person_name(text: str) -> str:
@@ -249,13 +250,15 @@ _ARGUMENTS: dict[Verb, tuple[Callable[[str, date], str], str]] = {
     "delivery": (_delivery, f"Write one of these: {', '.join(f'delivery {one}' for one in DELIVERIES)}"),
     "crew": (_crew, "Write the name of your crew, like this: crew B"),
     "zone": (_zone, "Write a place of your time zone, like this: zone Europe/Paris"),
-    "digest": (_digest, "Write a day and a time, like this: digest Mon 08:00, or: digest shift"),
+    "digest": (_digest, "Write one of these: digest shift, digest shift-end, digest day-off 10:00, digest Mon 08:00"),
+    "quiet": (_quiet, f"Write one of these: {', '.join(f'quiet {one}' for one in QUIET)}"),
     "name": (lambda text, _today: person_name(text), "Write your name, like this: name Ana Lindgren"),
     "address": (_email, "Write the new address, like this: address ana@example.org"),
     "also": (_email, "Write the other address, like this: also ana@example.org"),
     "forget": (_email, "Write the old address, like this: forget ana@example.org"),
     "own-posts": (_yes_or_no, "Write one of these: own-posts yes, own-posts no"),
     "also-named": (_yes_or_no, "Write one of these: also-named yes, also-named no"),
+    "one-mail": (_yes_or_no, "Write one of these: one-mail yes, one-mail no"),
     "subscribe": (_nothing, ""),
     "leave": (_nothing, ""),
     "mute": (_only_at_an_item, "Reply with `mute` to an entry of a digest, and you hear no more of it."),

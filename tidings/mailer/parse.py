@@ -24,6 +24,7 @@ from tidings.mailer.own_tokens import without_tokens
 from tidings.mailer.part_fields import parameter
 from tidings.mailer.text import display
 from tidings.mailer.tolerant import read_message
+from tidings.mailer.urgency import is_urgent
 from tidings.settings import LimitSettings
 from tidings.threading.headings import is_forward
 from tidings.threading.parents import one_message_id
@@ -70,6 +71,7 @@ class ParsedMessage(msgspec.Struct, frozen=True, kw_only=True):
     automatic: str  # how a program gave itself away as the sender; empty: a person wrote
     loop_marks: list[str]  # the communities that this message has been through
     list_ids: list[str] = []  # the lists, ours and others' (RFC 2919), in lower case and without <>
+    urgent: bool = False  # the author says so
     returned: Reading | None = None  # what it says as a bounce, where that was asked
 
 
@@ -108,6 +110,7 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             automatic=sign_of_a_program(fields, subject, author_email),
             loop_marks=[mark.strip().lower() for mark in fields.get("x-tidings-loop", [])],
             list_ids=[found[1].lower() for value in fields.get("list-id", []) if (found := _LIST_ID.search(value))],
+            urgent=is_urgent(fields, subject),
             returned=read_bounce(raw) if bounce else None,
         )
     except RecursionError as error:

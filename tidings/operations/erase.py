@@ -312,7 +312,7 @@ class Erasure:
             outbox.c.post_id.in_(select(_POST.id).where(func.lower(_POST.author_email).in_(emails)))
         )
         to_them = func.lower(delivery.c.recipient).in_(emails)
-        queued = delivery.c.state == "queued"
+        queued = delivery.c.state.in_(("queued", "held"))
         stop = {"state": "dropped", "reply": "erased", "claim": None, "claimed_until": None}
         self._update(
             connection, "copies that are not sent", delivery, queued & delivery.c.outbox_id.in_(of_theirs), stop
@@ -329,7 +329,7 @@ class Erasure:
     def _person(self, connection: Connection, people: Collection[int]) -> None:
         person, address, member = tables.person, tables.address, tables.membership
         now = self.site.clock.now()
-        nothing = dict.fromkeys(("zone", "crew_id", "digest_weekday", "digest_time"))
+        nothing = dict.fromkeys(("zone", "crew_id", "digest_weekday", "digest_time")) | {"digest_at": "shift"}
         self._update(connection, "people", person, person.c.id.in_(people), {"name": ERASED, **nothing})
         change = tables.rota_change
         self._delete(connection, "changes of their shifts", change, change.c.person_id.in_(people))
