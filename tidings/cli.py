@@ -473,6 +473,7 @@ def member_list(community: str, as_json: Json = False) -> None:
 def member_show(community: str, email: str, at: At = None, as_json: Json = False) -> None:
     """One member: how they are told, in words, and when the next digest is due."""
     from tidings.communities import directory
+    from tidings.digests import plans
 
     with _open(at) as site, site.database.read() as connection:
         found = directory.community(connection, community)
