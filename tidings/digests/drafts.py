@@ -25,6 +25,7 @@ from tidings.digests.fragments import (
     Meeting,
     Personal,
     Settled,
+    Span,
     Title,
     Unanswered,
 )
@@ -92,7 +93,8 @@ def tell(
     """
     reader, roster = gather.reader(connection, member), gather.roster(connection, member)
     week = gather.week(connection, community, member.cursor, up_to, now)
-    chosen, meeting = select.choose(week, reader), meetings.next_meeting(community, roster, now)
+    chosen = select.choose(week, reader, before.windows)
+    meeting = meetings.next_meeting(community, roster, now)
     if not chosen.new:
         chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
         meeting = meeting if meeting and meetings.concerns(meeting) else None
@@ -101,7 +103,7 @@ def tell(
     heading = replace(
         heading_of(community, member, roster, rhythm),
         since=before.since,
-        quiet=before.quiet[-1].end if before.quiet else None,
+        quiet=tuple(Span(begin=one.begin, end=one.end) for one in before.quiet),
         more_threads=chosen.more_threads,
         more_posts=chosen.more_posts,
         muted_posts=chosen.muted_posts,
@@ -122,7 +124,7 @@ def heading_of(community: Community, member: Member, roster: Roster | None, rhyt
         rhythm=rhythm,
         timing=schedule.timing(member, roster, community),
         since=None,
-        quiet=None,
+        quiet=(),
         more_threads=0,
         more_posts=0,
     )
@@ -152,11 +154,10 @@ def _entries(chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry], la
         yield _entry("settled", telling.settled(result, reader), result.said)
     for question in chosen.unanswered:
         yield _entry("unanswered", telling.unanswered(question, reader), question.asked)
-    for place, thread in enumerate(chosen.conversations):
+    for place, (thread, week) in enumerate(chosen.conversations):
         words = _WORDS[min(place, len(_WORDS) - 1)]
-        yield _entry(
-            "conversation", telling.conversation(thread, reader, language=language, words=words), thread.fresh[-1]
-        )
+        told = telling.conversation(thread, reader, language=language, words=words, week=week)
+        yield _entry("conversation", told, thread.fresh[-1])
     for thread in chosen.titles:
         yield _entry("title", telling.titled(thread, reader), thread.fresh[-1])
 

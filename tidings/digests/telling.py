@@ -67,7 +67,7 @@ def unanswered(question: Question, reader: Reader) -> Unanswered:
     )
 
 
-def conversation(thread: Thread, reader: Reader, *, language: str, words: int = WORDS) -> Conversation:
+def conversation(thread: Thread, reader: Reader, *, language: str, words: int = WORDS, week: str = "") -> Conversation:
     """A thread with its key sentences, at most so many words; `language` is the community's."""
     picked = {one.number: one for one in key_sentences(_said(thread.fresh), language=language, words=words)}
     told = [_told(post, reader, picked[post.number]) for post in thread.fresh if post.number in picked]
@@ -85,6 +85,7 @@ def conversation(thread: Thread, reader: Reader, *, language: str, words: int = 
         more=len(further) - len(lines),
         attached=tuple(file for _, file in thread.attached),
         seen=thread.question.seen if thread.question else None,
+        week=week,
     )
 
 
