@@ -67,9 +67,7 @@ class Life:
     def port(self) -> int:
         """The SMTP port, once the site is ready."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line.startswith(b"ready"), line
-        return int(line.partition(b'"smtp": ')[2].partition(b",")[0])
+        return smtp_port(self._process.stdout.readline())
 
     def memory(self, what: str) -> int:
         """Bytes that the site's own process has (`VmRSS`), or had at most (`VmHWM`)."""
@@ -88,6 +86,12 @@ class Life:
         _, errors = self._process.communicate(timeout=30)
         wait_until(lambda: not any(map(_runs, children)), "the end of the parser")
         return errors
+
+
+def smtp_port(line: bytes) -> int:
+    """The port in the line that `tidings serve` prints when it is ready."""
+    assert line.startswith(b"ready"), line
+    return int(line.partition(b'"smtp": ')[2].partition(b",")[0])
 
 
 def _runs(process: int) -> bool:
@@ -136,19 +140,21 @@ def _reply(replies: BinaryIO) -> bytes:
 class CrashingSite:
     """A site in a folder with its recording smart host, driven by one seed."""
 
-    def __init__(self, folder: Path, seed: int, *, connections: int = 2, readers: int = 3) -> None:
+    def __init__(self, folder: Path, seed: int, *, connections: int = 2, readers: int = 3, url: str = "") -> None:
+        """`url` is that of its database, where that is not a file in the folder."""
         self._folder = folder
+        self._database = f'[database]\nurl = "{url}"\n' if url else ""
         self._chance = random.Random(seed)
         self._connections = connections
         self.readers = ["ana@example.org", *(f"reader{number}@example.org" for number in range(1, readers))]
         self.tally = Tally()
 
     def __enter__(self) -> Self:
-        self._sink = SmtpSink().__enter__()
+        self.sink = SmtpSink().__enter__()
         self.config = self._folder / "tidings.toml"
         self.config.write_text(
             f'[site]\ndata_dir = "{self._folder}"\n[smtp]\nlisten = "127.0.0.1:0"\n[web]\nlisten = "127.0.0.1:0"\n'
-            f'[delivery]\nhost = "127.0.0.1"\nport = {self._sink.port}\n'
+            f'{self._database}[delivery]\nhost = "127.0.0.1"\nport = {self.sink.port}\n'
             f"connections = {self._connections}\nrecipients = {BATCH}\n"
             # The whole load is one conversation of minutes: none of it is to be held.
             "[limits]\nstorm_posts = 1000000\n"
@@ -163,7 +169,7 @@ class CrashingSite:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sink.close()
+        self.sink.close()
 
     def kill(self) -> None:
         """One life: some load, and SIGKILL at any moment from the start of the program on."""
@@ -231,7 +237,7 @@ class CrashingSite:
         """Whether nothing waits in the spool, and in the outbox nothing but what a killed worker had claimed."""
         free = or_(tables.delivery.c.claimed_until.is_(None), tables.delivery.c.claimed_until < datetime.now(UTC))
         due = select(tables.delivery.c.id).where(tables.delivery.c.state == "queued", free)
-        url = self._settings().database.url
+        url = self.settings().database.url
         spool = "sqlite:///spool.db" if url.startswith("sqlite") else url
         return not (self._any(spool, select(tables.spool.c.id)) or self._any(url, due))
 
@@ -255,7 +261,7 @@ class CrashingSite:
             again = select(func.count()).where(tables.decision.c.verdict == "duplicate")
             self.tally.duplicates = connection.execute(again).scalar_one()
         must_be_sound(site)
-        taken = Counter(copies(self._sink.messages, sent))
+        taken = Counter(copies(self.sink.messages, sent))
         same("copies", set(taken), {(message_id, reader) for message_id in sent for reader in self.readers})
         self.tally.twice = sum(count - 1 for count in taken.values())
         assert self.tally.twice <= self.most_twice, f"{self.tally.twice} copies came twice"
@@ -265,8 +271,9 @@ class CrashingSite:
         """How many copies may have come twice: what was under way at each kill."""
         return self.tally.kills * self._connections * BATCH
 
-    def _settings(self) -> Settings:
+    def settings(self) -> Settings:
+        """Those of the site."""
         return parse(self.config.read_text())
 
     def _open(self, clock: FixedClock | None = None) -> Site:
-        return open_site(self._settings(), clock)
+        return open_site(self.settings(), clock)

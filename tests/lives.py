@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tests.crashing import smtp_port
 from tests.running import wait_until
 
 _SET_PTRACER, _SET_CHILD_SUBREAPER, _ANY = 0x59616D61, 36, -1  # prctl(2)
@@ -81,8 +82,7 @@ class BornLife:
         if not line:
             assert self.killed(), "it ended by itself"
             return None
-        assert line.startswith(b"ready"), line
-        return int(line.partition(b'"smtp": ')[2].partition(b",")[0])
+        return smtp_port(line)
 
     def over(self) -> bool:
         """Whether it has ended, and all that it had started."""

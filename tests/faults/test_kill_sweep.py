@@ -1,8 +1,8 @@
 """`tidings serve` killed by SIGKILL at one system call after the other, from accepting to sending, by strace.
 
 At each write and sync of the threads that accept, archive and send, at each send to a sender or to the smart host, and
-at each connection that is opened. `TIDINGS_SWEEP` sets how many kills there are in all that fired (2,000 for a full run),
-`TIDINGS_SEED` the seed, which is printed for each site.
+at each connection that is opened. `TIDINGS_SWEEP` sets how many kills there are in all that fired (2,000 for a full
+run), `TIDINGS_SEED` the seed, which is printed for each site.
 """
 
 import os
