@@ -16,7 +16,7 @@ from tests.sweeping import sweep
 
 KILLS = int(os.environ.get("TIDINGS_SWEEP", "200"))
 SEED = int(os.environ.get("TIDINGS_SEED", "0")) or random.randrange(1, 1_000_000)
-A_SITE = 100  # kills of one site: what is checked after each grows with its archive
+A_SITE = 50  # kills of one site: what is checked after each grows with its archive
 SHARES = {
     ("spool", "pwrite64"): 0.1,
     ("spool", "fsync"): 0.05,
