@@ -70,7 +70,7 @@ class BornLife:
         ours.close()
         self._pid = int(wire.recv(100))
         self._status: int | None = None
-        self._over = threading.Thread(target=self._await_end, args=(wire,))
+        self._over = threading.Thread(target=self._await_end, args=(wire,), daemon=True)
         self._over.start()
 
     def _await_end(self, wire: socket.socket) -> None:

@@ -49,17 +49,18 @@ def sweep(folder: Path, calls: Calls, kills: int, seed: int) -> tuple[CrashingSi
 
 def _live(site: CrashingSite, life: BornLife) -> bool:
     """One life under load, until its fate or until nothing is left to do; whether it was its fate."""
-    port = life.port()
-    senders = site.start_senders(port, _NEW) if port else []
-    if senders:
-        site.must_be_whole()
-        wait_until(
-            lambda: life.over() or (not any(map(threading.Thread.is_alive, senders)) and site.rests()),
-            "the end of the load",
-            _QUIET,
-        )
-    fired = life.over()
-    life.end()
-    for sender in senders:
-        sender.join()
-    return fired
+    senders: list[threading.Thread] = []
+    try:
+        if port := life.port():
+            senders = [*site.start_senders(port, _NEW)]
+            site.must_be_whole()
+            wait_until(
+                lambda: life.over() or (not any(map(threading.Thread.is_alive, senders)) and site.rests()),
+                "the end of the load",
+                _QUIET,
+            )
+        return life.over()
+    finally:
+        life.end()
+        for sender in senders:
+            sender.join()
