@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert, select
 from tidings.app import open_site
 from tidings.communities import joining
 from tidings.database import tables
+from tidings.database.engine import Database
 from tidings.mailer import outbox
 from tidings.settings import Settings, SiteSettings
 
@@ -41,10 +42,7 @@ def cost(folder: Path, waiting: int, copies: int = 5_000) -> Cost:
         _post(connection)
         mail = {"community_id": 1, "post_id": 1, "kind": "post", "mail_from": "bench@lists.example.org"}
         connection.execute(insert(tables.outbox).values(**mail, created_at=_NOW))
-    for begin in range(0, waiting, _ROWS):
-        rows = [_delivery(number) for number in range(begin, min(begin + _ROWS, waiting))]
-        with site.database.write() as connection:
-            connection.execute(insert(tables.delivery), rows)
+    fill(site.database, waiting)
     done, began = 0, time.process_time()
     while done < copies:
         with site.database.write() as connection:
@@ -57,6 +55,15 @@ def cost(folder: Path, waiting: int, copies: int = 5_000) -> Cost:
     microseconds = (time.process_time() - began) / max(done, 1) * 1e6
     site.close()
     return Cost(waiting=waiting, microseconds=microseconds)
+
+
+def fill(database: Database, waiting: int, membership_id: int | None = None) -> None:
+    """So many more deliveries of the first mail in the outbox, all of them due, and to that member."""
+    for begin in range(0, waiting, _ROWS):
+        numbers = range(begin, min(begin + _ROWS, waiting))
+        rows = [{**_delivery(number), "membership_id": membership_id} for number in numbers]
+        with database.write() as connection:
+            connection.execute(insert(tables.delivery), rows)
 
 
 def queuing(folder: Path, members: int) -> float:

@@ -32,6 +32,7 @@ WANTED_SIGNED = 0.7  # of what one OpenSSL signature a copy allows
 WANTED_QUEUED = 3.0  # seconds for a post to 100,000
 WANTED_MORE = 50  # MB while it is sent
 WANTED_DUE = 50  # milliseconds
+WANTED_RESTART = 10.0  # seconds to the first copy with a million waiting
 WANTED_STEADY = 1.2  # what a copy costs with a million waiting, beside a thousand
 WANTED_IMPORT = {"linux-raid-2020": 300, "usrp-users-2021": 150}  # messages a second
 WANTED_PAGE = 5.0  # milliseconds, the median
@@ -179,7 +180,7 @@ def measure_signed(run: Run, folder: Path) -> None:
 
 
 def measure_queue(run: Run, folder: Path) -> None:
-    """What a copy costs with few and with very many waiting, and a post to 100,000."""
+    """What a copy costs with few and with very many waiting, how soon a start sends one, and a post to 100,000."""
     few, many = (queue.cost(folder / str(waiting), waiting) for waiting in (5_000, 1_000_000))
     value = f"{few.microseconds:.0f} us with {few.waiting:,} waiting, {many.microseconds:.0f} with {many.waiting:,}"
     ratio = many.microseconds / few.microseconds
@@ -189,6 +190,12 @@ def measure_queue(run: Run, folder: Path) -> None:
     seconds = queue.queuing(folder / "queuing", 100_000)
     run.add("queue", "seconds to queue a post to 100,000", f"{seconds:.2f}", "< 3", seconds < WANTED_QUEUED)
     (post,) = plain(1, 4_096, seed=8)
+    (_, cpu_of_few), (seconds, cpu) = (
+        speed.restart(post, waiting, folder / f"restart-{waiting}", _CONNECTIONS) for waiting in (1_000, 1_000_000)
+    )
+    value = f"{seconds:.2f}, {cpu:.2f} of CPU; with 1,000 waiting {cpu_of_few:.2f} of CPU"
+    what = "seconds from the start to the first copy, 1,000,000 waiting"
+    run.add("queue", what, value, f"<= {WANTED_RESTART:.0f}", seconds <= WANTED_RESTART)
     measured, growth, _ = speed.memory_of_many(post, 100_000, folder / "many", _CONNECTIONS)
     run.rate("queue, a post to 100,000", "recipients/s", measured, 0)
     run.add("queue, a post to 100,000", "MB that memory grows", f"{growth:.0f}", "< 50", growth < WANTED_MORE)

@@ -14,10 +14,14 @@ from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any
 from urllib.parse import quote
 
+from sqlalchemy import select
+
+from benchmarks import queue
 from benchmarks.load import Load, Mail
 from benchmarks.mail import LIST, Made, authors
 from benchmarks.served import Archive, Memory, Served
 from benchmarks.sink import Sink
+from tidings.database.tables import delivery
 
 EACH = 5  # members who get each post
 _PATIENCE = 120.0  # seconds until what never comes fails a measure
@@ -129,6 +133,28 @@ def memory_of_many(message: Made, members: int, folder: Path, connections: int) 
             wrong += [f"{taken['twice']} copies came twice"] if taken["twice"] else []
     measured = Measured(count=members, seconds=taken["last"] - result["began"], cpu={}, wrong=tuple(wrong))
     return measured, most - before, wrong
+
+
+def restart(message: Made, waiting: int, folder: Path, connections: int) -> tuple[float, float]:
+    """Seconds from the start of the program to the first copy taken, where so many have waited since it ended.
+
+    And the CPU seconds of its processes meanwhile.
+    """
+    with Sink() as sink:
+        served = Served(folder, sink.port, connections=connections)
+        served.add_members(authors(), "none")
+        served.add_many(1)
+        with served:
+            Load(served.smtp, 1, _mails([message]), folder).result()
+            _until(lambda: sink.ask()["recipients"] == 1, "the first copy")
+        with served.site.database.read() as connection:
+            reader = connection.execute(select(delivery.c.membership_id)).scalar_one()
+        queue.fill(served.site.database, waiting, reader)
+        served.close()
+        began = time.monotonic()
+        with served:
+            _until(lambda: sink.ask()["recipients"] > 1, "a copy after the restart")
+            return time.monotonic() - began, served.cpu()
 
 
 def importing(mbox: Path, count: int, folder: Path) -> Measured:
