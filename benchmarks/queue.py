@@ -11,13 +11,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from msgspec.structs import replace
 from sqlalchemy import Connection, insert, select
 
 from tidings.app import open_site
 from tidings.communities import joining
 from tidings.database import tables
 from tidings.mailer import outbox
-from tidings.settings import Settings, SiteSettings
+from tidings.settings import DatabaseSettings, Settings, SiteSettings
 
 _NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 _LEASE = timedelta(minutes=15)
@@ -59,9 +60,12 @@ def cost(folder: Path, waiting: int, copies: int = 5_000) -> Cost:
     return Cost(waiting=waiting, microseconds=microseconds)
 
 
-def queuing(folder: Path, members: int) -> float:
-    """Seconds until a post to so many members is in the outbox, committed."""
-    site = open_site(Settings(site=SiteSettings(data_dir=str(folder))))
+def queuing(folder: Path, members: int, url: str = "") -> float:
+    """Seconds until a post to so many members is in the outbox, committed; on SQLite, or in the database of a URL."""
+    settings = Settings(site=SiteSettings(data_dir=str(folder)))
+    if url:
+        settings = replace(settings, database=DatabaseSettings(url=url))
+    site = open_site(settings)
     with site.database.write() as connection:
         _post(connection)
         add_members(connection, members)

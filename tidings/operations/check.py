@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, bindparam, column, func, select, table
 
 from tidings.archive import store
+from tidings.archive.text_index import folds
 from tidings.communities.directory import Community, communities
 from tidings.database.engine import Database
 from tidings.database.tables import blob, post
 from tidings.database.tables import community as community_table
 from tidings.database.tables import node as node_table
-from tidings.errors import UsageError
-from tidings.intake.posting import arrival_of, as_item_reply
-from tidings.mailer.parse import ParsedMessage
+from tidings.errors import MessageTooComplexError, UsageError
+from tidings.intake.posting import Related, arrival_of, as_item_reply
+from tidings.mailer.parse import ParsedMessage, Relations, relations
 from tidings.mailer.worker import ParseWorker, Readable
 from tidings.settings import Settings
 from tidings.threading import decisions, nodes
@@ -62,12 +64,30 @@ class _Row:
     number: int
     message_id: str
     subject: str
+    author_email: str
+    recipients: str
     text: str
+    folds: str
     answers: str | None
     date: datetime
     received_at: datetime
     data: bytes
     hash: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """A post as it is stored, with what its header says of others: all that its place depends on."""
+
+    subject: str
+    author_email: str
+    recipients: str
+    text: str
+    folds: Sequence[tuple[int, int, str]]
+    in_reply_to: str
+    references: str
+    thread_index: str
+    list_ids: list[str]
 
 
 _ROWS = (
@@ -76,7 +96,10 @@ _ROWS = (
         post.c.number,
         post.c.message_id,
         post.c.subject,
+        post.c.author_email,
+        post.c.recipients,
         post.c.text,
+        post.c.folds,
         post.c.answers,
         post.c.date,
         post.c.received_at,
@@ -160,6 +183,7 @@ def _not_indexed(database: Database, community: Community) -> Iterator[Finding]:
 def rebuild(database: Database, worker: ParseWorker, settings: Settings, what: What) -> Iterator[int]:
     """Make threads, index or both anew from the raw bytes; yields how many posts were read so far.
 
+    For threads alone no more than the header of each is parsed: what its text is like, what is stored of it tells.
     Mail may come in meanwhile: no transaction is longer than a blink.
     """
     with database.read() as connection:
@@ -207,19 +231,31 @@ class _Rebuild:
             self._set_threads()
 
     def _read(self, what: What, up_to: int | None = None) -> Iterator[int]:
-        """Parse what was not yet read, make it anew where that is asked, and place it in memory."""
+        """Make what was not yet read anew where that is asked, and place it in memory."""
         for batch in _batches(self._database, self._community_id, self._up_to, up_to):
-            parsed = _parsed(batch, self._worker)
-            if what in ("index", "all"):
-                for some in _few(parsed):
-                    with self._writing() as connection:
-                        _refresh(connection, some, self._language)
-            for row, message in parsed:
-                # As it is archived: what it is like depends on the words that are shown.
-                archived = message and _as_archived(row, message)
-                place(self._memory, _arrival(row, archived, self._settings))
+            for row, message in self._stored(batch) if what == "threads" else self._refreshed(batch):
+                place(self._memory, _arrival(row, message, self._settings))
             self._up_to = batch[-1].number
             yield self._up_to
+
+    def _stored(self, batch: list[_Row]) -> Iterator[tuple[_Row, Related | None]]:
+        """Each post as it is stored, which what it is like depends on; None where its bytes cannot be read any more."""
+        for row in batch:
+            raw = _raw(row)
+            try:
+                said = None if raw is None else relations(raw, self._settings.limits)
+            except MessageTooComplexError:
+                said = None
+            yield row, None if said is None else _as_stored(row, said)
+
+    def _refreshed(self, batch: list[_Row]) -> Iterator[tuple[_Row, Related | None]]:
+        """Each post as it is archived, parsed and made anew."""
+        parsed = _parsed(batch, self._worker)
+        for some in _few(parsed):
+            with self._writing() as connection:
+                _refresh(connection, some, self._language)
+        for row, message in parsed:
+            yield row, message and _as_archived(row, message)
 
     def _lay_decisions(self) -> None:
         """Let what people decided count again, where they decided anything."""
@@ -282,11 +318,22 @@ def _newest(connection: Connection, community_id: int) -> int:
     return newest or 0
 
 
-def _arrival(row: _Row, message: ParsedMessage | None, settings: Settings) -> Arrival:
+def _arrival(row: _Row, message: Related | None, settings: Settings) -> Arrival:
     if message is None:  # it could be read when it was stored; now it stands alone, and is not lost
         return Arrival(message_id=row.message_id, post_id=row.id, date=row.date, candidates=())
-    date = store.believed_date(message, row.received_at)
+    date = store.believed_date(message, row.received_at) if isinstance(message, ParsedMessage) else row.date
     return arrival_of(message, settings, message_id=row.message_id, post_id=row.id, date=date, answers=row.answers)
+
+
+def _as_stored(row: _Row, said: Relations) -> _Stored:
+    return _Stored(
+        subject=row.subject,
+        author_email=row.author_email,
+        recipients=row.recipients,
+        text=row.text,
+        folds=folds(row.folds),
+        **msgspec.structs.asdict(said),
+    )
 
 
 def _as_archived(row: _Row, message: ParsedMessage) -> ParsedMessage:
