@@ -193,7 +193,8 @@ def place(nodes: Nodes, arrival: Arrival) -> Placed:
     if arrival.like is not None:
         _join(nodes, node, arrival.like, before, after)
     moved = _settle(nodes, before, after, merged)
-    placed = nodes.by_id([node.id])[node.id]
+    stays = not (merged or moved) and settled(after[node.id]) == node
+    placed = node if stays else nodes.by_id([node.id])[node.id]
     return Placed(node=placed, merged=merged, moved=tuple(moved))
 
 
