@@ -1,7 +1,8 @@
 """Processes that make RSA signatures while others are sent: OpenSSL's binding holds the interpreter meanwhile.
 
-They know neither mail nor fields. A chunk of digests goes to a process as soon as it is full; what fills none is signed
-by whoever asks for it, so that a site with a few members never starts one.
+They know neither mail nor fields. A chunk of digests goes to a process as soon as it is full; what fills none, or is in
+a chunk that no process has begun, is signed by whoever asks for it. So a site with a few members never starts one, and
+the sender does its part where it would else wait.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 from cryptography.hazmat.primitives import hashes
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 _CHUNK = 25  # digests: some milliseconds of work, and less than a pipe holds, both ways
 _MOST = 3  # processes: as many as one courier keeps busy
 _DIGEST = hashes.SHA256.digest_size
+_READY = b"."
 _LENGTH = 4  # bytes that say how much follows
 
 
@@ -57,7 +59,7 @@ class Signers:
             place = chunk.add(digest)
             if place + 1 == _CHUNK:
                 self._waiting = _Chunk(self._key)
-                self._pool = self._pool or ThreadPoolExecutor(self._count, thread_name_prefix="sign")
+                self._pool = self._pool or ThreadPoolExecutor(self._count, "sign", self._start)
                 chunk.made = self._pool.submit(self._signed, chunk.digests)
         return lambda: chunk.signature(place)
 
@@ -74,18 +76,29 @@ class Signers:
         while self._started:
             self._started.pop().end()
 
+    def _start(self) -> None:
+        """Give a thread of the pool its process."""
+        self._mine.process = None
+        try:
+            self._mine.process = _Process(self._key)
+            self._started.append(self._mine.process)
+        except OSError as error:
+            self._give_up(error)
+
     def _signed(self, digests: Sequence[bytes]) -> list[bytes]:
         """The signatures of a chunk, by this thread's process or, where that fails, by the thread."""
         try:
-            if not hasattr(self._mine, "process"):
-                self._mine.process = _Process(self._key)
-                self._started.append(self._mine.process)
-            made: list[bytes] = self._mine.process.signatures(digests)
+            if self._mine.process is not None:
+                made: list[bytes] = self._mine.process.signatures(digests)
+                return made
         except OSError as error:
-            log.warning("A process that signs failed, so that copies are signed one by one from now on: %s", error)
-            self._count = 0
-            return [sign(self._key, digest) for digest in digests]
-        return made
+            self._mine.process = None
+            self._give_up(error)
+        return [sign(self._key, digest) for digest in digests]
+
+    def _give_up(self, error: OSError) -> None:
+        log.warning("A process that signs failed, so that copies are signed one by one from now on: %s", error)
+        self._count = 0
 
 
 class _Chunk:
@@ -101,23 +114,23 @@ class _Chunk:
         return len(self.digests) - 1
 
     def signature(self, place: int) -> bytes:
-        with contextlib.suppress(CancelledError):
-            if self.made is not None:
-                return self.made.result()[place]
-        return sign(self._key, self.digests[place])
+        if self.made is None or self.made.cancel():  # nobody has begun it
+            return sign(self._key, self.digests[place])
+        return self.made.result()[place]
 
 
 class _Process:
     """One of them, as a thread of ours sees it."""
 
     def __init__(self, key: RSAPrivateKey) -> None:
-        """Start it. Raises OSError."""
+        """Start it, and wait until it can sign. Raises OSError."""
         self._size = (key.key_size + 7) // 8
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tidings.mailer.signers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         # By its input: arguments are for all to see.
         self._write(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+        self._read(len(_READY))
 
     @property
     def id(self) -> int:
@@ -126,10 +139,7 @@ class _Process:
     def signatures(self, digests: Sequence[bytes]) -> list[bytes]:
         """The signatures, in the order of the digests. Raises OSError where it has died."""
         self._write(b"".join(digests))
-        assert self._process.stdout is not None
-        data = self._process.stdout.read(self._size * len(digests))
-        if len(data) < self._size * len(digests):
-            raise BrokenPipeError(f"it ended with status {self._process.wait()}")
+        data = self._read(self._size * len(digests))
         return [data[at : at + self._size] for at in range(0, len(data), self._size)]
 
     def end(self) -> None:
@@ -143,11 +153,20 @@ class _Process:
         self._process.stdin.write(len(data).to_bytes(_LENGTH) + data)
         self._process.stdin.flush()
 
+    def _read(self, size: int) -> bytes:
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(size)
+        if len(data) < size:
+            raise BrokenPipeError(f"it ended with status {self._process.wait()}")
+        return data
+
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Read a key, then sign the digests of each chunk that follows, until there is no other."""
     key = load_der_private_key(_read(source), password=None)
     assert isinstance(key, RSAPrivateKey)
+    sink.write(_READY)
+    sink.flush()
     while digests := _read(source):
         sink.write(b"".join(sign(key, digests[at : at + _DIGEST]) for at in range(0, len(digests), _DIGEST)))
         sink.flush()
