@@ -29,14 +29,29 @@ _START = datetime(2026, 10, 5, 8, 0, tzinfo=UTC)
 _DUE = datetime(2026, 10, 20, 16, 0, tzinfo=UTC)  # of everybody, after the cut-off on Sunday 11 October
 _POSTS = 20  # of a week in each community, in nine threads
 _WORDS = (
-    "the seal of pump line bearing leaks at start-up after ten minutes when it is cold and we changed spring in March "
-    "because pressure was too high so somebody from night shift measured again wrote down what valve did before stop"
-).split()
+    *("the", "seal", "of", "pump", "line", "bearing", "leaks", "at", "start-up", "after", "ten", "minutes", "when"),
+    *("it", "is", "cold", "and", "we", "changed", "spring", "in", "March", "because", "pressure", "was", "too", "high"),
+    *(
+        "so",
+        "somebody",
+        "from",
+        "night",
+        "shift",
+        "measured",
+        "again",
+        "wrote",
+        "down",
+        "what",
+        "valve",
+        "did",
+        "before",
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
-    """Editions, and seconds of wall clock for each of the two steps; `memory` are bytes at the most, `size` of a mail."""
+    """Editions, and seconds for each of the two steps; `memory` are bytes at the most, `size` those of a mail."""
 
     editions: int
     composing: float

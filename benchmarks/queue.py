@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from msgspec.structs import replace
 from sqlalchemy import Connection, insert, select
 
 from tidings.app import open_site
@@ -18,7 +19,7 @@ from tidings.communities import joining
 from tidings.database import tables
 from tidings.database.engine import Database
 from tidings.mailer import outbox
-from tidings.settings import Settings, SiteSettings
+from tidings.settings import DatabaseSettings, Settings, SiteSettings
 
 _NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 _LEASE = timedelta(minutes=15)
@@ -66,9 +67,12 @@ def fill(database: Database, waiting: int, membership_id: int | None = None) -> 
             connection.execute(insert(tables.delivery), rows)
 
 
-def queuing(folder: Path, members: int) -> float:
-    """Seconds until a post to so many members is in the outbox, committed."""
-    site = open_site(Settings(site=SiteSettings(data_dir=str(folder))))
+def queuing(folder: Path, members: int, url: str = "") -> float:
+    """Seconds until a post to so many members is in the outbox, committed; on SQLite, or in the database of a URL."""
+    settings = Settings(site=SiteSettings(data_dir=str(folder)))
+    if url:
+        settings = replace(settings, database=DatabaseSettings(url=url))
+    site = open_site(settings)
     with site.database.write() as connection:
         _post(connection)
         add_members(connection, members)

@@ -160,10 +160,7 @@ def restart(message: Made, waiting: int, folder: Path, connections: int) -> tupl
 def importing(mbox: Path, count: int, folder: Path) -> Measured:
     """`tidings import` of an mbox into a new site, index and all; the start of the program counts."""
     served = Served(folder)
-    began, before = time.monotonic(), getrusage(RUSAGE_CHILDREN)
-    import_into(served, mbox)
-    seconds, after = time.monotonic() - began, getrusage(RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds, cpu = _run(served, "import", "bench", mbox)
     wrong = _archive_is_whole(served.archive, count, copies=0)
     served.close()
     return Measured(count=count, seconds=seconds, cpu={"import and its parser": cpu}, wrong=tuple(wrong))
@@ -171,7 +168,22 @@ def importing(mbox: Path, count: int, folder: Path) -> Measured:
 
 def import_into(served: Served, mbox: Path) -> None:
     """Run `tidings import` on a site."""
-    subprocess.run(served.command("import", "bench", mbox), check=True, stdout=subprocess.DEVNULL)
+    _run(served, "import", "bench", mbox)
+
+
+def rebuilding(served: Served, count: int) -> Measured:
+    """`tidings rebuild threads` of so many posts, from the start of the program to its end."""
+    seconds, cpu = _run(served, "rebuild", "threads")
+    wrong = _archive_is_whole(served.archive, count, copies=0)
+    return Measured(count=count, seconds=seconds, cpu={"rebuild": cpu}, wrong=tuple(wrong))
+
+
+def _run(served: Served, *arguments: object) -> tuple[float, float]:
+    """Run a command on a site; seconds, and CPU seconds of it and of its parser."""
+    began, before = time.monotonic(), getrusage(RUSAGE_CHILDREN)
+    subprocess.run(served.command(*arguments), check=True, stdout=subprocess.DEVNULL)
+    seconds, after = time.monotonic() - began, getrusage(RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def reading(served: Served, messages: Sequence[Made], words: Sequence[str], rounds: int) -> dict[str, list[float]]:
