@@ -12,7 +12,7 @@ from tidings.communities import changes, joining, rosters, rota
 from tidings.communities.roster import Change, Roster
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import editions, plans
+from tidings.digests import periods, plans
 from tidings.errors import NotFoundError, UsageError
 
 MONDAY = date(2026, 1, 5)
@@ -254,8 +254,8 @@ def due(database: Database) -> dict[str, datetime]:
 
 def test_leave_moves_what_waits_to_the_first_shift_after_it_and_back_when_it_is_undone(plant: Database) -> None:
     with plant.write() as connection:
-        for late in editions.behind(connection, CUT_OFF):
-            editions.make_periods(connection, late, CUT_OFF, site=SITE)
+        for late in periods.behind(connection, CUT_OFF):
+            periods.make_periods(connection, late, CUT_OFF, site=SITE)
     before = due(plant)
     first = rosters_of(plant, ANA).next_start(CUT_OFF)
     assert first is not None

@@ -53,7 +53,7 @@ def windows(database: Database) -> Sequence[list[tuple[str, int, int]] | None]:
 def read(database: Database, community: Community) -> History:
     with database.read() as connection:
         member = directory.members(connection, community.id)[0]
-        return history.read(connection, community, member)
+        return history.Past(connection, [member.person_id]).of(community, member)
 
 
 # --- returns ---------------------------------------------------------------------------------------------------------

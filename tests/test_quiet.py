@@ -22,7 +22,7 @@ from tidings.app import Site
 from tidings.communities import directory, joining, rota
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import editions, plans, render
+from tidings.digests import plans, render
 from tidings.digests import quiet as quiet_hours
 from tidings.digests.fragments import Conversation
 from tidings.jobs import Done
@@ -220,7 +220,7 @@ def test_a_failure_while_letting_go_loses_nothing_and_the_next_run_tells_it_once
         assert run(site, SEVEN).failed == 1
     assert [state for _, state, _ in copies(site)] == ["held", "held"]
     with monkeypatch.context() as patch:
-        patch.setattr(editions.outbox, "add_edition", breaks)
+        patch.setattr(outbox, "add_editions", breaks)
         assert run(site, SEVEN).failed == 1
     assert [state for _, state, _ in copies(site)] == ["held", "held"]
     assert run(site, SEVEN).editions == 1

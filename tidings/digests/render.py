@@ -13,12 +13,12 @@ from functools import cache, lru_cache
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam
 from sqlalchemy import select as query
 
 from tidings.clock import zone
@@ -93,6 +93,32 @@ class Printed:
         return Words(language=self.language, zone=self.zone, year=year)
 
 
+class _Of(NamedTuple):
+    """The section of an item: its place, its community with its domain, and whose it is."""
+
+    position: int
+    community: str
+    domain: str | None
+    membership_id: int
+
+
+_item_row, _section_row = tables.item.c, tables.edition_section.c
+# Built once: building a statement costs more than running it.
+_EDITION = query(tables.edition).where(tables.edition.c.id == bindparam("edition"))
+_ITEMS = (
+    query(
+        *(_section_row.position, tables.community.c.name, tables.community.c.domain, _section_row.membership_id),
+        *(_item_row.id, _item_row.number, _item_row.block, _item_row.subject, _item_row.post_id),
+        *(tables.post.c.message_id, _item_row.message_id, tables.fragment.c.data),
+    )
+    .join_from(tables.item, tables.edition_section, _section_row.id == _item_row.section_id)
+    .join(tables.fragment, tables.fragment.c.id == _item_row.fragment_id)
+    .join(tables.community, tables.community.c.id == _section_row.community_id)
+    .outerjoin(tables.post, tables.post.c.id == _item_row.post_id)
+    .where(_section_row.edition_id == bindparam("edition"))
+    .order_by(_item_row.number)
+)
+
 Local = Callable[[Section, Entry], str]
 """Gives the token of an entry's reply address."""
 
@@ -114,13 +140,13 @@ def item_tokens(edition: Printed, tokens: Tokens) -> Local:
 
 def load(connection: Connection, edition_id: int) -> Printed:
     """A stored edition. Raises NotFoundError."""
-    row = connection.execute(query(tables.edition).where(tables.edition.c.id == edition_id)).first()
+    row = connection.execute(_EDITION, {"edition": edition_id}).first()
     if row is None:
         raise NotFoundError(f"There is no edition {edition_id}.")
     entries = _entries(connection, edition_id)
     cover = entries[0][1].fragment
     assert isinstance(cover, Cover)
-    by_section: dict[tuple[int, str, str | None, int], list[Entry]] = {}
+    by_section: dict[_Of, list[Entry]] = {}
     for section, entry in entries:
         by_section.setdefault(section, []).append(entry)
     return Printed(
@@ -131,39 +157,43 @@ def load(connection: Connection, edition_id: int) -> Printed:
         composed_at=row.composed_at,
         cover=cover,
         sections=tuple(
-            Section(community=name, domain=domain, membership_id=member, heading=heading, entries=tuple(found))
-            for heading, ((_, name, domain, member), found) in zip(cover.headings, by_section.items(), strict=True)
+            Section(
+                community=of.community,
+                domain=of.domain,
+                membership_id=of.membership_id,
+                heading=heading,
+                entries=tuple(found),
+            )
+            for heading, (of, found) in zip(cover.headings, by_section.items(), strict=True)
         ),
     )
 
 
-def _entries(connection: Connection, edition_id: int) -> list[tuple[tuple[int, str, str | None, int], Entry]]:
-    """The items of an edition by number, each with (position, community, its domain, membership) of its section."""
-    item, section, community = tables.item, tables.edition_section, tables.community.c
-    columns = (section.c.position, section.c.membership_id, community.name, community.domain, tables.post.c.message_id)
-    data = tables.fragment.c.data
-    rows = connection.execute(
-        query(item, *columns, data)
-        .join_from(item, section, section.c.id == item.c.section_id)
-        .join(tables.fragment, tables.fragment.c.id == item.c.fragment_id)
-        .join(tables.community, tables.community.c.id == section.c.community_id)
-        .outerjoin(tables.post, tables.post.c.id == item.c.post_id)
-        .where(section.c.edition_id == edition_id)
-        .order_by(item.c.number)
+def _entries(connection: Connection, edition_id: int) -> list[tuple[_Of, Entry]]:
+    """The items of an edition by number, each with its section."""
+    rows = connection.execute(_ITEMS, {"edition": edition_id})
+    return [(_Of(*of), _entry(*item)) for of, item in ((row[:4], row[4:]) for row in map(tuple, rows))]
+
+
+def _entry(
+    item_id: int,
+    number: int,
+    block: str,
+    subject: str,
+    post_id: int | None,
+    of_post: str | None,
+    own: str | None,
+    data: str,
+) -> Entry:
+    return Entry(
+        number=number,
+        block=block,
+        fragment=shelf.read(block, data),
+        subject=subject,
+        answers=of_post or own,
+        post_id=post_id,
+        item_id=item_id,
     )
-    found = []
-    for row in rows.mappings():
-        entry = Entry(
-            number=row[item.c.number],
-            block=row[item.c.block],
-            fragment=shelf.read(row[item.c.block], row["data"]),
-            subject=row[item.c.subject],
-            answers=row[tables.post.c.message_id] or row[item.c.message_id],
-            post_id=row[item.c.post_id],
-            item_id=row[item.c.id],
-        )
-        found.append(((row["position"], row["name"], row["domain"], row["membership_id"]), entry))
-    return found
 
 
 def address_of(section: Section, site: SiteSettings) -> ListAddress:
