@@ -189,30 +189,44 @@ _MUTERS = (
 # People, not addresses: who stands in Cc with one address is a member with another.
 _AUTHOR = select(address.c.person_id).where(address.c.email_key == bindparam("author"))
 _NAMED = select(address.c.person_id).where(address.c.email_key.in_(bindparam("named", expanding=True)))
+# The address by a subquery and not by a join: a table that has grown since PostgreSQL counted its rows is taken for
+# empty, and a join then goes through all addresses for each member. Materialized, so that each is looked up once.
+_EMAIL = select(address.c.email).where(address.c.id == membership.c.address_id, address.c.stopped_at.is_(None))
+_READER = (
+    select(
+        membership.c.id,
+        _EMAIL.scalar_subquery().label("email"),
+        case((_HELD, literal_column("'held'")), else_=literal_column("'queued'")).label("state"),
+        case((_HELD, membership.c.quiet_until), (_URGENT & _ASLEEP, membership.c.asleep_until), else_=_NOW).label(
+            "due"
+        ),
+    )
+    .where(
+        membership.c.community_id == bindparam("in_community"),
+        membership.c.delivery == "each",
+        membership.c.left_at.is_(None),
+        or_(membership.c.paused_until.is_(None), membership.c.paused_until <= _NOW),
+        membership.c.id.not_in(_MUTERS),
+        or_(membership.c.own_posts, membership.c.person_id.not_in(_AUTHOR)),
+        or_(membership.c.also_named, membership.c.person_id.not_in(_NAMED)),
+    )
+    .cte("reader")
+    .prefix_with("MATERIALIZED")
+)
 _TO_EACH = (
     insert(delivery)
     .from_select(
         ["membership_id", "recipient", "route", "state", "due_at", *_NEW_COLUMNS],
         select(
-            membership.c.id,
-            address.c.email,
+            _READER.c.id,
+            _READER.c.email,
             _ROUTE,
-            case((_HELD, literal_column("'held'")), else_=literal_column("'queued'")),
-            case((_HELD, membership.c.quiet_until), (_URGENT & _ASLEEP, membership.c.asleep_until), else_=_NOW),
+            _READER.c.state,
+            _READER.c.due,
             *(bindparam(name, type_=delivery.c[name].type) for name in _NEW_COLUMNS),
         )
-        .join(address, address.c.id == membership.c.address_id)
-        .outerjoin(route_domain, route_domain.c.domain == _Domain(address.c.email))
-        .where(
-            membership.c.community_id == bindparam("in_community"),
-            membership.c.delivery == "each",
-            membership.c.left_at.is_(None),
-            or_(membership.c.paused_until.is_(None), membership.c.paused_until <= _NOW),
-            address.c.stopped_at.is_(None),
-            membership.c.id.not_in(_MUTERS),
-            or_(membership.c.own_posts, membership.c.person_id.not_in(_AUTHOR)),
-            or_(membership.c.also_named, membership.c.person_id.not_in(_NAMED)),
-        ),
+        .outerjoin(route_domain, route_domain.c.domain == _Domain(_READER.c.email))
+        .where(_READER.c.email.is_not(None)),
     )
     .execution_options(preserve_rowcount=True)
 )
