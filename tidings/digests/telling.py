@@ -6,7 +6,7 @@ What is told of a week is not decided here (select), nor how it looks (render).
 from collections.abc import Sequence
 
 from tidings.archive.prose import prose
-from tidings.archive.sentences import sentences, shorten
+from tidings.archive.sentences import QUESTION_MARKS, sentences, shorten
 from tidings.archive.summary import WORDS, Picked, Said, count_words, key_sentences
 from tidings.digests.fragments import (
     YOU,
@@ -135,7 +135,7 @@ def opening_line(text: str) -> str:
 
 
 def _asks(sentence: str) -> bool:
-    return sentence.endswith(("?", "？"))
+    return sentence.endswith(QUESTION_MARKS)
 
 
 def words(fragment: Fragment) -> int:

@@ -17,6 +17,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
+from tidings.archive.sentences import QUESTION_MARKS
 from tidings.clock import zone
 from tidings.digests.direction import apart
 from tidings.digests.fragments import (
@@ -173,7 +174,7 @@ class Words:
             return self.say("%(author)s named you", author=author)
         if told.concern == "field":
             return self.say("%(author)s asks, in your field", author=author)
-        if told.post.text.rstrip(" .").endswith(("?", "？")):
+        if told.post.text.rstrip(" .").endswith(QUESTION_MARKS):
             return self.say("%(author)s asked you", author=author)
         return self.say("%(author)s answered you", author=author)
 
