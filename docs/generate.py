@@ -1,9 +1,10 @@
-"""Writes the pages that are made from the code; `make docs` runs it, and a test tells when that was forgotten."""
+"""Writes the pages and catalogs made from the code; `make docs` runs it, and a test tells when that was forgotten."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from docs import catalogs
 from tidings.mailer import reply_codes
 from tidings.settings import example, keys, tables
 
@@ -66,6 +67,7 @@ def pages() -> dict[Path, str]:
         ROOT / "config.example.toml": example(),
         ROOT / "docs" / "settings.md": settings_page(),
         ROOT / "docs" / "replies.md": replies_page(),
+        **{catalogs.path(language): catalogs.page(language) for language in catalogs.TRANSLATED},
     }
 
 

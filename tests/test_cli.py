@@ -123,6 +123,7 @@ COMMUNITY = {
 MEMBER = {
     *("membership_id", "community_id", "person_id", "name", "email", "role", "delivery", "cursor", "zone", "crew_id"),
     *(
+        "language",
         "digest_at",
         "one_mail",
         "quiet",
@@ -168,7 +169,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "community senders": (("pump",), "lines", {"email", "rule", "created_at"}),
     "member add": (("pump", "raj@example.org"), "object", MEMBER),
     "member list": (("pump",), "lines", MEMBER),
-    "member show": (("pump", SAM), "object", MEMBER | {"timing", "next_due", "quiet_from", "quiet_until"}),
+    "member show": (("pump", SAM), "object", MEMBER | {"told_in", "timing", "next_due", "quiet_from", "quiet_until"}),
     "member set": (("pump", LI, "delivery=none"), "object", MEMBER),
     "member remove": (("pump", LI), "object", MEMBER),
     "member import": (("pump", "{csv}"), "lines", {"row", "email", "verdict", "reason"}),
@@ -386,22 +387,25 @@ def test_members_come_go_and_change(tidings: Program, tmp_path: Path) -> None:
     assert (li["digest_weekday"], li["digest_time"]) == (0, "06:30")
     tidings("member", "set", "pump", LI, "digest=day-off 09:00", "crew=B", "one-mail=no", "quiet=asleep")
     li = tidings("member", "show", "pump", LI, "--json").json
+    assert (li["language"], li["told_in"]) == (None, "en")
     assert (li["digest_at"], li["digest_time"], li["one_mail"], li["quiet"]) == ("off", "09:00", False, "asleep")
     assert li["timing"] == "It comes at 09:00 on your first day off after Sunday 18:00 (Europe/Berlin)."
     assert li["next_due"] and li["quiet_from"] is None, "quiet hours are for who gets each post"
-    tidings("member", "set", "pump", LI, "delivery=each")
+    tidings("member", "set", "pump", LI, "delivery=each", "language=deutsch")
     li = tidings("member", "show", "pump", LI, "--json").json
     assert li["quiet_until"] and li["next_due"] is None
+    assert (li["language"], li["told_in"]) == ("de", "de")
     assert "nobody@example.org is not a member" in tidings("member", "show", "pump", "nobody@example.org", status=1).err
     tidings("member", "remove", "pump", LI)
     (tmp_path / "people.csv").write_text(
-        f"email,name,delivery\n{LI},Li,daily\n{ANA},,\nno address,,\nx@example.org,X,x\n"
+        f"email,name,delivery,language\n{LI},Li,daily,es\n{ANA},,,\nno address,,,\nx@example.org,X,x,\n"
     )
     rows = tidings("member", "import", "pump", tmp_path / "people.csv", "--json").lines
     assert [row["verdict"] for row in rows] == ["added", "already a member", "refused", "refused"]
     assert [row["row"] for row in rows] == [1, 2, 3, 4]
     assert "'no address' is no e-mail address" in rows[2]["reason"]
     listed = tidings("member", "list", "pump", "--json").lines
+    assert {one["email"]: one["language"] for one in listed} == {ANA: None, LI: "es", SAM: None}
     assert {one["email"]: one["delivery"] for one in listed} == {ANA: "each", LI: "daily", SAM: "weekly"}
 
 

@@ -31,10 +31,12 @@ SHIFT = CUT_OFF + timedelta(days=1, hours=1)  # the night crew's, Monday 19:00
 _VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
-def the_digest(database: Database) -> EmailMessage:
+def the_digest(database: Database, language: str = "none") -> EmailMessage:
     """The edition of a week in which there is something for every block."""
     with database.write() as connection:
         digest_site.a_full_week(connection)
+        told = {"community": "pump", "email": "sam@example.org", "changes": {"language": language}}
+        joining.set_member(connection, **told, now=SHIFT)
     jobs.run_due(database, SHIFT, site=SITE)
     return assembled(database)
 
@@ -289,7 +291,7 @@ def test_a_subject_keeps_to_sixty_characters(sqlite_database: Database) -> None:
     jobs.run_due(sqlite_database, SHIFT, site=SITE)
     subject = assembled(sqlite_database)["Subject"]
     assert len(subject) <= 60
-    assert subject.endswith("...: 1 new post")
+    assert subject == "Maintenance of pumps, valves and... weekly: 1 new post"
 
 
 # --- previews --------------------------------------------------------------------------------------------------------

@@ -65,7 +65,8 @@ def test_a_question_that_was_told_before_counts_no_post_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "asks"), [("It leaks. Why? Ask me.", True), ("漏れます。なぜ？", True), ("No.", False)]
+    ("text", "asks"),
+    [("It leaks. Why? Ask me.", True), ("漏れます。なぜ？", True), ("تسرب الزيت. لماذا؟", True), ("No.", False)],
 )
 def test_a_question_ends_as_one(text: str, asks: bool) -> None:
     assert telling.is_question(text) is asks

@@ -566,13 +566,14 @@ def test_a_week_of_500_threads_is_told_titled_or_counted_in_an_html_part_of_80_k
 def test_no_edition_tells_more_than_nine_hundred_words_of_members(sqlite_database: Database) -> None:
     with sqlite_database.write() as connection:
         text = (
-            "The seal of the second pump leaks whenever the water is colder than ten degrees. Our night shift changed "
-            "all bearings in March, and since then nobody has heard that whistling noise again. Could the gauge be read "
-            "from below if somebody mounted a lamp beside the ladder? Spare gaskets lie in the third drawer of the grey "
-            "cupboard behind the workshop door. The supplier wrote that deliveries take six weeks because their foundry "
-            "burned down. We should agree who writes the report before the inspector visits us on Thursday. Vibration "
-            "was measured at three points, and only the motor's foot exceeded what the manual allows. After cleaning "
-            "the filter twice, pressure stayed constant for a whole weekend without any alarm."
+            "The seal of the second pump leaks whenever the water is colder than ten degrees. Our night shift "
+            "changed all bearings in March, and since then nobody has heard that whistling noise again. Could the "
+            "gauge be read from below if somebody mounted a lamp beside the ladder? Spare gaskets lie in the "
+            "third drawer of the grey cupboard behind the workshop door. The supplier wrote that deliveries take "
+            "six weeks because their foundry burned down. We should agree who writes the report before the "
+            "inspector visits us on Thursday. Vibration was measured at three points, and only the motor's foot "
+            "exceeded what the manual allows. After cleaning the filter twice, pressure stayed constant for a "
+            "whole weekend without any alarm. "
         )
         for name in ("pump", "valve", "pipe"):
             team = digest_site.community(connection, name, name.title())

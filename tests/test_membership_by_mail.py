@@ -564,6 +564,18 @@ def test_the_times_of_mail_are_chosen_by_mail_and_told_by_which(box: Letterbox) 
     assert box.present(SAM).quiet == "off"
 
 
+def test_the_language_of_digests_is_chosen_by_mail_and_told_by_which(box: Letterbox) -> None:
+    (answer,) = box.signed(COMMAND, "delivery weekly\nwhich\nlanguage Deutsch\nwhich")
+    assert "Your digests are now in German." in answer.text
+    assert (answer.text.count("It is in English."), answer.text.count("It is in German.")) == (1, 1)
+    assert box.present(SAM).language == "de"
+    (answer,) = box.signed(COMMAND, "language none")
+    assert "Your digests are now in the language of each community." in answer.text
+    assert box.present(SAM).language is None
+    (answer,) = box.signed(COMMAND, "language Klingon")
+    assert "language en, language de, language es, language fr" in answer.text
+
+
 def test_a_digest_that_waits_moves_with_a_choice_by_mail(box: Letterbox) -> None:
     box.signed(COMMAND, "digest Tue 10:00")
     sunday = datetime(2026, 10, 18, 18, 0, tzinfo=BERLIN)

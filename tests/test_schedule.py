@@ -14,6 +14,7 @@ from tidings.communities.directory import Member
 from tidings.communities.rota import Roster
 from tidings.database.engine import Database
 from tidings.digests import schedule
+from tidings.digests.words import Words
 
 BERLIN = "Europe/Berlin"
 DAY = date(2026, 10, 24)
@@ -44,6 +45,7 @@ def member(**values: object) -> Member:
         "paused_until": None,
         "stopped_at": None,
         "zone": BERLIN,
+        "language": None,
         "crew_id": None,
         "digest_at": "shift",
         "digest_weekday": None,
@@ -289,7 +291,8 @@ def test_due_times_of_odd_weeks(cut_off: str, chosen: str, expected: str) -> Non
 def test_members_are_told_when_theirs_come(sqlite_database: Database, of: str, expected: str) -> None:
     with sqlite_database.write() as connection:
         pump = digest_site.community(connection)
-    assert schedule.timing(choice(of), roster("DDDDOOO"), pump) == expected
+    words = Words(language="en", zone=BERLIN, year=2026)
+    assert words.comes(schedule.timing(choice(of), roster("DDDDOOO"), pump)) == expected
 
 
 # --- quiet hours -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from tidings.archive.sentences import sentences
         ("I said no. Pump No. 7 leaks.", ["I said no.", "Pump No. 7 leaks."]),
         ("At 2.5 bar it\nweeps... then stops.", ["At 2.5 bar it weeps... then stops."]),
         ("Bring:\n- gloves\n- a torch\n", ["Bring:", "- gloves", "- a torch"]),
+        ("تسرب الزيت؟ نعم. منذ الأحد.", ["تسرب الزيت؟", "نعم.", "منذ الأحد."]),
         ("漏れます。なぜ？わかりません。", ["漏れます。", "なぜ？", "わかりません。"]),
         ("one\u202eeno\x07 two", ["oneeno two"]),
         ("", []),

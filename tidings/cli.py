@@ -435,6 +435,7 @@ def member_add(
     delivery: Annotated[str, typer.Option(help="each, daily, weekly or none.")] = "each",
     crew: Annotated[str, typer.Option(help="The crew whose rota this person works.")] = "",
     zone: Annotated[str, typer.Option(help="IANA time zone; the site's by default.")] = "",
+    language: Annotated[str, typer.Option(help="en, de, es or fr; the community's by default.")] = "",
     as_json: Json = False,
 ) -> None:
     """Take somebody into a community."""
@@ -453,6 +454,7 @@ def member_add(
             delivery=delivery,
             crew=crew or None,
             zone=zone or None,
+            language=language or None,
             now=now,
         )
         site.replan(connection, now, person_id=made.person_id)
@@ -491,7 +493,7 @@ def member_set(
     changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
     as_json: Json = False,
 ) -> None:
-    """Change a member: name, role, delivery, crew, zone, digest, one-mail, quiet, own-posts, also-named."""
+    """Change a member: name, role, delivery, crew, zone, language, digest, one-mail, quiet, own-posts, also-named."""
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:

@@ -6,13 +6,16 @@ Which sentences are told, and of whose posts, is not decided here.
 import re
 from collections.abc import Iterator
 
+QUESTION_MARKS = ("?", "？", "؟")
+"""What a question ends with: in most scripts, in Chinese and Japanese, in Arabic."""
+
 _SENTENCE_WORDS = 40
 _SENTENCE_LENGTH = 300
 _TEXT_LENGTH = 20_000  # characters of a post that are looked at
 
 _PARAGRAPH = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d{1,2}[.)])\s)")
 # After the stop (and what closes with it) a space and what may begin a sentence; CJK stops need no space.
-_STOP = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[^\sa-z])|(?<=[。！？])")
+_STOP = re.compile(r"(?<=[.!?…؟۔])[\"'”’)\]]*\s+(?=[^\sa-z])|(?<=[。！？])")
 # A stop that ends none: after these words, with the end of what stands before it and the beginning of what follows.
 _ABBREVIATED = re.compile(
     r"(?:^|[\s(])(?:(?:e\.g|i\.e|z\.B|approx|vs|Dr|Mr|Mrs|Ms|St|Prof|[A-Z])\. .?|(?:no|nr|fig)\. \d)$", re.IGNORECASE

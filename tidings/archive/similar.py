@@ -17,7 +17,7 @@ from sqlalchemy import Boolean, Connection, Integer, TextClause, TextualSelect, 
 
 from tidings.archive.prose import prose
 from tidings.archive.read import Folded, Post, own_text
-from tidings.archive.sentences import sentences
+from tidings.archive.sentences import QUESTION_MARKS, sentences
 from tidings.archive.terms import terms
 from tidings.archive.text_index import folds
 from tidings.database.tables import post as post_table
@@ -153,7 +153,7 @@ def similar(connection: Connection, first: Post, *, language: str, limit: int = 
 
 def answer(connection: Connection, first: Post, *, language: str) -> Similar | None:
     """The most similar older thread that was answered, for a thread whose first post asks something; or None."""
-    if not any(sentence.rstrip("\"'”’)]").endswith(("?", "？")) for sentence in sentences(prose(own_text(first)))):
+    if not any(sentence.rstrip("\"'”’)]").endswith(QUESTION_MARKS) for sentence in sentences(prose(own_text(first)))):
         return None
     found = similar(connection, first, language=language, limit=_COMPARED)
     return next((other for other in found if other.answered and other.date < first.date), None)

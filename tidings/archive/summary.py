@@ -16,7 +16,7 @@ from math import log, sqrt
 from operator import mul, sub
 
 from tidings.archive.prose import is_telling, prose
-from tidings.archive.sentences import sentences
+from tidings.archive.sentences import QUESTION_MARKS, sentences
 from tidings.archive.terms import terms
 
 WORDS = 120
@@ -134,7 +134,7 @@ def _weight(post: int, place: int, text: str) -> float:
     weight *= _FIRST if place == 0 else 1.0
     weight *= _COURTEOUS if _THANKS.match(text) else 1.0
     bare = text.rstrip(_AFTER_STOP)
-    if bare.endswith(("?", "？")):
+    if bare.endswith(QUESTION_MARKS):
         return weight * _QUESTION
     return weight if bare.endswith(_STOPS) and not bare.endswith("...") else weight * _BROKEN
 

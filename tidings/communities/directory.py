@@ -31,7 +31,7 @@ class Community:
     title: str
     description: str
     zone: str
-    language: str  # what its people write, for search
+    language: str  # what its people write; for search, and for digests to who chose no language
     posting: str
     replies: str  # whom a plain reply to a post reaches: list, author
     subject_prefix: str  # what every copy's Subject has in it; empty: nothing is added
@@ -69,6 +69,7 @@ class Member:
     paused_until: datetime | None
     stopped_at: datetime | None  # no mail goes to the address since
     zone: str | None
+    language: str | None  # what they are told in; None: their community's
     crew_id: int | None
     digest_at: str  # communities.digest_times.At
     digest_weekday: int | None
@@ -137,6 +138,7 @@ _MEMBERS = (
         _membership.paused_until,
         _address.stopped_at,
         _person.zone,
+        _person.language,
         _person.crew_id,
         _person.digest_at,
         _person.digest_weekday,

@@ -13,7 +13,7 @@ import Stemmer
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from tidings.clock import zone as zone_named
-from tidings.communities import digest_times
+from tidings.communities import digest_times, languages
 from tidings.communities.directory import Community, Member, community, email_key, member_by_address
 from tidings.communities.entries import choice, line, lines, parse_email, parse_size, parse_weekday_time
 from tidings.communities.policy import POSTING
@@ -27,7 +27,7 @@ DELIVERIES = ("each", "daily", "weekly", "none")
 LANGUAGES = (*Stemmer.algorithms(), "none")
 """Whose words search knows to belong together; with none, only a word itself is found."""
 
-COLUMNS = ("email", "name", "role", "delivery", "crew", "zone")
+COLUMNS = ("email", "name", "role", "delivery", "crew", "zone", "language")
 """Of a file of members to import."""
 
 UNTIL_RESUMED = datetime(9999, 1, 1, tzinfo=UTC)
@@ -47,7 +47,7 @@ QUIET = ("none", "asleep", "off")
 
 # Of who comes back: the hours that they had were of another time.
 _NEVER_QUIET = {"quiet": "none", "quiet_from": None, "quiet_until": None, "asleep_until": None}
-_MEMBER_SETTINGS = ("name", "role", "delivery", "crew", "zone", "digest", "quiet", *YES_OR_NO)
+_MEMBER_SETTINGS = ("name", "role", "delivery", "crew", "zone", "language", "digest", "quiet", *YES_OR_NO)
 _PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off", "meeting", "meeting-place")
 _RHYTHM = {"zone", "cut_off_weekday", "cut_off_time"}  # columns
 _COPY_SETTINGS = ("subject-prefix", "footer")
@@ -239,11 +239,12 @@ def add_member(
     delivery: str = "each",
     crew: str | None = None,
     zone: str | None = None,
+    language: str | None = None,
 ) -> Member:
     """The person with this address as a member of the community of that name, made known where the address is new.
 
     Digests begin at what is posted from now on. Somebody who left comes back as asked; who is a member already stays
-    as they are. A name, crew or zone that is given replaces the one that the person had. Raises NotFoundError
+    as they are. A name, crew, zone or language that is given replaces the one that the person had. Raises NotFoundError
     (community, crew) and UsageError, both before anything is written.
     """
     joined = _open_community(connection, community)
@@ -251,7 +252,7 @@ def add_member(
     choice(role, ROLES, "role")
     choice(delivery, DELIVERIES, "delivery")
     person: dict[str, Any] = {}
-    for key, text in (("name", name), ("crew", crew), ("zone", zone)):
+    for key, text in (("name", name), ("crew", crew), ("zone", zone), ("language", language)):
         person |= _person_change(connection, key, text) if text else {}
     present = member_by_address(connection, joined.id, address)
     if present is not None:
@@ -308,10 +309,10 @@ def _present(connection: Connection, joined: Community, email: str) -> Member:
 def set_member(
     connection: Connection, *, community: str, email: str, changes: Mapping[str, str], now: datetime
 ) -> Member:
-    """The member after changes of name, role, delivery, crew, zone, digest (see digest_times), quiet and YES_OR_NO.
+    """The member after changes: of name, role, delivery, crew, zone, language, digest (digest_times), quiet, YES_OR_NO.
 
-    Empty or `none` takes a crew or a zone away. Turning from each or none to daily or weekly starts at the current
-    archive number. Raises NotFoundError and UsageError.
+    Empty or `none` takes a crew, a zone or a language away. Turning from each or none to daily or weekly starts at the
+    current archive number. Raises NotFoundError and UsageError.
     """
     joined = _open_community(connection, community)
     found = _present(connection, joined, email)
@@ -344,6 +345,8 @@ def _person_change(connection: Connection, key: str, text: str) -> dict[str, Any
             return {"crew_id": None if away else crew_by_name(connection, text)}
         case "zone":
             return {"zone": None if away else zone_named(text).key}
+        case "language":
+            return {"language": languages.parse(text)}
         case "one-mail":
             return _yes_or_no(key, text)
         case _:
@@ -485,7 +488,7 @@ def import_members(
     now: datetime,
     is_ours: Callable[[str], bool] = lambda email: False,
 ) -> list[ImportVerdict]:
-    """A verdict for each row of email, name, role, delivery, crew, zone; only the email is needed.
+    """A verdict for each row of COLUMNS; only the email is needed.
 
     `is_ours` says which addresses are a community's, and so nobody's. A row that is refused stops no other. Raises
     NotFoundError and UsageError (a column that is not known).

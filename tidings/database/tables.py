@@ -112,6 +112,7 @@ person = Table(
     _id(),
     Column("name", Text, nullable=False),
     Column("zone", String(64)),  # null: the site's
+    Column("language", String(8)),  # communities.languages.NAMES; null: the community's
     _ref("crew_id", "crew", nullable=True, index=True),
     Column("digest_at", String(8), nullable=False, server_default="shift"),  # communities.digest_times.At
     Column("digest_weekday", Integer),  # 0 is Monday; null where `digest_at` names no day
@@ -556,6 +557,7 @@ edition = Table(
     Column("recipient", String(320), nullable=False),
     Column("subject", Text, nullable=False),
     Column("zone", String(64), nullable=False),
+    Column("language", String(8), nullable=False, server_default="en"),
     Column("due_at", Moment, nullable=False),
     Column("composed_at", Moment, nullable=False),
 )

@@ -18,7 +18,7 @@ from tidings.communities.rosters import Rosters
 from tidings.database import tables
 from tidings.digests import names, schedule
 from tidings.digests.drafts import Part, heading_of
-from tidings.digests.fragments import YOU, Attached, Conversation, Told
+from tidings.digests.fragments import YOU, Attached, Conversation, Timing, Told
 from tidings.digests.render import Entry
 from tidings.mailer import held
 from tidings.settings import SiteSettings
@@ -32,8 +32,8 @@ LENGTH = 15_000
 THREADS = 20
 
 _TIMING = {
-    "off": "What comes between your shifts waits until the next one starts.",
-    "asleep": "What comes in your sleep after a night shift waits until you are up.",
+    "off": Timing(comes="between shifts"),
+    "asleep": Timing(comes="awake"),
 }
 
 _BY_ID = read.POSTS.where(tables.post.c.id.in_(bindparam("ids", expanding=True))).order_by(tables.post.c.number)

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, func
 from sqlalchemy import select as query
 
 from tidings.archive.sentences import clean, shorten
-from tidings.communities import directory
+from tidings.communities import directory, languages
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.digests import gather, history, meetings, render, schedule, select, telling
 from tidings.digests.cutting import Cut, cut
+from tidings.digests.direction import BEGIN, END, in_text
 from tidings.digests.fragments import (
     YOU,
     Conversation,
@@ -210,10 +211,12 @@ def _printed(parts: Sequence[Part], now: datetime, site: SiteSettings) -> Printe
         preheader=_preheader(parts),
         headings=tuple(part.heading for part in parts),
     )
-    subject = _subject(parts, Words(language="en", zone=first.zone, year=now.year))
+    language = languages.read_by(first.member.language, first.community.language)
+    subject = _subject(parts, Words(language=language, zone=first.zone, year=now.year))
     return Printed(
         subject=subject,
         zone=first.zone,
+        language=language,
         recipient=first.member.email,
         message_id=f"{EDITION_PREFIX}{random_token()}@{site.domain}",
         composed_at=now,
@@ -249,14 +252,20 @@ def _preheader(parts: Sequence[Part]) -> str:
 def _subject(parts: Sequence[Part], words: Words) -> str:
     """`Pump team weekly: 2 for you, meeting Tue 14:00`, in 60 characters."""
     fragments = [entry.fragment for part in parts for entry in part.entries]
-    first = parts[0].heading
-    name = words.name(first.title + (f" +{len(parts) - 1}" if len(parts) > 1 else ""), first.rhythm)
-    news = f": {_news(parts, fragments, words)}"
+    first, news = parts[0].heading, _news(parts, fragments, words)
     starts = [one.start for one in fragments if isinstance(one, Meeting)]
-    meeting = ", " + words.say("meeting %(time)s", time=words.weekday(min(starts))) if starts else ""
-    if len(name + news + meeting) > _SUBJECT_LENGTH:
-        meeting = ""
-    return shorten(name, _SUBJECT_LENGTH - len(news)) + news + meeting
+    meeting = words.say("meeting %(time)s", time=words.weekday(min(starts))) if starts else ""
+    more = f" +{len(parts) - 1}" if len(parts) > 1 else ""
+
+    def made(title: str, news: str) -> str:
+        name = words.name(f"{title}{more}", first.rhythm)
+        return in_text(words.say("%(name)s: %(news)s", name=name, news=news))
+
+    for told in [f"{news}, {meeting}"] * bool(starts) + [news]:
+        if len(whole := made(first.title, told)) <= _SUBJECT_LENGTH:
+            return whole
+    room = _SUBJECT_LENGTH - len(made("", news)) - len(BEGIN + END)
+    return made(shorten(first.title, room), news)
 
 
 def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) -> str:
@@ -316,7 +325,7 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
         entries=(),
     )
     printed = draft([told or nothing], at, site).printed
-    printed = replace(printed, subject=f"[Preview] {printed.subject}")
+    printed = replace(printed, subject=printed.words.say("[Preview] %(subject)s", subject=printed.subject))
 
     def page(kind: str) -> str:
         return render.page(printed, kind, site=site, tokens=_NO_KEY, token=_refused, preview=True)

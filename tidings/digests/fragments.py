@@ -15,6 +15,7 @@ YOU = "you"
 Duty = Literal["", "night", "shift", "sleep", "off"]
 Concern = Literal["reply", "mention", "field"]
 Outcome = Literal["answer", "decision", "used"]
+Comes = Literal["day", "shift", "end", "off", "between shifts", "awake"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +141,29 @@ class Title:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Timing:
+    """When mail of a community comes: on a `day`, or by the reader's first shift after a cut-off.
+
+    `weekday` (0 is Monday, None is every day) and `time` (HH:MM) are those of the day, or of the cut-off in its `zone`.
+    A shift's `end` is told with the `minutes` before it, a day `off` with its `hour`. `between shifts` and `awake` are
+    the ends of quiet hours.
+    """
+
+    comes: Comes
+    weekday: int | None = None
+    time: str = ""
+    zone: str = ""
+    hour: str = ""
+    minutes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Heading:
     """What stands over and under a section; in the times that are `quiet` nothing was new and nothing was sent."""
 
     title: str
     rhythm: str
-    timing: str
+    timing: Timing | str  # a sentence in editions of before 0.2, and empty where there is none
     since: datetime | None
     quiet: tuple[Span, ...] | datetime | None  # a moment in editions of before 0.2: until then it was quiet
     more_threads: int

@@ -81,6 +81,7 @@ def _edition(one: Made, now: datetime) -> dict[str, Any]:
         "recipient": printed.recipient,
         "subject": printed.subject,
         "zone": printed.zone,
+        "language": printed.language,
         "composed_at": now,
         "due_at": min(told.due_at for told in one.sections),
     }

@@ -13,10 +13,11 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from urllib.parse import unquote, urlsplit
 
+from tidings.digests.columns import COLUMNS, width
+
 HTML_LIMIT = 80_000
 """Bytes of the encoded HTML part: mail programs cut what is longer than about 100 kB."""
 
-COLUMNS = 72
 TAP = 44
 """Pixels of what a thumb meets (WCAG 2.2, 2.5.5)."""
 
@@ -29,7 +30,7 @@ _EMPTY_WORDS = frozenset({"here", "click here", "link", "this link", "more", "re
 _VOID = frozenset({"br", "hr", "img", "meta", "link", "input"})
 _FOREIGN = frozenset({"script", "iframe", "object", "embed", "form", "video", "audio", "svg"})
 _ITEM = re.compile(r"^#(\d+) ", re.MULTILINE)
-_TEXT_ADDRESS = re.compile(r"^ {3}\S+ (\S+@\S+)$", re.MULTILINE)
+_TEXT_ADDRESS = re.compile(r"^ {3}\S+(?:\u00a0:)? (\S+@\S+)$", re.MULTILINE)  # French has a space before a colon
 _NUMBERED = re.compile(r"#(\d+)\b")
 _UNBROKEN = re.compile(r"\S*(?:@|://)\S*$")
 _COLOUR = re.compile(r"#([0-9a-f]{6}|[0-9a-f]{3})\b", re.IGNORECASE)
@@ -205,8 +206,8 @@ def _luminance(colour: tuple[int, int, int]) -> float:
 
 def _lines(lines: Sequence[str]) -> Iterator[Finding]:
     for number, line in enumerate(lines, 1):
-        if len(line) > COLUMNS and not _UNBROKEN.search(line):
-            yield Finding(check="columns", detail=f"Line {number} of the text is {len(line)} columns wide.")
+        if (taken := width(line)) > COLUMNS and not _UNBROKEN.search(line):
+            yield Finding(check="columns", detail=f"Line {number} of the text is {taken} columns wide.")
 
 
 def _both(text: str, page: _Page) -> Iterator[Finding]:

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 
 from tidings.archive.sentences import clean
 from tidings.clock import zone
+from tidings.communities import languages
 from tidings.communities.directory import Community
 from tidings.communities.rota import Roster
 from tidings.digests import schedule
+from tidings.digests.direction import apart, in_text
 from tidings.digests.fragments import Duty, Meeting
+from tidings.digests.words import Words
 
 
 def next_meeting(community: Community, roster: Roster | None, now: datetime) -> Meeting | None:
@@ -41,9 +44,11 @@ def concerns(meeting: Meeting) -> bool:
 
 
 def subject(community: Community, start: datetime) -> str:
-    """The subject of all answers to one meeting: in the community's zone, so that it is the same for everybody."""
-    wall = start.astimezone(zone(community.zone))
-    return f"{clean(community.title)} meeting, {wall:%a} {wall.day} {wall:%b %H:%M}"
+    """The subject of all answers to one meeting: in the community's zone and language, the same for everybody."""
+    language, wall = languages.read_by(None, community.language), start.astimezone(zone(community.zone))
+    words = Words(language=language, zone=community.zone, year=wall.year)
+    told = words.say("%(community)s meeting, %(time)s", community=apart(clean(community.title)), time=words.full(start))
+    return in_text(told)
 
 
 def message_id(community: Community, start: datetime, domain: str) -> str:

@@ -9,12 +9,13 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, literal_column, update
 from sqlalchemy import select as query
 
-from tidings.communities import directory
+from tidings.communities import directory, languages
 from tidings.communities.directory import Community, Member
 from tidings.communities.rosters import Rosters
 from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.digests import quiet, schedule
+from tidings.digests.words import Words
 from tidings.settings import SiteSettings
 
 _section, _period = tables.edition_section.c, tables.period.c
@@ -75,8 +76,9 @@ def replan(connection: Connection, now: datetime, *, site: SiteSettings, person_
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """When mail of a community comes to a member: in words, when a digest is due next, and the quiet hours."""
+    """How mail of a community comes to a member: when, in English words and as moments, and in which language."""
 
+    told_in: str  # the code of a language
     timing: str
     next_due: datetime | None
     quiet_from: datetime | None
@@ -89,10 +91,12 @@ def outlook(
     """When mail comes, as it stands now: the digest that waits, or else that of the next cut-off."""
     plans = Plans(connection, site)
     roster = plans.roster(member)
+    words = Words(language="en", zone=site.zone, year=now.year)
     hours = schedule.quiet_hours(roster, member.quiet, now) if member.delivery == "each" else None
     by_digest = member.delivery in ("weekly", "daily")
     return Outlook(
-        timing=schedule.timing(member, roster, community) if by_digest else "",
+        told_in=languages.read_by(member.language, community.language),
+        timing=words.comes(schedule.timing(member, roster, community)) if by_digest else "",
         next_due=_next_due(connection, plans, community, member, now) if by_digest else None,
         quiet_from=hours.begin if hours else None,
         quiet_until=hours.end if hours else None,

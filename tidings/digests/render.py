@@ -3,7 +3,6 @@
 It chooses nothing (select) and writes nothing (editions): the same edition gives the same bytes at every delivery.
 """
 
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,8 @@ from sqlalchemy import select as query
 from tidings.clock import zone
 from tidings.database import tables
 from tidings.digests import shelf
+from tidings.digests.columns import wrap
+from tidings.digests.direction import apart, in_html, in_text, unmarked
 from tidings.digests.fragments import Cover, Fragment, Heading
 from tidings.digests.words import Words, catalog
 from tidings.errors import NotFoundError
@@ -35,7 +36,6 @@ from tidings.tokens import Tokens
 PREVIEW = "preview"
 """Stands where the token of a reply address would, in an edition that was never sent."""
 
-_COLUMNS = 72
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False)
 _TEMPLATES = Path(__file__).parent / "templates"
 _LISTS = ("settled", "title")  # blocks whose items are of one list
@@ -84,7 +84,7 @@ class Printed:
     composed_at: datetime
     cover: Cover
     sections: tuple[Section, ...]
-    language: str = "en"
+    language: str
 
     @property
     def words(self) -> Words:
@@ -152,6 +152,7 @@ def load(connection: Connection, edition_id: int) -> Printed:
     return Printed(
         subject=row.subject,
         zone=row.zone,
+        language=row.language,
         recipient=row.recipient,
         message_id=row.message_id,
         composed_at=row.composed_at,
@@ -210,7 +211,8 @@ def message(edition: Printed, *, site: SiteSettings, tokens: Tokens, token: Loca
     address = address_of(first, site)
     whole = Entry(number=0, block="edition", fragment=edition.cover, subject=edition.subject)
     whole = next((entry for entry in first.entries if entry.number == 0), whole)
-    sender = formataddr((f"{first.heading.title} {first.heading.rhythm}", address.token("r", token(first, whole))))
+    name = in_text(edition.words.name(first.heading.title, first.heading.rhythm))
+    sender = formataddr((name, address.token("r", token(first, whole))))
     fields = {
         "From": sender,
         "To": formataddr((edition.cover.reader, edition.recipient)),
@@ -281,13 +283,13 @@ def _frame(edition: Printed, kind: str, *, site: SiteSettings, tokens: Tokens, p
     greeting = edition.words.greeting(edition.cover.reader, whole.since)
     if kind == "html":
         own = {
-            _SUBJECT: escape(edition.subject),
-            _PREHEADER: escape(edition.cover.preheader),
-            _GREETING: escape(greeting),
+            _SUBJECT: escape(unmarked(edition.subject)),
+            _PREHEADER: escape(unmarked(edition.cover.preheader)),
+            _GREETING: in_html(escape(greeting)),
         }
     else:
         name = edition.words.name(whole.title, whole.rhythm).upper()
-        own = {_GREETING: wrap(f"{name} - {greeting}")}
+        own = {_GREETING: in_text(wrap(f"{name} - {greeting}"))}
     for slot, value in own.items():
         frame = frame.replace(slot, value)
     pieces = frame.split(_LEAVE)
@@ -320,7 +322,7 @@ def _frame_once(kind: str, sections: tuple[_Outline, ...], words: Words, base_ur
         base_url=base_url,
         leave=f"{base_url}/u/{_LEAVE}",
     )
-    return _INLINER.inline(frame) if kind == "html" else str(frame)
+    return in_html(_INLINER.inline(frame)) if kind == "html" else in_text(frame)
 
 
 def weigher(edition: Printed, section: Section, site: SiteSettings) -> Callable[[Entry], tuple[int, int]]:
@@ -372,7 +374,7 @@ def _printed_once(kind: str, block: str, fragment: Fragment, words: Words, archi
             post_url=lambda link: f"{archive}m/{quote(link, safe='@')}/",
         )
     )
-    return _INLINER.inline_fragment(printed, _css()) + "\n" if kind == "html" else printed
+    return in_html(_INLINER.inline_fragment(printed, _css())) + "\n" if kind == "html" else in_text(printed)
 
 
 @lru_cache(maxsize=2 * shelf.KEPT)
@@ -421,21 +423,9 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_translations(catalog(language), newstyle=True)  # type: ignore[attr-defined]
-    environment.filters.update(wrap=wrap, paragraphs=_paragraphs)
+    environment.filters.update(wrap=wrap, paragraphs=_paragraphs, apart=apart, unmarked=unmarked)
     return environment
 
 
 def _paragraphs(text: str) -> list[str]:
     return text.split("\n\n")
-
-
-def wrap(text: str, first: str = "", rest: str = "") -> str:
-    """`text` in lines of 72 columns that begin with `first` and then `rest`; addresses and links are never broken."""
-    return textwrap.fill(
-        text,
-        _COLUMNS,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

@@ -5,18 +5,17 @@ the two, so that each comes once.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from tidings.clock import zone
 from tidings.communities import digest_times
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster, Shift
+from tidings.digests.fragments import Timing
 
 SLEEP = timedelta(hours=9)
 """How long nobody is mailed after the end of a night shift."""
-
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 BEFORE_THE_END = timedelta(minutes=digest_times.BEFORE_THE_END)
 
@@ -108,20 +107,24 @@ def _named(member: Member) -> int:
     return _MONDAY if member.digest_weekday is None else member.digest_weekday
 
 
-def timing(member: Member, roster: Roster | None, community: Community) -> str:
-    """The sentence that tells a member when their editions come."""
-    day = "every day" if member.delivery == "daily" else f"on {WEEKDAYS[_named(member)]}s"
+def timing(member: Member, roster: Roster | None, community: Community) -> Timing:
+    """When a member's editions come, as it is told."""
+    daily, hour = member.delivery == "daily", member.digest_time or _MORNING
     if roster is None or not by_shift(member):
-        return f"It comes {day} at {member.digest_time or _MORNING}."
-    weekday = "" if member.delivery == "daily" else f"{WEEKDAYS[community.cut_off_weekday]} "
-    after = f"after {weekday}{community.cut_off_time} ({community.zone})"
+        return Timing(comes="day", weekday=None if daily else _named(member), time=hour)
+    after = Timing(
+        comes="shift",
+        weekday=None if daily else community.cut_off_weekday,
+        time=community.cut_off_time,
+        zone=community.zone,
+    )
     match member.digest_at:
         case "end":
-            return f"It comes {digest_times.BEFORE_THE_END} minutes before your first shift {after} ends."
+            return replace(after, comes="end", minutes=digest_times.BEFORE_THE_END)
         case "off":
-            return f"It comes at {member.digest_time or _MORNING} on your first day off {after}."
+            return replace(after, comes="off", hour=hour)
         case _:
-            return f"It comes when your first shift {after} starts."
+            return after
 
 
 def is_night(shift: Shift) -> bool:

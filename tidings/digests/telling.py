@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from tidings.archive.prose import prose
-from tidings.archive.sentences import sentences, shorten
+from tidings.archive.sentences import QUESTION_MARKS, sentences, shorten
 from tidings.archive.summary import WORDS, Picked, Said, count_words, key_sentences
 from tidings.digests.fragments import (
     YOU,
@@ -137,7 +137,7 @@ def opening_line(text: str) -> str:
 
 
 def _asks(sentence: str) -> bool:
-    return sentence.endswith(("?", "？"))
+    return sentence.endswith(QUESTION_MARKS)
 
 
 @lru_cache(maxsize=4_096)

@@ -1,7 +1,7 @@
 """The words of an edition in its reader's language: sentences around what members wrote, dates, counts, lists.
 
-English stands in the code and in the templates; the catalogs in locale/ have the other languages (gettext). It knows no
-template and no database.
+English stands in the code and in the templates; the catalogs in locale/ have the other languages (gettext). What
+members wrote is kept apart in them (direction). It knows no template and no database.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,15 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-from babel.dates import format_datetime
+from babel.dates import format_datetime, get_day_names
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
+from tidings.archive.sentences import QUESTION_MARKS
 from tidings.clock import zone
+from tidings.digests.direction import apart
 from tidings.digests.fragments import (
     YOU,
     Attached,
@@ -26,16 +29,15 @@ from tidings.digests.fragments import (
     Opening,
     Personal,
     Settled,
+    Timing,
     Title,
 )
 
 LOCALE = Path(__file__).parent / "locale"
-LANGUAGES = ("en", "de", "es", "fr")
-"""The languages that editions speak."""
-
 _NAMES = 4
 _FILES = 3
-_DAYS = {"de": "EEE d. MMM"}  # where it is not as in English
+# As CLDR has them (MMMEd) but for English, whose own is American.
+_DAYS = {"en": "EEE d MMM", "de": "EEE, d. MMM", "es": "EEE, d MMM", "fr": "EEE d MMM"}
 
 
 @cache
@@ -62,7 +64,7 @@ class Words:
 
     def day(self, moment: datetime) -> str:
         """`Tue 14 Oct`, with the year where it is another than the edition's."""
-        pattern = _DAYS.get(self.language, "EEE d MMM")
+        pattern = _DAYS[self.language]
         same = moment.astimezone(zone(self.zone)).year == self.year
         return self._format(moment, pattern if same else f"{pattern} y")
 
@@ -72,7 +74,7 @@ class Words:
 
     def full(self, moment: datetime) -> str:
         """`Tue 14 Oct 14:00`."""
-        return f"{self.day(moment)} {self.time(moment)}"
+        return self.say("%(day)s %(time)s", day=self.day(moment), time=self.time(moment))
 
     def weekday(self, moment: datetime) -> str:
         """`Tue 14:00`."""
@@ -95,10 +97,14 @@ class Words:
 
     def person(self, author: str) -> str:
         """An author at the beginning of a line; the reader is called you."""
-        return self.say("You") if author == YOU else author
+        return self.say("You") if author == YOU else apart(author)
 
     def _inside(self, author: str) -> str:
-        return self.say("you") if author == YOU else author
+        return self.say("you") if author == YOU else apart(author)
+
+    def by(self, author: str) -> str:
+        """`by Ana`."""
+        return self.say("by you") if author == YOU else self.say("by %(author)s", author=apart(author))
 
     def names(self, authors: Sequence[str]) -> str:
         """`Ana, Raj, you, Li, +2`."""
@@ -107,27 +113,34 @@ class Words:
 
     def said(self, text: str) -> str:
         """What was said, or that there was nothing but quotes."""
-        return text or self.say("(no words of its own)")
+        return apart(text) or self.say("(no words of its own)")
 
     def files(self, attached: Sequence[Attached]) -> str:
         """`pressure.csv (18 kB), +2 more`."""
-        shown = [f"{file.name} ({_size(file.size)})" for file in attached[:_FILES]]
+        shown = [f"{apart(file.name)} ({self._size(file.size)})" for file in attached[:_FILES]]
         more = len(attached) - _FILES
-        return ", ".join(shown + ([self.say("+%(number)s more", number=more)] if more > 0 else []))
+        return ", ".join(shown + ([self.count("+%(number)s more", "+%(number)s more", more)] if more > 0 else []))
+
+    def _size(self, size: int) -> str:
+        if size < 1_000_000:
+            return self.say("%(size)s kB", size=max(round(size / 1_000), 1))
+        return self.say("%(size)s MB", size=format_decimal(size / 1_000_000, "#,##0.0", locale=self.language))
 
     def fresh(self, told: Conversation | Title) -> str:
         """`3 new of 14`, or how many posts a thread has where all are new."""
         new = len(told.numbers)
         if told.posts <= new:
             return self.count("%(number)s new post", "%(number)s new posts", new)
-        return self.say("%(new)s new of %(all)s", new=new, all=told.posts)
+        return self.count("%(number)s new of %(all)s", "%(number)s new of %(all)s", new, all=told.posts)
 
     def started(self, opening: Opening) -> str:
         """How a thread began: at most a line."""
-        day, author = self.day(opening.date), self._inside(opening.author)
+        day, author = self.day(opening.date), self.by(opening.author)
         if not opening.sentence:
-            return self.say("Started %(day)s by %(author)s", day=day, author=author)
-        return self.say("Started %(day)s by %(author)s: %(text)s", day=day, author=author, text=opening.sentence)
+            return self.say("Started %(day)s %(by_author)s", day=day, by_author=author)
+        return self.say(
+            "Started %(day)s %(by_author)s: %(text)s", day=day, by_author=author, text=apart(opening.sentence)
+        )
 
     def further(self, posts: int) -> str:
         """Of the posts of a thread that are only counted."""
@@ -156,12 +169,12 @@ class Words:
 
     def concern(self, told: Personal) -> str:
         """Who turned to the reader, and how."""
-        author = told.post.author
+        author = apart(told.post.author)
         if told.concern == "mention":
             return self.say("%(author)s named you", author=author)
         if told.concern == "field":
             return self.say("%(author)s asks, in your field", author=author)
-        if told.post.text.rstrip(" .").endswith(("?", "？")):
+        if told.post.text.rstrip(" .").endswith(QUESTION_MARKS):
             return self.say("%(author)s asked you", author=author)
         return self.say("%(author)s answered you", author=author)
 
@@ -187,17 +200,18 @@ class Words:
     def name(self, community: str, rhythm: str) -> str:
         """`Pump team weekly`."""
         if rhythm == "daily":
-            return self.say("%(community)s daily", community=community)
+            return self.say("%(community)s daily", community=apart(community))
         if rhythm == "each":
-            return self.say("%(community)s catch-up", community=community)
-        return self.say("%(community)s weekly", community=community)
+            return self.say("%(community)s catch-up", community=apart(community))
+        return self.say("%(community)s weekly", community=apart(community))
 
     def greeting(self, reader: str, since: datetime | None) -> str:
         """Whom it is for, and since when things are new."""
-        who = reader or self.say("you")
-        if since:
-            return self.say("For %(reader)s, new since %(day)s.", reader=who, day=self.day(since))
-        return self.say("For %(reader)s.", reader=who)
+        if since is None:
+            return self.say("For %(reader)s.", reader=apart(reader)) if reader else self.say("For you.")
+        if not reader:
+            return self.say("For you, new since %(day)s.", day=self.day(since))
+        return self.say("For %(reader)s, new since %(day)s.", reader=apart(reader), day=self.day(since))
 
     def quiet(self, heading: Heading) -> list[str]:
         """When nothing was new, a sentence for each such time."""
@@ -229,12 +243,51 @@ class Words:
 
     def why(self, heading: Heading) -> str:
         """Why the reader gets it."""
+        title = apart(heading.title)
         if heading.rhythm == "daily":
-            return self.say("You are a member of %(community)s and chose one mail a day.", community=heading.title)
+            return self.say("You are a member of %(community)s and chose one mail a day.", community=title)
         if heading.rhythm == "each":
-            return self.say("You are a member of %(community)s and get each message.", community=heading.title)
-        return self.say("You are a member of %(community)s and chose one mail a week.", community=heading.title)
+            return self.say("You are a member of %(community)s and get each message.", community=title)
+        return self.say("You are a member of %(community)s and chose one mail a week.", community=title)
 
+    # --- when it comes ---
 
-def _size(size: int) -> str:
-    return f"{max(round(size / 1_000), 1)} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
+    def comes(self, timing: Timing | str) -> str:
+        """The sentence that says when mail of a community comes."""
+        if isinstance(timing, str):
+            return timing
+        match timing.comes:
+            case "between shifts":
+                return self.say("What comes between your shifts waits until the next one starts.")
+            case "awake":
+                return self.say("What comes in your sleep after a night shift waits until you are up.")
+            case "day" if timing.weekday is None:
+                return self.say("It comes every day at %(time)s.", time=timing.time)
+            case "day":
+                return self.say("It comes on %(weekday)ss at %(time)s.", weekday=self._named(timing), time=timing.time)
+            case _:
+                return self._by_shift(timing)
+
+    def _by_shift(self, timing: Timing) -> str:
+        cut_off = self._cut_off(timing)
+        if timing.comes == "end":
+            return self.say(
+                "It comes %(minutes)s minutes before your first shift after %(cut_off)s ends.",
+                minutes=timing.minutes,
+                cut_off=cut_off,
+            )
+        if timing.comes == "off":
+            return self.say(
+                "It comes at %(time)s on your first day off after %(cut_off)s.", time=timing.hour, cut_off=cut_off
+            )
+        return self.say("It comes when your first shift after %(cut_off)s starts.", cut_off=cut_off)
+
+    def _cut_off(self, timing: Timing) -> str:
+        """`Sunday 18:00 (Europe/Berlin)`."""
+        if timing.weekday is None:
+            return self.say("%(time)s (%(zone)s)", time=timing.time, zone=timing.zone)
+        day = self._named(timing)
+        return self.say("%(weekday)s %(time)s (%(zone)s)", weekday=day, time=timing.time, zone=timing.zone)
+
+    def _named(self, timing: Timing) -> str:
+        return str(get_day_names("wide", locale=self.language)[timing.weekday or 0])

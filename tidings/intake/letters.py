@@ -9,7 +9,7 @@ from datetime import date
 
 from babel.dates import format_date
 
-from tidings.communities import digest_times
+from tidings.communities import digest_times, languages
 from tidings.communities.directory import Community
 from tidings.mailer.addresses import ListAddress
 from tidings.mailer.commands import Command
@@ -108,6 +108,9 @@ def describe(command: Command) -> str:
             return "no crew" if wanted == "none" else f"your crew: {wanted}"
         case "zone":
             return "the usual time zone" if wanted == "none" else f"your time zone: {wanted}"
+        case "language":
+            found = languages.NAMES.get(wanted)
+            return f"your digests in {found}" if found else "your digests in the language of each community"
         case "digest":
             return f"the digest {digest_times.parse(wanted).words}"
         case "quiet":
@@ -282,6 +285,7 @@ with one or more of these, each on a line of its own (as plain text):
 - quiet asleep: they wait while you sleep after a night; quiet none: at once
 - crew B: your crew, so that we know your shifts
 - zone Europe/Paris: your time zone
+- language de: your digests in German; or: en, es, fr
 - name Ana Lindgren: your name
 - own-posts no: no copy of your own posts; own-posts yes: with them again
 - also-named yes: a copy also of posts that have you in To or Cc

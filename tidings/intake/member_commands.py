@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam
 from tidings.archive import read, search
 from tidings.archive.read import Post
 from tidings.clock import zone
-from tidings.communities import digest_times, directory, joining, rota
+from tidings.communities import digest_times, directory, joining, languages, rota
 from tidings.communities.directory import Community, Member, email_key
 from tidings.communities.rosters import Rosters
 from tidings.communities.rota import Roster
@@ -34,6 +34,7 @@ _DONE: Mapping[str, str] = {
     "delivery": "From now on you get {what} from {title}.",
     "crew": "Your crew is now: {what}.",
     "zone": "Your time zone is now: {what}.",
+    "language": "Your digests are now in {what}.",
     "digest": "Your digest now comes {what}.",
     "name": "Your name is now: {what}.",
     "quiet": "From now on you get from {title}: {what}.",
@@ -103,7 +104,10 @@ class MemberCommands:
     def _times(self, connection: Connection, community: Community, member: Member) -> Iterator[str]:
         """When the mail of the community comes, where that is not at once."""
         if member.delivery in ("weekly", "daily"):
-            yield schedule.timing(member, self._roster(connection, member), community)
+            now, site = self._parts.clock.now(), self._parts.settings.site
+            told = plans.outlook(connection, community, member, now, site=site)
+            yield told.timing
+            yield f"It is in {languages.NAMES[told.told_in]}."
         if member.delivery == "each" and member.quiet != "none":
             yield f"{letters.QUIET[member.quiet]}"
 
@@ -228,6 +232,8 @@ def _in_words(verb: str, wanted: str) -> str:
         return letters.DELIVERY[wanted]
     if verb == "digest":
         return digest_times.parse(wanted).words
+    if verb == "language":
+        return languages.NAMES.get(wanted, "the language of each community")
     if verb == "quiet":
         return letters.QUIET[wanted]
     if verb in joining.YES_OR_NO:

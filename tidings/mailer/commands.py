@@ -11,14 +11,16 @@ from itertools import islice
 from typing import Literal
 
 from tidings.clock import zone
-from tidings.communities import digest_times
+from tidings.communities import digest_times, languages
 from tidings.communities.entries import choice, line, parse_email
 from tidings.communities.joining import DELIVERIES, QUIET
 from tidings.errors import UsageError
 from tidings.mailer import item_words
 
 Reading = Literal["help", "which", "search", "get"]
-Setting = Literal["pause", "resume", "delivery", "crew", "zone", "digest", "quiet", "name", "address", "also", "forget"]
+Setting = Literal[
+    "pause", "resume", "delivery", "crew", "zone", "language", "digest", "quiet", "name", "address", "also", "forget"
+]
 YesOrNo = Literal["own-posts", "also-named", "one-mail"]
 AtAnItem = Literal["mute", "follow", "keep"]
 Verb = Literal[Reading, Setting, YesOrNo, AtAnItem, "subscribe", "leave"]
@@ -221,6 +223,12 @@ def _zone(text: str, _today: date) -> str:
     raise UsageError("no zone")
 
 
+def _language(text: str, _today: date) -> str:
+    if not text:
+        raise UsageError("no language")
+    return languages.parse(text.rstrip(" .!")) or "none"
+
+
 def _digest(text: str, _today: date) -> str:
     return digest_times.parse(text.rstrip(" .!")).text
 
@@ -250,6 +258,7 @@ _ARGUMENTS: dict[Verb, tuple[Callable[[str, date], str], str]] = {
     "delivery": (_delivery, f"Write one of these: {', '.join(f'delivery {one}' for one in DELIVERIES)}"),
     "crew": (_crew, "Write the name of your crew, like this: crew B"),
     "zone": (_zone, "Write a place of your time zone, like this: zone Europe/Paris"),
+    "language": (_language, f"Write one of these: {', '.join(f'language {one}' for one in languages.NAMES)}"),
     "digest": (_digest, "Write one of these: digest shift, digest shift-end, digest day-off 10:00, digest Mon 08:00"),
     "quiet": (_quiet, f"Write one of these: {', '.join(f'quiet {one}' for one in QUIET)}"),
     "name": (lambda text, _today: person_name(text), "Write your name, like this: name Ana Lindgren"),
