@@ -81,6 +81,8 @@ WRITERS = {
     "edition": {"digests.editions"},
     "edition_section": {"digests.editions"},
     "fragment": {"digests.shelf"},
+    "summary": {"digests.summaries"},
+    "summary_turn": {"digests.summaries"},
     "item": {"digests.editions"},
     "decision": {"intake.decisions"},
     "spool": {"mailer.spool"},

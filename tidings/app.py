@@ -23,7 +23,7 @@ from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
-from tidings.digests import editions
+from tidings.digests import editions, summarise
 from tidings.intake import asking, moderation, returned, undelivered
 from tidings.intake.case import Parts
 from tidings.intake.desk import Desk
@@ -173,11 +173,16 @@ class Site:
             "reports of mail that was given up": lambda now: undelivered.tell_due(self.database, parts, now),
             "calendars of rotas": self._refresh_calendars,
         }
-        return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, chores=chores)
+        ahead = {"summaries of conversations": self._ask_model}
+        return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, ahead=ahead, chores=chores)
 
     def replan(self, connection: Connection, now: datetime) -> int:
         """Let what waits go out when the rotas say now, after one of them changed; how many editions moved."""
         return editions.replan(connection, now, site=self.settings.site)
+
+    def _ask_model(self, now: datetime) -> int:
+        summarise.summarise_due(self.database, now, settings=self.settings)
+        return 0
 
     def _refresh_calendars(self, now: datetime) -> int:
         calendars.refresh_due(self.database, now, lambda connection: self.replan(connection, now))

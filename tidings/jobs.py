@@ -36,13 +36,19 @@ Chore = Callable[[datetime], int]
 
 
 def run_due(
-    database: Database, now: datetime, *, site: SiteSettings, chores: Mapping[str, Chore] | None = None
+    database: Database,
+    now: datetime,
+    *,
+    site: SiteSettings,
+    ahead: Mapping[str, Chore] | None = None,
+    chores: Mapping[str, Chore] | None = None,
 ) -> Done:
-    """Do all that is due at `now`, once; `chores` are done by their names, after the editions.
+    """Do all that is due at `now`, once; `chores` are done by their names, after the editions, those `ahead` before.
 
     What fails is logged, stops nothing else and is tried again at the next run.
     """
     periods, failed = _make_periods(database, now, site)
+    early, unready = _do(ahead or {}, now)
     results: list[str] = []
     left: set[int] = set()  # still waiting: failed, or in another process's hands
     while people := [one for one in _due_people(database, now, _BATCH + len(left)) if one not in left]:
@@ -56,8 +62,8 @@ def run_due(
         periods=periods,
         editions=results.count("composed"),
         quiet=results.count("quiet"),
-        failed=failed + results.count("failed") + len(broken),
-        notices=notices,
+        failed=failed + results.count("failed") + len(unready) + len(broken),
+        notices=early + notices,
     )
 
 

@@ -3,7 +3,7 @@
 It writes nothing; a preview is a draft that was printed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from tidings.communities import directory
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import gather, meetings, render, schedule, select, telling
+from tidings.digests import gather, meetings, render, schedule, select, summaries, telling
 from tidings.digests.fragments import (
     YOU,
     Conversation,
@@ -109,7 +109,15 @@ def tell(
         community=community,
         zone=schedule.zone_of(member, roster, site.zone),
         heading=heading,
-        entries=tuple(_entries(chosen, reader, _meeting(community, meeting, site), community.language)),
+        entries=tuple(
+            _entries(
+                chosen,
+                reader,
+                _meeting(community, meeting, site),
+                community.language,
+                summaries.stored(connection, community.id, chosen.conversations),
+            )
+        ),
     )
 
 
@@ -154,8 +162,10 @@ def _meeting(community: Community, meeting: Meeting | None, site: SiteSettings) 
     ]
 
 
-def _entries(chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry], language: str) -> Iterable[Entry]:
-    """The items of a section, block by block."""
+def _entries(
+    chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry], language: str, written: Mapping[bytes, str]
+) -> Iterable[Entry]:
+    """The items of a section, block by block; `written` is by the mark of a conversation."""
     for one in chosen.for_you:
         yield _entry("for-you", telling.personal(one, reader), one.post)
     yield from meeting
@@ -164,10 +174,14 @@ def _entries(chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry], la
     for question in chosen.unanswered:
         yield _entry("unanswered", telling.unanswered(question, reader), question.asked)
     for place, thread in enumerate(chosen.conversations):
-        words = _WORDS[min(place, len(_WORDS) - 1)]
-        yield _entry(
-            "conversation", telling.conversation(thread, reader, language=language, words=words), thread.fresh[-1]
+        told = telling.conversation(
+            thread,
+            reader,
+            language=language,
+            words=_WORDS[min(place, len(_WORDS) - 1)],
+            written=written.get(summaries.mark(thread), "") if written else "",
         )
+        yield _entry("conversation", told, thread.fresh[-1])
     for thread in chosen.titles:
         yield _entry("title", telling.titled(thread, reader), thread.fresh[-1])
 
@@ -281,7 +295,7 @@ def _preheader(parts: Sequence[Part]) -> str:
     """The most useful sentence: what concerns the reader, else the first that somebody else wrote."""
     fragments = [entry.fragment for part in parts for entry in part.entries]
     told = [one.post for one in fragments if isinstance(one, Personal)]
-    told += [told for one in fragments if isinstance(one, Conversation) for told in one.told]
+    told += [told for one in fragments if isinstance(one, Conversation) for told in one.told or one.lines]
     sentence = next((f"{one.author}: {one.text}" for one in told if one.author != YOU and one.text), "")
     return shorten(sentence, _PREHEADER_LENGTH)
 

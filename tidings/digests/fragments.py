@@ -101,7 +101,8 @@ class Unanswered:
 class Conversation:
     """A thread that is told: some sentences, a line for each further post, `more` posts that are only counted.
 
-    `numbers` are the archive numbers of all its new posts, `link` the message id of the last.
+    `numbers` are the archive numbers of all its new posts, `link` the message id of the last. Where a language model
+    wrote of them, its words are `written`, and no sentence is told.
     """
 
     title: str
@@ -115,6 +116,7 @@ class Conversation:
     more: int
     attached: tuple[Attached, ...]
     seen: Seen | None = None
+    written: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

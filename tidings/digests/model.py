@@ -1,0 +1,134 @@
+"""Asks a language model, in a process of its own that can be killed: a question in, its words or an error out.
+
+The model stands behind an OpenAI-compatible URL ("chat completions"). A server that hangs, drips or floods costs that
+process its life and nothing else. What is asked, and what of the answer is used, is not decided here (prompt).
+"""
+
+import http.client
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass, field
+from resource import RLIMIT_AS, setrlimit
+from urllib.error import HTTPError, URLError
+
+import msgspec
+
+SIZE = 65_536
+"""No answer is longer, in bytes."""
+
+_PATH = "/chat/completions"
+_MEMORY = 512_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of which model; `url` is what its paths begin with, `key` is empty where it needs none."""
+
+    url: str
+    model: str
+    key: str = field(default="", repr=False)
+    instructions: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the model wrote, which may be nothing; or an error that says why it wrote none."""
+
+    text: str = ""
+    error: str = ""
+
+
+def ask(question: Question, seconds: float) -> Answer:
+    """The answer of a process that lives for this question, and for so many seconds; what goes wrong is an error."""
+    command = [sys.executable, "-m", "tidings.digests.model"]
+    try:
+        ended = subprocess.run(  # noqa: S603  (our own module; the key is in no argument)
+            command, input=msgspec.json.encode(question), capture_output=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Answer(error=f"It did not answer within {seconds:g} seconds.")
+    if ended.returncode != 0:
+        return Answer(error="Its answer takes too much memory to read.")
+    return msgspec.json.decode(ended.stdout, type=Answer)
+
+
+# --- within the process ----------------------------------------------------------------------------------------------
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+
+
+def answer(question: Question) -> Answer:
+    """Ask and read; whatever goes wrong is an error in the answer, with nothing that the server wrote."""
+    try:
+        raw = _fetch(question)
+    except HTTPError as error:
+        return Answer(error=f"It answered {error.code} {http.client.responses.get(error.code, '')}".rstrip() + ".")
+    except URLError as error:
+        return Answer(error=f"It cannot be reached: {error.reason}.")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return Answer(error=f"It broke off: {type(error).__name__}.")
+    if len(raw) > SIZE:
+        return Answer(error=f"Its answer is longer than {SIZE} bytes.")
+    try:
+        choices = msgspec.json.decode(raw, type=_Completion).choices
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Answer(error="It answered something else than a completion.")
+    return Answer(text=(choices[0].message.content or "") if choices else "")
+
+
+def _fetch(question: Question) -> bytes:
+    """The body of its answer, up to a byte more than may be."""
+    # No limit on tokens is asked for, and no temperature: some models refuse the one name of it, some the other.
+    messages = [
+        {"role": "system", "content": question.instructions},
+        {"role": "user", "content": question.text},
+    ]
+    headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "Tidings"}
+    if question.key:
+        headers["Authorization"] = f"Bearer {question.key}"
+    request = urllib.request.Request(  # noqa: S310  (settings allow https, and http to this machine)
+        question.url.rstrip("/") + _PATH,
+        data=msgspec.json.encode({"model": question.model, "messages": messages}),
+        headers=headers,
+    )
+    with _opener(request.type).open(request) as response:
+        raw: bytes = response.read(SIZE + 1)
+        return raw
+
+
+def _opener(scheme: str) -> urllib.request.OpenerDirector:
+    """Opens what is at a URL, checks certificates and follows no redirect: words and key are for that server alone."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        # What goes to this machine, in the clear, goes through no proxy.
+        urllib.request.ProxyHandler({} if scheme == "http" else None),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def main() -> None:
+    """The process: a question as JSON on standard input, the answer as JSON on standard output."""
+    setrlimit(RLIMIT_AS, (_MEMORY, _MEMORY))
+    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+    sys.stdout.buffer.write(msgspec.json.encode(answer(question)))
+
+
+if __name__ == "__main__":
+    main()
