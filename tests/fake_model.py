@@ -1,6 +1,7 @@
 """A made-up language model: an OpenAI-compatible server on a port of its own, and weeks for it to write of."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,8 +62,8 @@ def patient(model: FakeModel, **values: Any) -> SummarySettings:
 
 
 @contextmanager
-def fake_model(**values: Any) -> Iterator[FakeModel]:
-    """A model on a free port of this machine, until the block ends."""
+def fake_model(context: ssl.SSLContext | None = None, **values: Any) -> Iterator[FakeModel]:
+    """A model on a free port of this machine, until the block ends; `context` makes it one behind https."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -87,7 +88,10 @@ def fake_model(**values: Any) -> Iterator[FakeModel]:
             """Who asks may break off."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    model = FakeModel(url=f"http://127.0.0.1:{server.server_port}/v1", **values)
+    scheme = "http"
+    if context:
+        scheme, server.socket = "https", context.wrap_socket(server.socket, server_side=True)
+    model = FakeModel(url=f"{scheme}://127.0.0.1:{server.server_port}/v1", **values)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
