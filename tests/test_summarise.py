@@ -1,8 +1,8 @@
 """Words of a language model: off unless set, asked once and in bounded time, cleaned, marked, and never in the way."""
 
+import contextlib
 import logging
 import ssl
-import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email import message_from_bytes, policy
@@ -18,8 +18,12 @@ from tests import digest_site
 from tests.digest_site import CUT_OFF, SITE, TOKENS
 from tests.digest_week import fresh, thread
 from tests.fake_model import WORDS, FakeModel, Request, fake_model, patient
+from tests.running import message, settings_for
+from tests.small_site import ANA, BERLIN, LI, SmallSite, makings, small_site
 from tests.smtp_sink import CERTIFICATE
 from tidings import jobs
+from tidings.app import open_site
+from tidings.clock import FixedClock
 from tidings.communities.directory import Community
 from tidings.database import tables
 from tidings.database.engine import Database
@@ -28,8 +32,11 @@ from tidings.digests.lint import lint
 from tidings.digests.model import SIZE, Question
 from tidings.digests.summarise import SECONDS, summarise_due
 from tidings.jobs import Done
+from tidings.operations import erase
+from tidings.rehearsing import rehearse
 from tidings.settings import Settings, SummarySettings
 
+FIXTURES = (makings, small_site)
 MONDAY = CUT_OFF + timedelta(hours=14)  # 08:00 in Berlin
 MARK = "Written by a program from the posts below."
 OFF = Settings()
@@ -183,12 +190,52 @@ def test_only_so_many_words_are_told_as_the_place_of_the_conversation_allows() -
     assert len(prompt.plain(written).split()) == 120
 
 
+def test_a_site_asks_the_model_of_its_settings_before_its_editions_are_composed(
+    tmp_path: Path, fake: FakeModel
+) -> None:
+    more = f'[summary]\nprovider = "openai"\nurl = "{fake.url}"\nmodel = "small"\n'
+    site = open_site(settings_for(tmp_path, more=more), FixedClock(MONDAY))
+    with contextlib.closing(site):
+        a_long_conversation(site.database)
+        assert site.run_due().editions == 1
+        assert MARK in told(site.database)[0]
+
+
+def test_a_rehearsal_asks_no_model(tmp_path: Path, fake: FakeModel) -> None:
+    more = f'[summary]\nprovider = "openai"\nurl = "{fake.url}"\nmodel = "small"\n'
+    site = open_site(settings_for(tmp_path / "site", more=more), FixedClock(CUT_OFF - timedelta(hours=1)))
+    with contextlib.closing(site):
+        a_long_conversation(site.database)
+        assert rehearse(site, tmp_path / "out", weeks=1, begins=site.clock.now()).mails == 1
+    assert fake.asked == []
+
+
+def test_who_is_erased_is_in_no_summary_any_more(small_site: SmallSite, fake: FakeModel) -> None:
+    site = small_site.site
+    fake.text = "A quokka sat on the seal."
+    for sender, text in ((ANA, LEAK), (LI, SPRING)):
+        small_site.take_in(
+            message(sender, "pump@lists.example.org", "Seal on line 3", text, f"{sender[:2]}@example.org")
+        )
+    small_site.clock.set(datetime(2026, 10, 19, 8, 0, tzinfo=BERLIN))
+    run(site.database, small_site.clock.now(), fake.settings)
+    assert "A quokka sat on the seal." in told(site.database)[0]
+    with site.database.read() as connection:
+        person = erase.find(connection, LI)
+    list(erase.Erasure(site=site, worker=small_site.worker, person=person, act=True).run())
+    assert kept(site.database) == 0
+    with site.database.read() as connection:
+        assert not [data for data in connection.execute(select(tables.fragment.c.data)).scalars() if "quokka" in data]
+
+
 # --- what is asked ---------------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_sent_but_what_members_wrote(database: Database, fake: FakeModel, tmp_path: Path) -> None:
     quote = "On Saturday Li wrote:\n> The secret of the seal.\n\n"
-    text = f"{quote}Hi Noor,\n\n{LEAK}\n\nWrite to noor@example.org or see https://example.org/seal for it.\n\n-- \nRaj\n"
+    text = (
+        f"{quote}Hi Noor,\n\n{LEAK}\n\nWrite to noor@example.org or see https://example.org/seal for it.\n\n-- \nRaj\n"
+    )
     a_long_conversation(database)
     folds = [(0, len(quote), "quote"), (text.index("-- \n"), len(text), "signature")]
     values = {"text": text, "folds": msgspec.json.encode(folds).decode()}
@@ -205,7 +252,9 @@ def test_nothing_is_sent_but_what_members_wrote(database: Database, fake: FakeMo
     assert [post["by"] for post in asked.posts] == [1, 2, 1]
     assert asked.posts[0]["post"] == f"{LEAK} Write to ... or see ... for it."
     everything = str(asked.body)
-    assert not [word for word in ("Raj", "Li ", "Noor", "noor@", "://", "secret", "Seal on line 3") if word in everything]
+    assert not [
+        word for word in ("Raj", "Li ", "Noor", "noor@", "://", "secret", "Seal on line 3") if word in everything
+    ]
 
 
 def test_a_server_without_a_key_is_sent_none(database: Database, fake: FakeModel) -> None:

@@ -391,7 +391,10 @@ def _trouble_with_route(route: RouteSettings) -> Iterator[str]:
 def _trouble_with_model(summary: SummarySettings) -> Iterator[str]:
     if summary.provider == "extractive":
         return
-    url = urlsplit(summary.url)
+    try:
+        url = urlsplit(summary.url)
+    except ValueError:  # brackets that hold no IPv6 address
+        url = urlsplit("")
     if url.scheme not in ("http", "https") or not url.hostname or re.search(r"[\s?#@]", summary.url):
         yield f"summary.url {summary.url!r} is no address of an API; write one like https://api.example.org/v1."
     elif url.scheme == "http" and url.hostname not in LOCAL_HOSTS:
