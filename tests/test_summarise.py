@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 
 from tests import digest_site
 from tests.digest_site import CUT_OFF, SITE, TOKENS
-from tests.digest_week import fresh, thread
+from tests.digest_week import SAM, fresh, thread
 from tests.fake_model import WORDS, FakeModel, Request, fake_model, patient
 from tests.running import message, settings_for
 from tests.small_site import ANA, BERLIN, LI, PUMP, SmallSite, makings, small_site
@@ -27,9 +27,9 @@ from tidings.clock import FixedClock
 from tidings.communities.directory import Community
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, editions, model, prompt, render, summaries
+from tidings.digests import drafts, editions, model, prompt, render, summaries, telling
 from tidings.digests.lint import lint
-from tidings.digests.model import SIZE, Question
+from tidings.digests.model import Question
 from tidings.digests.summarise import SECONDS, summarise_due
 from tidings.jobs import Done
 from tidings.operations import erase
@@ -188,6 +188,9 @@ def test_only_so_many_words_are_told_as_the_place_of_the_conversation_allows() -
     written = " ".join(f"This is sentence {number} of many that a model wrote." for number in range(30))
     assert prompt.first_sentences(written, 60).endswith("sentence 5 of many that a model wrote.")
     assert len(prompt.plain(written).split()) == 120
+    told = telling.conversation(thread(fresh(1, LEAK)), SAM, language="english", words=60, written=written)
+    assert told.written == prompt.first_sentences(written, 60)
+    assert telling.words(told) == 60 + len(told.lines[0].text.split()), "they count as all that is read does"
 
 
 def test_a_site_asks_the_model_of_its_settings_before_its_editions_are_composed(
@@ -295,26 +298,25 @@ def test_it_is_asked_outside_of_any_transaction(database: Database, fake: FakeMo
 
 # --- what fails ------------------------------------------------------------------------------------------------------
 
-FAILURES: dict[str, dict[str, Any]] = {
-    "an error of its own": {"status": 500},
-    "too many requests": {"status": 429},
-    "a redirect": {"status": 302, "location": "http://127.0.0.1:9/"},
-    "no JSON": {"raw": b"<html>Sign in</html>"},
-    "no completion": {"raw": b'{"choices": 5}'},
-    "not UTF-8": {"raw": b'{"choices": [{"message": {"content": "\xff"}}]}'},
-    "JSON without an end": {"raw": b'{"usage": ' + b"[" * 60_000},
-    "too much": {"raw": b'{"choices": [' + b" " * SIZE},
-    "nothing": {"text": ""},
-    "no text": {"text": None},
-    "no choice": {"raw": b'{"choices": []}'},
-    "nothing but markup": {"text": "<script>alert(1)</script>"},
-    "no end": {"hangs": True},
+FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "an error of its own": ("It answered 500 Internal Server Error.", {"status": 500}),
+    "too many requests": ("It answered 429 Too Many Requests.", {"status": 429}),
+    "no JSON": ("It answered something else than a completion.", {"raw": b"<html>Sign in</html>"}),
+    "no completion": ("It answered something else than a completion.", {"raw": b'{"choices": 5}'}),
+    "not UTF-8": ("It answered something else", {"raw": b'{"choices": [{"message": {"content": "\xff"}}]}'}),
+    "JSON without an end": ("It answered something else than a completion.", {"raw": b'{"usage": ' + b"[" * 60_000}),
+    "too much": ("Its answer is longer than 65536 bytes.", {"text": WORDS * 1_000}),
+    "no end": ("It did not answer within 1 seconds.", {"hangs": True}),
+    "nothing": ("", {"text": ""}),
+    "no text": ("", {"text": None}),
+    "no choice": ("", {"raw": b'{"choices": []}'}),
+    "nothing but markup": ("", {"text": "<script>alert(1)</script>"}),
 }
 
 
-@pytest.mark.parametrize("values", FAILURES.values(), ids=FAILURES.keys())
+@pytest.mark.parametrize(("error", "values"), FAILURES.values(), ids=FAILURES.keys())
 def test_where_the_model_fails_the_edition_is_told_in_the_members_words(
-    sqlite_database: Database, values: dict[str, Any]
+    sqlite_database: Database, caplog: pytest.LogCaptureFixture, error: str, values: dict[str, Any]
 ) -> None:
     a_long_conversation(sqlite_database)
     with fake_model(**values) as fake:
@@ -323,9 +325,18 @@ def test_where_the_model_fails_the_edition_is_told_in_the_members_words(
         assert done.editions == 1
         assert done.failed == 0
         assert len(fake.asked) == 1
+    assert error in caplog.text
+    assert bool(caplog.text) == bool(error)
     text, html = told(sqlite_database)
     assert MARK not in text + html
     assert "* Li, Mon 5 Oct: " in text
+
+
+def test_a_redirect_is_not_followed(fake: FakeModel) -> None:
+    with fake_model(status=302, location=f"{fake.url}/chat/completions") as first:
+        answer = model.ask(Question(url=first.url, model="small", key="k", instructions="", text="[]"), 20)
+    assert answer.error == "It answered 302 Found."
+    assert fake.asked == []
 
 
 def test_a_model_that_is_not_there_costs_nothing_but_its_words(
