@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import ssl
+import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email import message_from_bytes, policy
@@ -18,7 +20,7 @@ from tests import digest_site
 from tests.digest_site import CUT_OFF, SITE, TOKENS
 from tests.digest_week import SAM, fresh, thread
 from tests.fake_model import WORDS, FakeModel, Request, fake_model, patient
-from tests.running import message, settings_for
+from tests.running import RunningSite, message, settings_for
 from tests.small_site import ANA, BERLIN, LI, PUMP, SmallSite, makings, small_site
 from tests.smtp_sink import CERTIFICATE
 from tidings import jobs
@@ -202,6 +204,19 @@ def test_a_site_asks_the_model_of_its_settings_before_its_editions_are_composed(
         a_long_conversation(site.database)
         assert site.run_due().editions == 1
         assert MARK in told(site.database)[0]
+
+
+def test_a_site_that_is_told_to_stop_waits_for_no_answer(tmp_path: Path, fake: FakeModel) -> None:
+    asked = threading.Event()
+    fake.hangs, fake.when_asked = True, asked.set
+    more = f'[summary]\nprovider = "openai"\nurl = "{fake.url}"\nmodel = "small"\ntimeout = 60\n'
+    settings = settings_for(tmp_path, more=more)
+    with contextlib.closing(open_site(settings, FixedClock(MONDAY))) as site:
+        a_long_conversation(site.database)
+    with RunningSite(settings, MONDAY, parts=("scheduler",)):
+        assert asked.wait(20)
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
 
 
 def test_a_rehearsal_asks_no_model(tmp_path: Path, fake: FakeModel) -> None:

@@ -164,8 +164,8 @@ class Site:
             extra_routes=extra_routes,
         )
 
-    def run_due(self) -> jobs.Done:
-        """Do all that is due by the site's clock, once."""
+    def run_due(self, stopping: Callable[[], bool] = lambda: False) -> jobs.Done:
+        """Do all that is due by the site's clock, once; what may be left for later is, once it is `stopping`."""
         parts = self.parts()
         chores = {
             "notices to moderators": lambda now: moderation.tell_due(self.database, self.spool, parts, now),
@@ -173,15 +173,15 @@ class Site:
             "reports of mail that was given up": lambda now: undelivered.tell_due(self.database, parts, now),
             "calendars of rotas": self._refresh_calendars,
         }
-        ahead = {"summaries of conversations": self._ask_model}
+        ahead = {"summaries of conversations": lambda now: self._ask_model(now, stopping)}
         return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, ahead=ahead, chores=chores)
 
     def replan(self, connection: Connection, now: datetime) -> int:
         """Let what waits go out when the rotas say now, after one of them changed; how many editions moved."""
         return editions.replan(connection, now, site=self.settings.site)
 
-    def _ask_model(self, now: datetime) -> int:
-        summarise.summarise_due(self.database, now, settings=self.settings)
+    def _ask_model(self, now: datetime, stopping: Callable[[], bool]) -> int:
+        summarise.summarise_due(self.database, now, settings=self.settings, stopping=stopping)
         return 0
 
     def _refresh_calendars(self, now: datetime) -> int:

@@ -7,7 +7,9 @@ process its life and nothing else. What is asked, and what of the answer is used
 import http.client
 import subprocess
 import sys
+import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from resource import RLIMIT_AS, setrlimit
 from urllib.error import HTTPError, URLError
@@ -19,6 +21,7 @@ SIZE = 65_536
 
 _PATH = "/chat/completions"
 _MEMORY = 512_000_000
+_LOOK = 0.25  # seconds between looks at whether its time is over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +43,30 @@ class Answer:
     error: str = ""
 
 
-def ask(question: Question, seconds: float) -> Answer:
-    """The answer of a process that lives for this question, and for so many seconds; what goes wrong is an error."""
-    command = [sys.executable, "-m", "tidings.digests.model"]
-    try:
-        ended = subprocess.run(  # noqa: S603  (our own module; the key is in no argument)
-            command, input=msgspec.json.encode(question), capture_output=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Answer(error=f"It did not answer within {seconds:g} seconds.")
-    if ended.returncode != 0:
+def ask(question: Question, seconds: float, is_over: Callable[[], bool] = lambda: False) -> Answer:
+    """The answer of a process that lives for this question, and for so many seconds; what goes wrong is an error.
+
+    `is_over` may end it before, when nobody wants the answer any more.
+    """
+    until = time.monotonic() + seconds
+    sent: bytes | None = msgspec.json.encode(question)
+    command = [sys.executable, "-m", "tidings.digests.model"]  # the key is in no argument
+    with subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        while True:
+            try:
+                written, _ = process.communicate(sent, timeout=_LOOK)
+            except subprocess.TimeoutExpired:
+                sent = None  # it has begun to read
+            else:
+                break
+            if is_over() or time.monotonic() >= until:
+                process.kill()
+                return Answer(error=f"It did not answer within {seconds:g} seconds.")
+    if process.returncode != 0:
         return Answer(error="Its answer takes too much memory to read.")
-    return msgspec.json.decode(ended.stdout, type=Answer)
+    return msgspec.json.decode(written, type=Answer)
 
 
 # --- within the process ----------------------------------------------------------------------------------------------

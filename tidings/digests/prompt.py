@@ -28,7 +28,7 @@ _READ = 20_000  # characters of an answer
 _FOREIGN = re.compile(r"[<>@|{}\[\]\\]|://|\w\.[^\W\d_]{2}")
 _MARKS = str.maketrans("", "", "*`")
 _LEADING = "-–•# "
-_SENT_MARKS = ("@", "://")
+_ADDRESS_MARKS = ("@", "://")
 
 
 def is_long(thread: Thread) -> bool:
@@ -55,7 +55,7 @@ def _told(text: str) -> str:
 
 
 def _is_address(word: str) -> bool:
-    return any(mark in word for mark in _SENT_MARKS)
+    return any(mark in word for mark in _ADDRESS_MARKS)
 
 
 def plain(answer: str) -> str:

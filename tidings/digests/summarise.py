@@ -27,28 +27,36 @@ _log = logging.getLogger(__name__)
 
 
 def summarise_due(
-    database: Database, now: datetime, *, settings: Settings, timer: Callable[[], float] = time.monotonic
+    database: Database,
+    now: datetime,
+    *,
+    settings: Settings,
+    stopping: Callable[[], bool] = lambda: False,
+    timer: Callable[[], float] = time.monotonic,
 ) -> None:
     """Ask about the periods whose turn it is; what SECONDS, by the `timer`, leave no time for is asked at the next run.
 
-    Where no model is set, what one wrote before is thrown away.
+    Where no model is set, what one wrote before is thrown away. Once it is `stopping`, no answer is waited for.
     """
     if settings.summary.provider == "extractive":
         _forget(database)
         return
     until = timer() + SECONDS
 
-    def has_time() -> bool:
-        return timer() < until
+    def is_over() -> bool:
+        return stopping() or timer() >= until
+
+    def ask(thread: Thread) -> Answer:
+        return _asked(settings, thread, stopping)
 
     with database.read() as connection:
         turns = summaries.due(connection, now)
     for place, turn in enumerate(turns):
-        if not has_time():
+        if is_over():
             return
         with database.write() as connection:
             claimed = summaries.claim(connection, turn, now)
-        if claimed and not _take(database, turn, now, settings, has_time):
+        if claimed and not _take(database, turn, now, ask, is_over):
             with database.write() as connection:
                 summaries.put_off(connection, turns[place + 1 :], now)
             return
@@ -62,16 +70,22 @@ def _forget(database: Database) -> None:
         summaries.forget(connection)
 
 
-def _take(database: Database, turn: Turn, now: datetime, settings: Settings, has_time: Callable[[], bool]) -> bool:
+def _take(
+    database: Database,
+    turn: Turn,
+    now: datetime,
+    ask: Callable[[Thread], Answer],
+    is_over: Callable[[], bool],
+) -> bool:
     """Take a turn; whether the model answered. Where it did not, the turn comes again by itself."""
     again = None
     for thread in _unasked(database, turn, now):
-        if not has_time():
+        if is_over():
             again = now
             break
-        answer = _asked(settings, thread)
+        answer = ask(thread)
         if answer.error:
-            _log.warning("The model at %s wrote no summary: %s", settings.summary.url, answer.error)
+            _log.warning("The model wrote no summary: %s", answer.error)
             return False
         with database.write() as connection:
             summaries.keep(connection, turn.community_id, thread, prompt.plain(answer.text), now)
@@ -93,7 +107,7 @@ def _unasked(database: Database, turn: Turn, now: datetime) -> Iterator[Thread]:
     yield from (thread for thread in told if summaries.mark(thread) not in kept and prompt.is_long(thread))
 
 
-def _asked(settings: Settings, thread: Thread) -> Answer:
+def _asked(settings: Settings, thread: Thread, is_over: Callable[[], bool]) -> Answer:
     summary = settings.summary
     try:
         key = settings.secret("summary.key_file", summary.key_file) if summary.key_file else ""
@@ -102,4 +116,4 @@ def _asked(settings: Settings, thread: Thread) -> Answer:
     question = Question(
         url=summary.url, model=summary.model, key=key, instructions=prompt.INSTRUCTIONS, text=prompt.text(thread)
     )
-    return model.ask(question, summary.timeout)
+    return model.ask(question, summary.timeout, is_over)
