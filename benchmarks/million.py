@@ -214,7 +214,7 @@ def _cursor(grown: Grown, share: float) -> str:
 
 
 def checking(site: Site) -> tuple[float, int]:
-    """CPU seconds of `tidings check`, and how much it found."""
+    """CPU seconds of `tidings check --quick`, and how much it found."""
     before = time.process_time()
     findings = sum(1 for _ in check.check(site.database))
     return time.process_time() - before, findings

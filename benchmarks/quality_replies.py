@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from tidings.threading import quotes
 
 Case = tuple[str, str, list[str]]  # name, text, the replies of which one is to be seen; the last has no signature
 WANTED = {"email_reply_trimmer": 0.90, "email_reply_parser": 0.90, "mail_parser_reply": 0.85}
-REACHED = {"email_reply_trimmer": 58, "email_reply_parser": 9, "mail_parser_reply": 34}  # bodies; never fewer again
+REACHED = {"email_reply_trimmer": 58, "email_reply_parser": 9, "mail_parser_reply": 37}  # bodies; never fewer again
 HIDDEN_MOST = 0.005  # of the author's words, over all sets
-HIDDEN_REACHED = 0.092  # two bodies: a disclaimer, and attributions that quote nothing
+HIDDEN_REACHED = 0.059  # one body
+# Its label calls a company's disclaimer its author's words; Tidings folds that. Counted as hidden, and again without.
+DISPUTED = frozenset(["caution2.txt"])
 _HEADER = b"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n"
 _RULES_BELOW = re.compile(r"(?:\s{0,80}^[-_]{5,200}$)\Z", re.MULTILINE)
 
@@ -30,11 +32,13 @@ def measure(corpus: Path) -> dict[str, dict[str, int]]:
     """For each set: bodies, those whose visible reply is exactly the expected one, the author's words, those hidden.
 
     Exactly: what a page shows, but for white space around the whole. Of mail_parser_reply either `latest_reply`, which
-    has the signature, or `body`, which has not, may be seen. `alike` also counts those that are the same when white
-    space around each line (some labels have lost it) and a rule below the reply are left aside: information only.
+    has the signature, or `body`, which has not, may be seen. Information only: `by_lines` also counts those that are
+    the same when white space around each line is left aside, which some labels have lost; `alike` those where a rule
+    below the reply is too, which two labels have and those of email_reply_parser for the same two bodies have not.
 
     A word is hidden where the expected reply without signature has it and what is shown has not; `words_left_over`
-    counts the reverse. Words that a label has on lines with a quote's mark are not the author's.
+    counts the reverse. Words that a label has on lines with a quote's mark are not the author's. `in_dispute` of them
+    stand in labels that are named above.
     """
     return {name: _counts(list(cases)) for name, cases in _sets(corpus).items()}
 
@@ -91,26 +95,33 @@ def _own(reply: str) -> str:
     return "\n".join(line for line in reply.split("\n") if not line.startswith(">"))
 
 
+def _lines(text: str) -> str:
+    return "\n".join(line.strip() for line in text.split("\n")).strip()
+
+
 def _bare(text: str) -> str:
-    return _RULES_BELOW.sub("", "\n".join(line.strip() for line in text.split("\n")).strip()).strip()
+    return _RULES_BELOW.sub("", _lines(text)).strip()
+
+
+def _same(text: str, replies: list[str], but_for: Callable[[str], str]) -> bool:
+    return but_for(_seen(text)) in {but_for(reply) for reply in replies}
 
 
 def _exact(text: str, replies: list[str]) -> bool:
-    return _seen(text) in {reply.strip() for reply in replies}
-
-
-def _alike(text: str, replies: list[str]) -> bool:
-    return _bare(_seen(text)) in {_bare(reply) for reply in replies}
+    return _same(text, replies, str.strip)
 
 
 def _counts(cases: list[Case]) -> dict[str, int]:
     pairs = [(_words(_seen(text)), _words(_own(replies[-1]))) for _, text, replies in cases]
+    hidden = [(wanted - seen).total() for seen, wanted in pairs]
     return {
         "bodies": len(cases),
         "exact": sum(_exact(text, replies) for _, text, replies in cases),
-        "alike": sum(_alike(text, replies) for _, text, replies in cases),
+        "by_lines": sum(_same(text, replies, _lines) for _, text, replies in cases),
+        "alike": sum(_same(text, replies, _bare) for _, text, replies in cases),
         "author_words": sum(wanted.total() for _, wanted in pairs),
-        "author_words_hidden": sum((wanted - seen).total() for seen, wanted in pairs),
+        "author_words_hidden": sum(hidden),
+        "in_dispute": sum(count for count, (name, _, _) in zip(hidden, cases, strict=True) if name in DISPUTED),
         "words_left_over": sum((seen - wanted).total() for seen, wanted in pairs),
     }
 

@@ -66,8 +66,10 @@ def post(
     attachments: tuple[tuple[int, str, str, int], ...] = (),
     from_line: bytes | None = None,
     why: str | None = None,
+    has_html: bool = False,
 ) -> Seeded:
-    """A post under `parent`; attachments are (position, filename, content type, size)."""
+    """A post under `parent`; attachments are (position, filename, content type, size): the same name and size are the
+    same file."""
     number = connection.execute(
         update(tables.community)
         .where(tables.community.c.id == community_id)
@@ -97,13 +99,19 @@ def post(
         "via": via,
         "from_line": from_line,
         "attachments": len(attachments),
+        "has_html": has_html,
     }
     post_id = connection.execute(insert(tables.post).values(row)).inserted_primary_key[0]
     connection.execute(update(tables.node).where(tables.node.c.id == node_id).values(post_id=post_id))
     for position, filename, content_type, size in attachments:
         connection.execute(
             insert(tables.attachment).values(
-                post_id=post_id, position=position, filename=filename, content_type=content_type, size=size
+                post_id=post_id,
+                position=position,
+                filename=filename,
+                content_type=content_type,
+                size=size,
+                hash=hashlib.sha256(f"{filename} {size}".encode()).digest(),
             )
         )
     row = text_index.IndexRow(

@@ -32,6 +32,7 @@ from tidings.database import tables
 from tidings.mailer.spool import Accepted
 from tidings.mailer.worker import ParseWorker
 from tidings.operations import check, explain
+from tidings.operations.compare import compare
 from tidings.operations.importing import Importer, ImportVerdict
 from tidings.settings import LimitSettings
 from tidings.threading import nodes
@@ -75,7 +76,7 @@ class SmallSite:
 
     # --- mail in -----------------------------------------------------------------------------------------------------
 
-    def importer(self, community: str = "pump", *, dry_run: bool = False) -> Importer:
+    def importer(self, community: str = "pump", *, dry_run: bool = False, wanted: str = "") -> Importer:
         return Importer(
             database=self.site.database,
             spool=self.site.spool,
@@ -84,11 +85,12 @@ class SmallSite:
             clock=self.clock,
             settings=self.site.settings,
             tokens=self.site.tokens,
+            wanted=wanted,
             dry_run=dry_run,
         )
 
-    def import_file(self, path: Path, *, dry_run: bool = False) -> list[ImportVerdict]:
-        return list(self.importer(dry_run=dry_run).run(mbox.read(path)))
+    def import_file(self, path: Path, *, dry_run: bool = False, wanted: str = "") -> list[ImportVerdict]:
+        return list(self.importer(dry_run=dry_run, wanted=wanted).run(mbox.read(path)))
 
     def import_raws(self, raws: Iterable[bytes], *, dry_run: bool = False) -> list[ImportVerdict]:
         """Import messages as an mbox's entries."""
@@ -156,7 +158,12 @@ class SmallSite:
         return [f"{step.what}: {step.detail}" for step in steps]
 
     def problems(self) -> list[tuple[str, str]]:
+        """What a look at the raw bytes finds, and whether posts are in threads and in search."""
         return [(one.message_id, one.problem) for one in check.check(self.site.database)]
+
+    def differences(self) -> list[tuple[str, str]]:
+        """What is other than a rebuild would make it."""
+        return [(one.message_id, one.problem) for one in compare(self.site.database, self.worker, self.site.settings)]
 
     def rebuild(self, what: check.What = "all") -> list[int]:
         return list(check.rebuild(self.site.database, self.worker, self.site.settings, what))

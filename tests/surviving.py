@@ -6,6 +6,7 @@ from tidings.errors import MessageTooComplexError
 from tidings.mailer import text
 from tidings.mailer.extract import harmless
 from tidings.mailer.parse import ParsedMessage, parse
+from tidings.mailer.pictures import with_pictures
 from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings
 
@@ -19,7 +20,8 @@ def survive(raw: bytes) -> None:
     try:
         _must_be_fit(parse(raw, LIMITS, bounce=True))
         message = read_message(raw)
-        harmless(text.html_source(message) or "").encode()
+        safe = harmless(text.html_source(message) or "")
+        with_pictures(safe, message, parts=LIMITS.parts, depth=LIMITS.depth).encode()
         for part in text.display(message).attachments:
             assert text.part_bytes(message, part.position) is not None
     except MessageTooComplexError:
@@ -29,7 +31,7 @@ def survive(raw: bytes) -> None:
 
 def _must_be_fit(message: ParsedMessage) -> None:
     texts = [message.text, message.subject, message.author_name, message.author_email, message.recipients]
-    texts += [name for _, name, _, _ in message.attachments]
+    texts += [name for _, name, _, _, _ in message.attachments]
     assert "\0" not in "".join(texts)
     "".join(texts).encode()
     ends = [0, *(place for start, end, _ in message.folds for place in (start, end)), len(message.text)]

@@ -13,7 +13,7 @@ from tests.feeds import Feed, calendar, event, serving
 from tidings.communities import calendars, changes, rosters, rota
 from tidings.communities.calendars import Brought, Target
 from tidings.database.engine import Database
-from tidings.digests import editions
+from tidings.digests import editions, plans
 from tidings.errors import UsageError
 
 NOW = datetime(2026, 3, 27, 12, tzinfo=UTC)
@@ -253,7 +253,7 @@ def test_a_refreshed_feed_moves_the_editions_that_wait(database: Database, serve
         for late in editions.behind(connection, CUT_OFF):
             editions.make_periods(connection, late, CUT_OFF, site=SITE)
     served.body = calendar(event(BERLIN + "20261014T190000", BERLIN + "20261015T070000"))
-    calendars.refresh_due(database, CUT_OFF, lambda connection: editions.replan(connection, CUT_OFF, site=SITE))
+    calendars.refresh_due(database, CUT_OFF, lambda connection: plans.replan(connection, CUT_OFF, site=SITE))
     with database.read() as connection:
         [period] = editions.listing(connection)
     assert period.next_due == datetime(2026, 10, 14, 17, tzinfo=UTC)

@@ -12,7 +12,7 @@ from tidings.communities import changes, joining, rosters, rota
 from tidings.communities.roster import Change, Roster
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import editions
+from tidings.digests import editions, plans
 from tidings.errors import NotFoundError, UsageError
 
 MONDAY = date(2026, 1, 5)
@@ -261,13 +261,13 @@ def test_leave_moves_what_waits_to_the_first_shift_after_it_and_back_when_it_is_
     assert first is not None
     made = add(plant, "member", ANA, first.start.date().isoformat(), "2026-11-30")
     with plant.write() as connection:
-        assert editions.replan(connection, CUT_OFF, site=SITE) == 1
+        assert plans.replan(connection, CUT_OFF, site=SITE) == 1
     after = due(plant)
     assert after[SAM] == before[SAM]
     assert after[ANA] > datetime(2026, 12, 1, tzinfo=UTC) > before[ANA]
     with plant.write() as connection:
         changes.remove(connection, made)
-        editions.replan(connection, CUT_OFF, site=SITE)
+        plans.replan(connection, CUT_OFF, site=SITE)
     assert due(plant) == before
 
 

@@ -32,11 +32,11 @@ from tidings.database.engine import sqlite
 from tidings.digests import drafts
 from tidings.errors import UsageError
 from tidings.mailer.worker import ParseWorker
-from tidings.operations import check
+from tidings.operations import check, rereading
 from tidings.settings import LimitSettings
 
 FIXTURES = (any_site, makings, small_site)
-DAMAGED = "Its raw bytes are not those that were stored; restore them from a backup."
+DAMAGED = "Its raw bytes are not those that were stored; import the same message again to put them back."
 MISPLACED = "It does not stand in the thread that it names; `tidings rebuild threads` mends that."
 NOT_FOUND = "Search cannot find it; `tidings rebuild index` mends that."
 
@@ -185,7 +185,7 @@ def test_what_is_derived_is_made_anew_as_it_was(any_site: SmallSite) -> None:
     own = update(tables.post).where(tables.post.c.answers.is_(None))
     threads = (delete(tables.node_wish), delete(tables.node), update(tables.post).values(thread_id=0))
     index = (
-        own.values(folds="[]", attachments=0, date=any_site.clock.now(), **lost),
+        own.values(folds="[]", attachments=0, has_html=True, date=any_site.clock.now(), **lost),
         delete(tables.attachment),
         text("DELETE FROM post_text"),
     )
@@ -363,7 +363,7 @@ def test_a_rebuild_in_pieces_is_a_rebuild(small_site: SmallSite, monkeypatch: py
     fill(small_site)
     before = looks(small_site)
     change(small_site, delete(tables.node_wish), delete(tables.node), text("DELETE FROM post_text"))
-    monkeypatch.setattr(check, "_ROWS", check._ROWS.limit(3))
+    monkeypatch.setattr(rereading, "_ROWS", rereading._ROWS.limit(3))
     assert small_site.rebuild() == [3, 6, 9, 10]
     assert looks(small_site) == before
 

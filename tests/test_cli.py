@@ -118,14 +118,25 @@ COMMUNITY = {
     *("id", "name", "title", "description", "zone", "posting", "cut_off_weekday", "cut_off_time", "archived"),
     *("meeting_weekday", "meeting_time", "meeting_place", "last_number", "last_period_at"),
     *("domain", "language", "newcomer_posts", "max_size", "max_attachments", "signed_only", "replies"),
-    *("subject_prefix", "footer"),
+    *("subject_prefix", "footer", "urgent"),
 }
 MEMBER = {
     *("membership_id", "community_id", "person_id", "name", "email", "role", "delivery", "cursor", "zone", "crew_id"),
-    *("digest_weekday", "digest_time", "held_posts", "own_posts", "also_named", "paused_until", "stopped_at"),
+    *(
+        "digest_at",
+        "one_mail",
+        "quiet",
+        "digest_weekday",
+        "digest_time",
+        "held_posts",
+        "own_posts",
+        "also_named",
+        "paused_until",
+        "stopped_at",
+    ),
 }
 WAITING = {
-    *("key", "state", "received_at", "mail_from", "recipient", "message_id", "subject", "reason", "traceback"),
+    *("key", "state", "via", "received_at", "mail_from", "recipient", "message_id", "subject", "reason", "traceback"),
     *("author", "community", "size"),
 }
 CHANGE = {"id", "scope", "name", "first_day", "last_day", "days", "only", "note"}
@@ -157,6 +168,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "community senders": (("pump",), "lines", {"email", "rule", "created_at"}),
     "member add": (("pump", "raj@example.org"), "object", MEMBER),
     "member list": (("pump",), "lines", MEMBER),
+    "member show": (("pump", SAM), "object", MEMBER | {"timing", "next_due", "quiet_from", "quiet_until"}),
     "member set": (("pump", LI, "delivery=none"), "object", MEMBER),
     "member remove": (("pump", LI), "object", MEMBER),
     "member import": (("pump", "{csv}"), "lines", {"row", "email", "verdict", "reason"}),
@@ -302,6 +314,7 @@ def test_a_post_is_shown_with_what_is_folded_and_attached(tidings: Program) -> N
     (attached,) = later["attachments"]
     assert (later["subject"], later["text"]) == ("Pumpenräder", "Die Räder sind da.")
     assert (attached["filename"], attached["content_type"], attached["size"]) == ("wheels.csv", "text/csv", 4)
+    assert (len(bytes.fromhex(attached["sha256"])), attached["also_in"]) == (32, [])
     people = tidings("show", "later@example.org").text
     assert "[attached: wheels.csv, 4 bytes]" in people
     assert "[folded: 2 lines]" in tidings("show", "answer@example.org").text
@@ -323,6 +336,13 @@ def test_a_message_or_a_plain_text_is_folded(tidings: Program, tmp_path: Path) -
         tidings("fold", stdin=text.encode()).text
         == "The new one.\n\n[folded quote: 2 lines]\n\n[folded signature: 2 lines]\n"
     )
+
+
+def test_what_was_passed_on_is_not_folded(tidings: Program, tmp_path: Path) -> None:
+    text = "See below.\n\nFrom: Ana\nSent: Monday\nTo: Li\nSubject: Seal\n\nIt leaks.\n"
+    for subject, reply in (("Re: Seal", "See below."), ("Fwd: Seal", text.strip())):
+        (tmp_path / "one.eml").write_bytes(message(LI, PUMP, subject, text, "x@example.org").as_bytes())
+        assert tidings("fold", tmp_path / "one.eml", "--json").json["reply"] == reply
 
 
 def test_search_narrows_and_says_in_which_thread(tidings: Program) -> None:
@@ -364,6 +384,15 @@ def test_members_come_go_and_change(tidings: Program, tmp_path: Path) -> None:
     (li,) = [one for one in tidings("member", "list", "pump", "--json").lines if one["email"] == LI]
     assert (li["name"], li["delivery"], li["crew_id"]) == ("Li Wei", "weekly", None)
     assert (li["digest_weekday"], li["digest_time"]) == (0, "06:30")
+    tidings("member", "set", "pump", LI, "digest=day-off 09:00", "crew=B", "one-mail=no", "quiet=asleep")
+    li = tidings("member", "show", "pump", LI, "--json").json
+    assert (li["digest_at"], li["digest_time"], li["one_mail"], li["quiet"]) == ("off", "09:00", False, "asleep")
+    assert li["timing"] == "It comes at 09:00 on your first day off after Sunday 18:00 (Europe/Berlin)."
+    assert li["next_due"] and li["quiet_from"] is None, "quiet hours are for who gets each post"
+    tidings("member", "set", "pump", LI, "delivery=each")
+    li = tidings("member", "show", "pump", LI, "--json").json
+    assert li["quiet_until"] and li["next_due"] is None
+    assert "nobody@example.org is not a member" in tidings("member", "show", "pump", "nobody@example.org", status=1).err
     tidings("member", "remove", "pump", LI)
     (tmp_path / "people.csv").write_text(
         f"email,name,delivery\n{LI},Li,daily\n{ANA},,\nno address,,\nx@example.org,X,x\n"
@@ -401,6 +430,7 @@ def test_import_writes_a_verdict_for_every_message(empty: Program, tmp_path: Pat
         "verdict": "stored",
         "reason": "",
         "message_id": "seal@example.org",
+        "read_as": "mbox",
         "offset": len(as_mbox(OLD[0])),
     }
     assert all(line["reason"] for line in lines[5:])
@@ -516,7 +546,8 @@ def test_a_wave_of_bounces_is_ended(tidings: Program) -> None:
 
 def test_the_queue_counts_and_makes_all_that_waits_due(tidings: Program) -> None:
     counted = tidings("queue", "--json").lines
-    assert counted == [{"state": "queued", "route": "", "domain": "example.org", "count": 6}]
+    # With the notice about what the import held.
+    assert counted == [{"state": "queued", "route": "", "domain": "example.org", "count": 7}]
     assert tidings("queue", "--retry", "--json").lines == counted
     site = open_site(load(tidings.config))
     with site.database.read() as connection:

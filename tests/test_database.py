@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from tests.running import settings_for
 from tidings.app import open_site
@@ -67,17 +67,38 @@ def test_a_site_of_schema_0002_gets_its_text_index_anew_when_it_is_opened(
             assert connection.execute(text("SELECT 1 FROM site_value WHERE key = 'fill_index'")).first() is None
 
 
-def _at_schema_0002(database: Database) -> None:
-    """Make it so, with five posts."""
+def test_who_named_a_day_before_there_was_another_choice_keeps_it(database: Database) -> None:
+    columns = {"1": ("0", "'08:00'"), "2": ("NULL", "NULL")}
+    with database.write() as connection:
+        _back_to(connection, "0010")
+        for person, (weekday, time) in columns.items():
+            row = f"VALUES ({person}, 'Sam', {weekday}, {time}, 0)"
+            connection.execute(text(f"INSERT INTO person (id, name, digest_weekday, digest_time, created_at) {row}"))
+    migrations.migrate(database, "site")
+    with database.read() as connection:
+        found = connection.execute(text("SELECT digest_at FROM person ORDER BY id")).scalars().all()
+    assert found == ["day", "shift"]
+
+
+def _back_to(connection: Connection, revision: str) -> None:
+    """Make the schema that revision's, with nothing in it."""
     config = Config()
     config.set_main_option("script_location", str(migrations._FOLDER / "site"))
     config.set_main_option("path_separator", "os")
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    else:
+        for name in inspect(connection).get_table_names():
+            connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
+    config.attributes |= {"connection": connection, "version_table": "schema_version"}
+    command.upgrade(config, revision)
+
+
+def _at_schema_0002(database: Database) -> None:
+    """Make it so, with five posts."""
     with database.write() as connection:
-        if database.dialect == "postgresql":
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
-        config.attributes |= {"connection": connection, "version_table": "schema_version"}
-        command.upgrade(config, "0002")
+        _back_to(connection, "0002")
         connection.execute(
             text("INSERT INTO community (id, name, title, zone, created_at) VALUES (1, 'pump', 'Pump', 'UTC', 0)")
         )

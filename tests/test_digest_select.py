@@ -6,6 +6,7 @@ import pytest
 
 from tests.digest_week import SAM, asking, fresh, result, thread
 from tidings.digests import select
+from tidings.digests.history import Window
 from tidings.digests.week import Fresh, Thread, Week
 
 
@@ -19,7 +20,11 @@ def numbers(chosen: select.Chosen) -> list[int]:
         *(one.post.number for one in chosen.for_you),
         *(one.said.number for one in chosen.settled),
         *(one.asked.number for one in chosen.unanswered if one.new),
-        *(post.number for thread in (*chosen.conversations, *chosen.titles) for post in thread.fresh),
+        *(
+            post.number
+            for thread in (*(one for one, _ in chosen.conversations), *chosen.titles)
+            for post in thread.fresh
+        ),
     ]
 
 
@@ -63,7 +68,7 @@ def test_five_posts_are_for_the_reader_replies_first_and_the_rest_is_told_elsewh
 
 def test_of_a_thread_only_the_posts_that_no_other_block_tells_are_a_conversation() -> None:
     chosen = select.choose(week(thread(fresh(1), fresh(2, answers="Sam"), fresh(3))), SAM)
-    assert [[post.number for post in one.fresh] for one in chosen.conversations] == [[1, 3]]
+    assert [[post.number for post in one.fresh] for one, _ in chosen.conversations] == [[1, 3]]
     assert select.choose(week(thread(fresh(1, answers="Sam"))), SAM).conversations == ()
 
 
@@ -85,7 +90,7 @@ def test_what_was_settled_is_told_once_five_at_most() -> None:
     posts = [fresh(number) for number in range(1, 8)]
     chosen = select.choose(week(*map(thread, posts), settled=tuple(map(result, posts))), SAM)
     assert [one.said.number for one in chosen.settled] == [1, 2, 3, 4, 5]
-    assert [one.fresh[0].number for one in chosen.conversations] == [7, 6]
+    assert [one.fresh[0].number for one, _ in chosen.conversations] == [7, 6]
 
 
 def test_three_open_questions_of_others_are_told_the_oldest_first() -> None:
@@ -132,3 +137,17 @@ def test_seven_threads_are_told_ten_titled_and_the_others_counted() -> None:
     chosen = select.choose(week(*threads), SAM)
     assert (len(chosen.conversations), len(chosen.titles)) == (7, 10)
     assert (chosen.more_threads, chosen.more_posts) == (3, 6)
+
+
+def test_who_was_away_is_told_less_of_each_week_the_newest_first() -> None:
+    windows = (
+        Window(label="this week", after=100, up_to=200),
+        Window(label="last week", after=20, up_to=100),
+        Window(label="earlier", after=0, up_to=20),
+    )
+    threads = [thread(fresh(number)) for number in (1, 30, 31, *range(111, 125))]
+    mine = thread(fresh(40, author="Raj"), authors=frozenset({"raj@example.org", "sam@example.org"}))
+    chosen = select.choose(week(*threads, mine), SAM, windows)
+    told = [(one.fresh[0].number, label) for one, label in chosen.conversations]
+    assert told == [*((number, "this week") for number in (124, 123, 122, 121)), (40, "last week")]
+    assert (len(chosen.titles), chosen.more_threads) == (8, 5)

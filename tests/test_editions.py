@@ -18,7 +18,7 @@ from tidings import jobs
 from tidings.communities import directory, joining, rota
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, editions, render, telling
+from tidings.digests import drafts, editions, periods, plans, render, telling
 from tidings.digests.fragments import BLOCKS, Cover
 from tidings.jobs import Done
 
@@ -100,10 +100,10 @@ def test_a_second_run_makes_nothing_and_sends_nothing(database: Database) -> Non
 @pytest.mark.usefixtures("pump")
 def test_a_period_that_another_process_made_meanwhile_is_not_made_again(database: Database) -> None:
     with database.read() as connection:
-        [late] = editions.behind(connection, CUT_OFF)
+        [late] = periods.behind(connection, CUT_OFF)
     with database.write() as connection:
-        assert editions.make_periods(connection, late, CUT_OFF, site=SITE) == 1
-        assert editions.make_periods(connection, late, CUT_OFF, site=SITE) == 0
+        assert periods.make_periods(connection, late, CUT_OFF, site=SITE) == 1
+        assert periods.make_periods(connection, late, CUT_OFF, site=SITE) == 0
     assert sections(database) == [("sam@example.org", "waiting")]
 
 
@@ -148,7 +148,7 @@ def test_a_daily_period_is_made_only_where_somebody_wants_it(database: Database,
     assert run(database, CUT_OFF).periods == 2
     assert run(database, CUT_OFF + timedelta(days=1)).periods == 1
     with database.read() as connection:
-        assert [(one.rhythm, one.number) for one in editions.listing(connection, pump)] == [
+        assert [(one.rhythm, one.number) for one in periods.listing(connection, pump)] == [
             ("daily", 2),
             ("daily", 1),
             ("weekly", 1),
@@ -208,8 +208,8 @@ def test_a_changed_rota_moves_what_still_waits(database: Database) -> None:
     with database.write() as connection:
         rota.add_crew(connection, name="late", rota="night", start_date=START.date() + timedelta(days=8))
         joining.set_member(connection, community="pump", email="sam@example.org", changes={"crew": "late"}, now=CUT_OFF)
-        assert editions.replan(connection, CUT_OFF, site=SITE) == 1
-        assert editions.replan(connection, CUT_OFF, site=SITE) == 0
+        assert plans.replan(connection, CUT_OFF, site=SITE) == 1
+        assert plans.replan(connection, CUT_OFF, site=SITE) == 0
     assert run(database, CUT_OFF + timedelta(days=1, hours=1)) == NOTHING  # the old crew's Monday
     assert run(database, CUT_OFF + timedelta(days=2, hours=1)).editions == 1
 
@@ -218,7 +218,7 @@ def test_a_changed_rota_moves_what_still_waits(database: Database) -> None:
 def test_sending_now_ends_the_period_and_the_next_cut_off_tells_only_what_came_after(database: Database) -> None:
     with database.write() as connection:
         found = directory.community(connection, "pump")
-        assert editions.send_now(connection, "pump", START + timedelta(days=1), site=SITE) == 1
+        assert periods.send_now(connection, "pump", START + timedelta(days=1), site=SITE) == 1
     assert run(database, START + timedelta(days=1)) == Done(periods=0, editions=1, quiet=0, failed=0)
     with database.write() as connection:
         digest_site.post(connection, found.id)
@@ -230,10 +230,119 @@ def test_sending_now_ends_the_period_and_the_next_cut_off_tells_only_what_came_a
 def test_sending_now_takes_what_waits_already_into_the_same_mail(database: Database) -> None:
     run(database, CUT_OFF)
     with database.write() as connection:
-        assert editions.send_now(connection, "pump", CUT_OFF + timedelta(hours=1), site=SITE) == 2
+        assert periods.send_now(connection, "pump", CUT_OFF + timedelta(hours=1), site=SITE) == 2
     assert run(database, CUT_OFF + timedelta(hours=1)).editions == 1
     assert [state for _, state in sections(database)] == ["dropped", "composed"]
     assert [numbers for _, numbers, _ in told(database)] == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "hours"),
+    [
+        ("shift", 25),  # after the cut-off: Monday 19:00
+        ("shift-end", 36.75),  # Tuesday 06:45
+        ("day-off 18:00", 120),  # Friday
+        ("Wed 12:30", 70),  # asleep until Wednesday 16:00
+    ],
+)
+def test_an_edition_goes_out_at_the_time_that_its_reader_chose(database: Database, chosen: str, hours: float) -> None:
+    with database.write() as connection:
+        made = digest_site.community(connection)
+        digest_site.member(connection, "sam@example.org", crew=digest_site.crew(connection), digest=chosen)
+        digest_site.post(connection, made.id)
+    run(database, CUT_OFF)
+    moment = CUT_OFF + timedelta(hours=hours)
+    assert run(database, moment - timedelta(seconds=1)).editions == 0
+    assert run(database, moment).editions == 1
+
+
+@pytest.mark.acceptance(94)
+def test_a_new_zone_in_the_week_moves_the_next_cut_off_and_none_before_it(database: Database, pump: int) -> None:
+    run(database, CUT_OFF)
+    with database.write() as connection:
+        joining.set_community(connection, "pump", {"zone": "America/Chicago"}, CUT_OFF + timedelta(days=3))
+    for hours in range(0, 15 * 24, 3):
+        run(database, CUT_OFF + timedelta(days=1, hours=hours))
+    with database.read() as connection:
+        found = [one.cut_off_at for one in periods.listing(connection, pump)]
+    chicago = timedelta(hours=7)  # behind Berlin; its own clock changes a week later
+    assert found == [CUT_OFF + 2 * WEEK + chicago, CUT_OFF + WEEK + chicago, CUT_OFF]
+
+
+@pytest.mark.acceptance(94)
+def test_a_cut_off_that_was_not_seen_to_yet_is_seen_to_before_it_changes(database: Database, pump: int) -> None:
+    wednesday = CUT_OFF + timedelta(days=3)
+    with database.write() as connection:
+        assert periods.catch_up(connection, "pump", wednesday, site=SITE) == 1
+        joining.set_community(connection, "pump", {"cut-off": "Tue 12:00"}, wednesday)
+    run(database, wednesday)
+    with database.read() as connection:
+        assert [one.cut_off_at for one in periods.listing(connection, pump)] == [CUT_OFF]
+
+
+@pytest.mark.acceptance(92)
+def test_a_clock_that_was_years_ahead_and_is_right_again_makes_periods_again(
+    database: Database, pump: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        run(database, CUT_OFF + timedelta(days=3650))
+    assert run(database, MONDAY) == NOTHING
+    assert "is the clock right?" in caplog.text
+    with database.write() as connection:
+        digest_site.post(connection, pump)
+    for week in (1, 2):
+        run(database, MONDAY + week * WEEK + timedelta(hours=1))
+    assert [numbers for _, numbers, _ in told(database)] == [[1], [2]]
+
+
+@pytest.mark.acceptance(92)
+@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1)])
+def test_a_clock_set_back_in_the_minute_of_the_cut_off_makes_no_second_period(
+    database: Database, pump: int, back: timedelta
+) -> None:
+    run(database, CUT_OFF)
+    for minutes in range(0, int(back.total_seconds() // 60) + 30, 10):
+        run(database, CUT_OFF - back + timedelta(minutes=minutes))
+    with database.read() as connection:
+        assert len(periods.listing(connection, pump)) == 1
+
+
+def test_who_wants_a_mail_for_each_community_gets_them_apart(database: Database, pump: int) -> None:
+    with database.write() as connection:
+        ward = digest_site.community(connection, "ward", "A ward")
+        digest_site.member(connection, "sam@example.org", "ward")
+        for made in (pump, ward.id):
+            digest_site.post(connection, made)
+        changes = {"one-mail": "no"}
+        joining.set_member(connection, community="ward", email="sam@example.org", changes=changes, now=START)
+    run(database, MONDAY)
+    with database.read() as connection:
+        subjects = (
+            connection.execute(select(tables.edition.c.subject).order_by(tables.edition.c.subject)).scalars().all()
+        )
+    assert subjects == ["A ward weekly: 1 new post", "Pump team weekly: 2 new posts"]
+
+
+def test_more_people_than_one_look_finds_are_all_composed_for_and_failures_stop_none(
+    database: Database, pump: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.write() as connection:
+        for number in range(7):
+            digest_site.member(connection, f"reader{number}@example.org")
+        digest_site.post(connection, pump)
+    compose = editions.compose_for
+
+    def breaks(connection: Connection, person_id: int, *rest: Any, **values: Any) -> Any:
+        if person_id % 2:
+            raise ValueError("made to fail")
+        return compose(connection, person_id, *rest, **values)
+
+    monkeypatch.setattr(jobs, "_BATCH", 2)
+    monkeypatch.setattr(editions, "compose_for", breaks)
+    done = run(database, MONDAY)
+    assert (done.editions, done.failed) == (4, 4)
+    monkeypatch.setattr(editions, "compose_for", compose)
+    assert run(database, MONDAY).editions == 4
 
 
 # --- who gets what ---------------------------------------------------------------------------------------------------
@@ -477,8 +586,8 @@ def test_the_listing_counts_sections_by_state_and_names_the_next_due_time(databa
         digest_site.post(connection, pump)
     run(database, MONDAY)
     with database.read() as connection:
-        [period] = editions.listing(connection)
-        assert editions.listing(connection, pump + 1) == []
+        [period] = periods.listing(connection)
+        assert periods.listing(connection, pump + 1) == []
     assert (period.community, period.rhythm, period.number, period.up_to) == ("pump", "weekly", 1, 2)
     assert (period.waiting, period.composed, period.quiet, period.dropped) == (1, 1, 0, 0)
     assert (period.cut_off_at, period.next_due) == (CUT_OFF, MONDAY + timedelta(days=1))

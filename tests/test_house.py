@@ -74,16 +74,17 @@ WRITERS = {
     "card": {"archive.cards"},
     "post_text": {"archive.text_index"},
     "outbox": {"mailer.outbox"},
-    "delivery": {"mailer.outbox"},
+    "delivery": {"mailer.outbox", "mailer.held"},
     "destination": {"mailer.pace"},
     "route_domain": {"mailer.outbox"},
-    "period": {"digests.editions"},
+    "period": {"digests.periods", "digests.quiet"},
     "edition": {"digests.editions"},
-    "edition_section": {"digests.editions"},
+    "edition_section": {"digests.periods", "digests.quiet", "digests.plans", "digests.editions"},
     "fragment": {"digests.shelf"},
     "summary": {"digests.summaries"},
     "summary_turn": {"digests.summaries"},
     "item": {"digests.editions"},
+    "kept_reply": {"digests.kept"},
     "decision": {"intake.decisions"},
     "spool": {"mailer.spool"},
     "mailbox": {"mailer.mailboxes"},
@@ -103,8 +104,9 @@ SWEEPS = "operations.erase"
 # By design a counter moves in the transaction of what it counts; the rest of the row stays its writer's.
 ALSO_UPDATES = {
     ("archive.store", "community"): {"last_number"},
-    ("digests.editions", "community"): {"last_period_at"},
+    ("digests.periods", "community"): {"last_period_at"},
     ("digests.editions", "membership"): {"cursor"},
+    ("digests.quiet", "membership"): {"quiet_from", "quiet_until", "asleep_until"},
     ("communities.standing", "address"): {"stopped_at", "stopped_why", "probes", "probe_due_at"},
 }
 

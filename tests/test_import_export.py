@@ -3,6 +3,8 @@
 import gzip
 import json
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -305,6 +307,32 @@ def test_what_is_imported_is_never_visible_to_who_is_not_signed_in(
             assert not any(word in answer.text for word in ("leaks", "Old seals", "Ana")), path
             assert answer.status_code == (200 if path == "/" else 404), path
     assert all(admin.get(path).status_code == 200 for path in paths)
+
+
+@pytest.mark.acceptance(106)
+def test_who_crawls_while_an_import_runs_sees_nothing_of_it(small_site: SmallSite) -> None:
+    """In a thread of its own, round after round: before, between and inside the transactions of the import."""
+    with small_site.site.database.write() as connection:
+        joining.add_community(connection, name="old", title="Old seals", zone="UTC", now=WEDNESDAY)
+    stranger = WebSite(small_site.site.database).client()
+    pages = ("", "search?q=number", "atom.xml", "mbox", "m/0@example.org/", "m/0@example.org/raw")
+    over, seen = threading.Event(), list[tuple[str, int]]()
+
+    def crawl() -> int:
+        rounds = 0
+        while not over.is_set() or not rounds:
+            seen.extend((page, stranger.get(f"/c/old/{page}").status_code) for page in pages)
+            seen.extend(("/", 200) for _ in range("Old seals" in stranger.get("/").text))
+            rounds += 1
+        return rounds
+
+    with ThreadPoolExecutor(1) as pool:
+        crawling = pool.submit(crawl)
+        found = list(small_site.importer("old").run(as_entries(*thread_of(60))))
+        over.set()
+        assert crawling.result() > 0
+    assert verdicts(found).count("stored") == len(found)
+    assert set(seen) == {(page, 404) for page in pages}
 
 
 # --- any order -------------------------------------------------------------------------------------------------------

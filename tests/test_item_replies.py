@@ -12,6 +12,7 @@ from tidings.communities import choices, directory, joining
 from tidings.communities.choices import ThreadChoice
 from tidings.database import tables
 from tidings.database.engine import Database
+from tidings.digests import render
 
 FIXTURES = (any_site, makings, small_site)
 MONDAY = datetime(2026, 10, 19, 8, 0, tzinfo=BERLIN)
@@ -29,18 +30,35 @@ class Digested(Letterbox):
         site.clock.set(MONDAY)
         assert site.site.run_due().editions == 1
 
-    def address(self, subject: str) -> str:
-        """The reply address of the item about `subject`, of the whole edition where it is empty."""
+    def address(self, subject: str, who: str = SAM) -> str:
+        """The reply address of a reader's newest item about `subject`, of the whole edition where it is empty."""
         item, section = tables.item.c, tables.edition_section.c
         with self.site.site.database.read() as connection:
             rows = connection.execute(
                 select(item.id, item.number, item.subject, section.membership_id)
                 .join_from(tables.item, tables.edition_section, section.id == item.section_id)
-                .order_by(item.number)
+                .where(section.membership_id == self.present(who).membership_id)
+                .order_by(item.id.desc())
             ).all()
         row = next(row for row in rows if (row.number and subject in row.subject if subject else row.number == 0))
         token = self.site.site.tokens.item(row.id, row.membership_id, self.site.clock.now().date())
         return f"pump+r.{token}@lists.example.org"
+
+    def number(self, subject: str) -> int:
+        """The number of the item about `subject`."""
+        with self.site.site.database.read() as connection:
+            wanted = select(tables.item.c.number).where(
+                tables.item.c.subject.contains(subject), tables.item.c.number > 0
+            )
+            return connection.execute(wanted).scalar_one()
+
+    def printed(self) -> str:
+        """The text of the digest."""
+        site = self.site.site
+        with site.database.read() as connection:
+            edition = render.load(connection, 1)
+            token = render.item_tokens(edition, site.tokens)
+            return render.page(edition, "txt", site=site.settings.site, tokens=site.tokens, token=token)
 
     def answer(self, subject: str, text: str, sender: str = SAM, **fields: str) -> list[Sent]:
         return self.write(self.address(subject), text, sender, f"Re: {subject}", **fields)
@@ -144,7 +162,7 @@ def test_a_meeting_is_no_conversation_to_mute(box: Digested) -> None:
     assert box.choices() == {}
 
 
-@pytest.mark.parametrize("text", ["yes", "no", "used: the grey one", "keep all", "Mute the alarm first.", "help"])
+@pytest.mark.parametrize("text", ["yes", "no", "used: the grey one", "Mute the alarm first.", "help"])
 def test_every_other_word_is_posted(box: Digested, text: str) -> None:
     assert box.answer("Seal", text) == []
     assert box.site.count("post") == 3

@@ -549,6 +549,32 @@ def test_each_setting_is_changed_and_the_answer_says_so(box: Letterbox) -> None:
     assert "there is no such crew. There is: Blue." in answer.text
 
 
+def test_the_times_of_mail_are_chosen_by_mail_and_told_by_which(box: Letterbox) -> None:
+    with box.site.site.database.write() as connection:
+        rota.add_rota(connection, name="plant", zone="Europe/Berlin", pattern="DO", shifts="D=07:00-19:00")
+        rota.add_crew(connection, name="Blue", rota="plant", start_date=datetime(2026, 10, 1, tzinfo=BERLIN).date())
+    (answer,) = box.signed(COMMAND, "crew blue\ndelivery weekly\ndigest day-off 9:00\none-mail no\nwhich")
+    assert "Your digest now comes on your first day off at 09:00." in answer.text
+    assert "that are due together are not put into one mail." in answer.text
+    assert "It comes at 09:00 on your first day off after Sunday 18:00 (Europe/Berlin)." in answer.text
+    sam = box.present(SAM)
+    assert (sam.digest_at, sam.digest_weekday, sam.digest_time, sam.one_mail) == ("off", None, "09:00", False)
+    (answer,) = box.signed(COMMAND, "delivery each\nquiet off\nwhich")
+    assert answer.text.count("what comes between your shifts, when the next one starts") == 2
+    assert box.present(SAM).quiet == "off"
+
+
+def test_a_digest_that_waits_moves_with_a_choice_by_mail(box: Letterbox) -> None:
+    box.signed(COMMAND, "digest Tue 10:00")
+    sunday = datetime(2026, 10, 18, 18, 0, tzinfo=BERLIN)
+    box.site.clock.set(sunday)
+    box.site.site.run_due()
+    box.signed(COMMAND, "digest Wed 11:00")
+    with box.site.site.database.read() as connection:
+        due = connection.execute(select(tables.edition_section.c.due_at)).scalars().all()
+    assert due == [datetime(2026, 10, 21, 11, 0, tzinfo=BERLIN)]
+
+
 def test_a_pause_ends_at_the_start_of_the_day_where_the_member_is(box: Letterbox) -> None:
     box.signed(COMMAND, "zone America/New_York\npause until 2026-11-03")
     until = box.present(SAM).paused_until

@@ -289,6 +289,35 @@ def test_nothing_that_mail_holds_becomes_markup_or_a_request(browser: Browser, p
     assert all(url.startswith(pages.address) for url in asked)
 
 
+# One red dot, and the mail that brings it.
+_DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+_PICTURED = (
+    "Message-ID: <dot@example.org>\nContent-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n\n"
+    '<p>A dot: <img src="cid:dot" alt="red"><img src="http://127.0.0.1:1/no.png"></p>\n--b\nContent-Type: image/png\n'
+    f"Content-ID: <dot>\nContent-Transfer-Encoding: base64\n\n{_DOT}\n--b\nContent-Type: message/rfc822\n\n"
+    f"Subject: {'very-long-' * 30}\n\nWords.\n--b--\n"
+)
+
+
+@pytest.mark.acceptance(114)
+def test_a_picture_of_the_mail_is_drawn_though_nothing_may_load(browser: Browser, pages: _Served) -> None:
+    with pages.site.database.write() as connection:
+        (pump,) = connection.exec_driver_sql("SELECT id FROM community WHERE name = 'pump'").one()
+        files = ((2, "dot.png", "image/png", 69), (3, "old.eml", "message/rfc822", 9))
+        seed.post(connection, pump, message_id="dot@example.org", raw=_PICTURED.encode(), attachments=files)
+    asked: list[str] = []
+    with _page(browser, pages, _PHONE) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{pages.address}/c/pump/m/dot@example.org/html")
+        assert page.eval_on_selector_all("img", "all => all.map(one => one.naturalWidth)") == [1]
+        page.goto(f"{pages.address}/c/pump/m/dot@example.org/attachment/3/text")
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= _PHONE[0]
+        save = page.get_by_role("link", name="Save it as a file").bounding_box()
+        assert save is not None
+        assert save["height"] >= 43.5
+    assert [url for url in asked if not url.startswith((pages.address, "data:"))] == []
+
+
 def _check_markup(page: Page, path: str) -> None:
     foreign = page.eval_on_selector_all(_FOREIGN, "all => all.map(one => one.outerHTML)")
     attributes = page.eval_on_selector_all("*", "all => all.flatMap(one => one.getAttributeNames())")

@@ -218,6 +218,14 @@ def test_below_an_attribution_that_quotes_nothing_the_text_is_shown() -> None:
     assert seen("On 5 Mar 2024 09:07, Ann <ann@example.org> wrote:\n\nMaybe mine.\n") == "Maybe mine."
 
 
+def test_where_attributions_stand_one_below_another_and_the_last_quotes_nothing_all_is_shown() -> None:
+    said = "On 5 Mar 2024 09:07, Ann <ann@example.org> wrote:"
+    stacked = f"They all begin so:\n{said}\n\nOr so:\n{said}\n"
+    assert seen(stacked) == stacked.strip()
+    assert seen(f"{stacked}\ntheirs\n") == "They all begin so:"
+    assert seen(f"mine\n\n{said}\n") == "mine"
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -228,6 +236,8 @@ def test_below_an_attribution_that_quotes_nothing_the_text_is_shown() -> None:
         "Inviato da Outlook per Android",
         "Diese Nachricht wurde von meinem Android-Gerät mit K-9 Mail gesendet.",
         "-Ann van Example",
+        "/Ann",
+        "/Ann-Marie Example",
         "\u1427",
     ],
 )
@@ -235,7 +245,10 @@ def test_the_last_line_may_be_none_of_the_authors_words(line: str) -> None:
     assert seen(f"mine\n\n{line}\n") == "mine"
 
 
-@pytest.mark.parametrize("line", ["Sent from my desk, which is easier than the phone.", "-Yes", "- one more point"])
+@pytest.mark.parametrize(
+    "line",
+    ["Sent from my desk, which is easier than the phone.", "-Yes", "- one more point", "/etc", "/ Greetings", "/Ann/x"],
+)
 def test_a_last_line_of_words_stays(line: str) -> None:
     assert seen(f"mine\n\n{line}\n") == f"mine\n\n{line}"
 
@@ -244,6 +257,26 @@ def test_disclaimers_and_warnings_of_gateways_fold() -> None:
     below = "This e-mail is confidential and meant for the intended recipient only."
     above = "CAUTION: This email originated from outside of the organisation."
     assert seen(f"{above}\n\nmine\n\n{below}\n") == "mine"
+
+
+@pytest.mark.parametrize("above", ["Disclaimer\n\n", "*CONFIDENTIALITY NOTICE:*\n", "_" * 30 + "\n", "-----\n\n"])
+def test_a_disclaimer_folds_with_its_title_and_its_rule(above: str) -> None:
+    below = "The information in this e-mail is confidential and meant for the intended recipient only."
+    assert seen(f"mine\n\n{above}{below}\n\nIt was scanned.\n") == "mine"
+    assert seen(f"mine\n\n{above}The valve.\n").endswith("The valve.")
+
+
+def test_a_rule_right_below_the_closing_words_begins_the_signature() -> None:
+    card = "Thanks,\n___________________\nAnn Example\nPump crew\n_____________\n"
+    assert seen(f"mine\n\n{card}") == "mine"
+    assert seen(f"mine\n\nOpened,\n{card.partition(chr(10))[2]}").endswith(f"Pump crew\n{'_' * 13}")
+    assert "more of mine" in seen("mine\n\nThanks,\n_____\n" + "more of mine\n" * 12)
+    assert "+++" in seen("mine\n\nThanks,\n_____\n--- a/x\n+++ b/x\n")
+
+
+def test_closing_words_above_the_footer_of_a_list_stay() -> None:
+    footer = "_" * 47 + "\nPump mailing list -- pump@lists.example.org\n"
+    assert seen(f"mine\n\nThanks\n{footer}") == "mine\n\nThanks"
 
 
 PIECES = [
@@ -346,9 +379,9 @@ def test_of_a_long_line_only_the_beginning_is_looked_at(monkeypatch: pytest.Monk
 
             return call
 
-    from tidings.threading import headings, quotes, signatures
+    from tidings.threading import attributions, endings, headings, quotes, signatures
 
-    for module in (headings, quotes, signatures):
+    for module in (attributions, endings, headings, quotes, signatures):
         for name in [name for name, value in vars(module).items() if hasattr(value, "finditer")]:
             monkeypatch.setattr(module, name, Counting(getattr(module, name)))
     for piece in ("<", ">", "On 5 Mar 2024 wrote: ", "_", "Sent from my phone ", " "):

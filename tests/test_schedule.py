@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import digest_site
+from tidings.communities import digest_times
 from tidings.communities.directory import Member
 from tidings.communities.rota import Roster
+from tidings.database.engine import Database
 from tidings.digests import schedule
 
 BERLIN = "Europe/Berlin"
@@ -42,9 +45,14 @@ def member(**values: object) -> Member:
         "stopped_at": None,
         "zone": BERLIN,
         "crew_id": None,
+        "digest_at": "shift",
         "digest_weekday": None,
         "digest_time": None,
+        "one_mail": True,
+        "quiet": "none",
     }
+    if values.get("digest_weekday") is not None:
+        facts["digest_at"] = "day"
     return Member(**(facts | values))  # type: ignore[arg-type]
 
 
@@ -200,6 +208,136 @@ def test_nine_hours_of_sleep_are_nine_hours_on_the_day_of_a_clock_change() -> No
     assert schedule.wake(early, utc("2026-10-25T03:30")) == utc("2026-10-25T12:00")  # 04:00 to 13:00, winter time
     late = Roster(zone=BERLIN, shifts={"M": ("00:00", "01:30")}, cycle="MO", start_date=DAY)
     assert schedule.wake(late, utc("2026-10-25T03:30")) == utc("2026-10-25T03:30")  # over before three: no night
+
+
+def choice(text: str, **values: object) -> Member:
+    """A crew member who chose a time as it is written."""
+    chosen = digest_times.parse(text)
+    return member(crew_id=1, digest_at=chosen.at, digest_weekday=chosen.weekday, digest_time=chosen.time, **values)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "cycle", "expected"),
+    [
+        ("shift", "DDNNOOO", "Mon 12 Oct 07:00"),
+        ("shift-end", "DDNNOOO", "Mon 12 Oct 18:45"),
+        ("shift-end", "NNNNOOO", "Tue 13 Oct 06:45"),
+        ("day-off", "DDDDOOO", "Fri 16 Oct 08:00"),
+        ("day-off 17:30", "DDDDOOO", "Fri 16 Oct 17:30"),
+        ("day-off", "NNNNOOO", "Fri 16 Oct 16:00"),  # off the last night at 07:00, and up nine hours later
+        ("day-off 06:00", "NNNNOOO", "Fri 16 Oct 16:00"),  # still at work at that hour
+        ("day-off 20:00", "OODDDOO", "Sun 11 Oct 20:00"),  # the evening of the cut-off is the first
+        ("day-off 17:00", "OODDDOO", "Mon 12 Oct 17:00"),
+        ("Sat 10:00", "DDNNOOO", "Sat 17 Oct 10:00"),
+    ],
+)
+def test_a_member_is_due_at_the_time_that_they_chose(chosen: str, cycle: str, expected: str) -> None:
+    assert due(choice(chosen), roster(cycle)) == expected
+
+
+def test_a_crew_that_has_no_day_off_is_due_at_the_next_shift() -> None:
+    assert due(choice("day-off"), roster("D")) == "Mon 12 Oct 07:00"
+
+
+@pytest.mark.parametrize("chosen", ["shift", "shift-end", "day-off"])
+def test_a_crew_that_never_works_again_is_due_at_some_hour(chosen: str) -> None:
+    assert due(choice(chosen), roster("O")) == "Mon 12 Oct 08:00"
+
+
+@pytest.mark.parametrize(
+    ("cut_off", "cycle", "chosen", "expected"),
+    [
+        ("2026-03-22T17:00", "NNNNOOO", "shift", "2026-03-23T18:00"),
+        ("2026-03-29T16:00", "NNNNOOO", "shift", "2026-03-30T17:00"),  # after the Sunday of the change
+        ("2026-03-28T17:00", "N", "shift-end", "2026-03-29T04:45"),  # the night of the gap ends at 07:00 summer time
+        ("2026-10-24T16:00", "N", "shift-end", "2026-10-25T05:45"),  # the night of the fold
+        ("2026-10-25T17:00", "N", "shift", "2026-10-25T18:00"),
+    ],
+)
+def test_shift_times_keep_the_wall_clock_on_the_nights_of_a_clock_change(
+    cut_off: str, cycle: str, chosen: str, expected: str
+) -> None:
+    nights = roster(cycle, start="2026-01-05")
+    assert schedule.due(choice(chosen), nights, utc(cut_off), BERLIN) == utc(expected)
+
+
+@pytest.mark.acceptance(94)
+@pytest.mark.parametrize(
+    ("cut_off", "chosen", "expected"),
+    [
+        ("2028-02-27T17:00", "Tue 09:00", "2028-02-29T08:00"),  # a leap day
+        ("2026-12-27T17:00", "Thu 09:00", "2026-12-31T08:00"),  # in week 53
+        ("2026-12-27T17:00", "Fri 09:00", "2027-01-01T08:00"),  # over the end of the year
+        ("2026-12-27T17:00", "day-off 09:00", "2027-01-01T08:00"),
+        ("2028-02-27T17:00", "shift-end", "2028-02-28T17:45"),
+    ],
+)
+def test_due_times_of_odd_weeks(cut_off: str, chosen: str, expected: str) -> None:
+    days = roster("DDDDOOO", start="2026-01-05")
+    assert schedule.due(choice(chosen), days, utc(cut_off), BERLIN) == utc(expected)
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        ("shift", "It comes when your first shift after Sunday 18:00 (Europe/Berlin) starts."),
+        ("shift-end", "It comes 15 minutes before your first shift after Sunday 18:00 (Europe/Berlin) ends."),
+        ("day-off 10:00", "It comes at 10:00 on your first day off after Sunday 18:00 (Europe/Berlin)."),
+        ("Tue 10:00", "It comes on Tuesdays at 10:00."),
+    ],
+)
+def test_members_are_told_when_theirs_come(sqlite_database: Database, of: str, expected: str) -> None:
+    with sqlite_database.write() as connection:
+        pump = digest_site.community(connection)
+    assert schedule.timing(choice(of), roster("DDDDOOO"), pump) == expected
+
+
+# --- quiet hours -----------------------------------------------------------------------------------------------------
+
+
+def quiet(kind: str, cycle: str, now: str) -> list[str | None]:
+    """Begin, end and the end of sleep, in Berlin."""
+    moment = datetime.fromisoformat(now).replace(tzinfo=ZoneInfo(BERLIN)).astimezone(UTC)
+    hours = schedule.quiet_hours(roster(cycle), kind, moment)
+    moments = [hours.begin, hours.end, hours.risen] if hours else []
+    return [one and f"{one.astimezone(ZoneInfo(BERLIN)):%a %H:%M}" for one in moments]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cycle", "now", "expected"),
+    [
+        ("off", "DDDDOOO", "2026-10-12T10:00", ["Mon 19:00", "Tue 07:00", None]),  # at work: the next ones
+        ("off", "DDDDOOO", "2026-10-12T20:00", ["Mon 20:00", "Tue 07:00", None]),  # now
+        ("off", "DDDDOOO", "2026-10-15T19:00", ["Thu 19:00", "Mon 07:00", None]),  # over the days off
+        ("off", "NNNNOOO", "2026-10-13T06:00", ["Tue 07:00", "Tue 19:00", "Tue 16:00"]),
+        ("asleep", "NNNNOOO", "2026-10-13T06:00", ["Tue 07:00", "Tue 16:00", "Tue 16:00"]),
+        ("asleep", "NNNNOOO", "2026-10-13T12:00", ["Tue 12:00", "Tue 16:00", "Tue 16:00"]),
+        ("asleep", "NNNNOOO", "2026-10-13T16:00", ["Wed 07:00", "Wed 16:00", "Wed 16:00"]),
+        ("asleep", "DDDDOOO", "2026-10-13T12:00", []),  # no nights
+        ("off", "O", "2026-10-13T12:00", []),  # nothing would end them
+        ("none", "NNNNOOO", "2026-10-13T12:00", []),
+    ],
+)
+def test_quiet_hours_are_those_now_or_the_next(kind: str, cycle: str, now: str, expected: list[str | None]) -> None:
+    assert quiet(kind, cycle, now) == expected
+
+
+def test_a_roster_without_a_gap_has_no_quiet_hours() -> None:
+    always = Roster(zone=BERLIN, shifts={"D": ("07:00", "07:00")}, cycle="D", start_date=date(2026, 10, 5))
+    assert schedule.quiet_hours(always, "off", utc("2026-10-13T12:00")) is None
+
+
+@given(
+    cycle=st.text("DNO", min_size=1, max_size=14), kind=st.sampled_from(["off", "asleep"]), hours=st.integers(0, 2000)
+)
+def test_quiet_hours_hold_nothing_at_work_and_end_after_now(cycle: str, kind: str, hours: int) -> None:
+    walk, now = roster(cycle), utc("2026-10-19T00:00") + timedelta(hours=hours)
+    found = schedule.quiet_hours(walk, kind, now)
+    if found is None:
+        return
+    assert now <= found.begin < found.end
+    assert not any(walk.at(found.begin + (found.end - found.begin) * part / 4) for part in range(4))
+    assert found.risen is None or found.begin < found.risen <= found.end
 
 
 @pytest.mark.parametrize(

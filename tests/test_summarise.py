@@ -29,7 +29,7 @@ from tidings.clock import FixedClock
 from tidings.communities.directory import Community
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, editions, model, prompt, render, summaries, telling
+from tidings.digests import drafts, model, periods, prompt, render, summaries, telling
 from tidings.digests.lint import lint
 from tidings.digests.model import Question
 from tidings.digests.summarise import SECONDS, summarise_due
@@ -494,7 +494,7 @@ def test_ending_a_period_by_hand_asks_too(database: Database, fake: FakeModel) -
     a_long_conversation(database)
     now = CUT_OFF - timedelta(days=2)
     with database.write() as connection:
-        editions.send_now(connection, "pump", now, site=SITE)
+        periods.send_now(connection, "pump", now, site=SITE)
     run(database, now, fake.settings)
     assert MARK in told(database)[0]
 

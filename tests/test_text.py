@@ -2,6 +2,7 @@
 
 import base64
 import email
+import hashlib
 import time
 from email.header import Header
 from email.message import Message
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from tidings.errors import MessageTooComplexError
 from tidings.mailer import html_text
-from tidings.mailer.charsets import decode
-from tidings.mailer.text import Shown, decode_header_text, display, part_bytes
+from tidings.mailer.charsets import decode, decode_header_text
+from tidings.mailer.text import Shown, display, part_bytes
 from tidings.mailer.tolerant import read_message
 
 
@@ -124,6 +125,21 @@ def test_bodies_are_decoded_or_guessed(content_type: str, encoding: str, body: s
 
 
 @pytest.mark.acceptance(31)
+@pytest.mark.parametrize(
+    ("body", "seen"),
+    [
+        (">> a \n> b \n>c", "> > a\n> b c"),
+        ("one \n\ntwo \nthree", "one\n\ntwo three"),
+        ("> one \n> \n> two", "> one\n>\n> two"),
+        (" >mine \n From here", ">mine From here"),
+        ("> a \n> -- \n> Ann \n> Pump", "> a\n> --\n> Ann Pump"),
+        ("a \n-- \nAnn", "a\n-- \nAnn"),
+    ],
+)
+def test_flowed_text_is_read_as_its_programs_write_it(body: str, seen: str) -> None:
+    assert text_of("text/plain; format=flowed", body) == seen
+
+
 def test_flowed_lines_are_joined_and_quotes_keep_their_depth() -> None:
     body = "One \nline.\n>> deep \n>> er\n> up\n mine\n-- \nAnn\n"
     assert text_of("text/plain; format=flowed", body) == "One line.\n> > deep er\n> up\nmine\n-- \nAnn"
@@ -290,6 +306,30 @@ def test_a_named_text_below_another_is_a_file_unless_it_is_a_patch() -> None:
     assert shown("Content-Type: text/html; name=letter.html\n\n<p>words</p>").text == "words"
 
 
+def test_a_text_that_belongs_to_another_is_a_file() -> None:
+    style = "Content-Type: text/plain\n\nleft over"
+    found = shown(multipart("related", HTML, style))
+    assert (found.text, [part.content_type for part in found.attachments]) == (shown(HTML).text, ["text/plain"])
+    assert shown(multipart("related", PICTURE, style)).text == "left over"
+    assert shown(multipart("mixed", HTML, style)).text.endswith("left over")
+
+
+def test_words_around_parts_that_cannot_be_found_are_shown() -> None:
+    inner = "--a--\nContent-Type: multipart/mixed; boundary=a----\n\n--a----\n\nwords\n--a------\n"
+    raw = f"Content-Type: multipart/mixed; boundary=a--\n\n{inner}"
+    assert "words" in shown(raw).text
+    assert shown(f"Content-Type: multipart/mixed; boundary=b\n\nold program\n--b\n{PICTURE}\n--b--\n").text == ""
+
+
+def test_html_beside_a_plain_text_is_not_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+    monkeypatch.setattr(html_text, "to_text", lambda source: rendered.append(source) or "words")
+    assert shown(multipart("alternative", PLAIN, HTML)).text == "plain words"
+    assert rendered == []
+    assert shown(multipart("alternative", "Content-Type: text/plain\n\n \n", HTML)).text == "words"
+    assert len(rendered) == 1
+
+
 def test_alternatives_of_one_kind_are_all_shown_but_the_same_text_once() -> None:
     footer = "Content-Type: text/plain\n\nfooter"
     assert shown(multipart("alternative", PLAIN, HTML, footer, PLAIN)).text == "plain words\n\nfooter"
@@ -359,6 +399,21 @@ def test_names_of_attachments_are_safe(fields: str, name: str) -> None:
 
 
 @pytest.mark.acceptance(30)
+def test_a_file_is_known_by_its_content_whatever_it_is_called_and_however_it_is_encoded() -> None:
+    plain = shown("Content-Type: image/png; name=a.png\n\nwords").attachments[0]
+    coded = shown("Content-Type: image/gif; name=b.gif\nContent-Transfer-Encoding: base64\n\nd29yZHM=").attachments[0]
+    assert plain.sha256 == coded.sha256 == hashlib.sha256(b"words").digest()
+    mail = multipart("mixed", PLAIN, "Content-Type: message/rfc822\n\nSubject: x\n\nwords")
+    assert shown(mail).attachments[0].sha256 == b""
+
+
+def test_whether_there_is_html_is_told_though_plain_text_is_shown() -> None:
+    assert shown(multipart("alternative", PLAIN, HTML)).has_html
+    assert shown(HTML).has_html
+    assert not shown(multipart("mixed", PLAIN, HTML.replace("\n", "\nContent-Disposition: attachment\n", 1))).has_html
+    assert not shown(PLAIN).has_html
+
+
 def test_a_long_name_keeps_its_ending() -> None:
     name = shown(f"Content-Type: image/png; name={'x' * 3000}.png\n\nx").attachments[0].filename
     assert len(name) == 200

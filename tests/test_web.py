@@ -1,5 +1,6 @@
 """The pages: who may see which, what a form needs to be taken, and what mail of any kind becomes in a page."""
 
+import base64
 import mailbox
 import re
 import time
@@ -37,9 +38,17 @@ class House:
                 b"Message-ID: <root@example.org>\r\nMIME-Version: 1.0\r\n"
                 b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
                 b"--x\r\nContent-Type: text/plain\r\n\r\nThe seal leaks.\r\n--x\r\nContent-Type: image/svg+xml\r\n"
-                b"Content-Transfer-Encoding: base64\r\n\r\nPHN2Zy8+\r\n--x--\r\n"
+                b"Content-Transfer-Encoding: base64\r\n\r\nPHN2Zy8+\r\n--x\r\n"
+                b"Content-Type: message/rfc822\r\n\r\nFrom: Ann Example <ann@example.org>\r\n"
+                b"Subject: Old <b>seals</b>\r\nDate: Tue, 5 Mar 2024 09:07:00 +0100\r\n\r\n"
+                b"They held.\r\n\r\nBob wrote:\r\n> Do they hold?\r\n--x--\r\n"
             )
-            files = ((2, "../../plan\u202egpj.svg", "image/svg+xml", 6), (7, "gone.txt", "text/plain", 9))
+            files = (
+                (2, "../../plan\u202egpj.svg", "image/svg+xml", 6),
+                (3, "forwarded message: Old seals", "message/rfc822", 40),
+                (7, "gone.txt", "text/plain", 9),
+                (8, "gone.eml", "message/rfc822", 9),
+            )
             self.root = seed.post(connection, self.pump, message_id="root@example.org", raw=raw, attachments=files)
             text = "Use the blue one: https://example.org/a?b=1&c=2.\n> The seal leaks.\n> Again.\n-- \nOlu\n"
             folds = ((49, 76, "quote"), (76, 84, "signature"))
@@ -100,6 +109,10 @@ _ROUTES = {
     ("GET", "/c/{name}/m/{message_id:path}/html"): ("/c/pump/m/root@example.org/html", _MEMBERS),
     ("GET", "/c/{name}/m/{message_id:path}/attachment/{position:int}"): (
         "/c/pump/m/root@example.org/attachment/2",
+        _MEMBERS,
+    ),
+    ("GET", "/c/{name}/m/{message_id:path}/attachment/{position:int}/text"): (
+        "/c/pump/m/root@example.org/attachment/3/text",
         _MEMBERS,
     ),
 }
@@ -405,6 +418,62 @@ def test_html_mail_is_shown_without_anything_that_runs_or_loads(house: House) ->
     links = [element.get("href") for element in page.iter("a")]
     assert links == ["/c/pump/m/html@example.org/", "https://example.org/a?b=1&c=2", None, None, None]
     assert "<b>seal</b>" in answer.text
+
+
+def test_pictures_that_came_with_the_mail_are_shown_in_its_html(house: House) -> None:
+    png = base64.b64encode(b"\x89PNG\r\n\x1a\n seal").decode()
+    html = '<p>See <img src="cid:seal%40example.org" alt="the seal"><img src="cid:page@example.org"><img src="cid:no">'
+    raw = (
+        f"Message-ID: <seen@example.org>\nContent-Type: multipart/related; boundary=b\n\n"
+        f"--b\nContent-Type: text/html\n\n{html}\n"
+        f"--b\nContent-Type: image/png\nContent-ID: <seal@example.org>\nContent-Transfer-Encoding: base64\n\n{png}\n"
+        "--b\nContent-Type: image/png\nContent-ID: <page@example.org>\n\n<script>alert(1)</script>\n--b--\n"
+    ).encode()
+    with house.site.database.write() as connection:
+        seed.post(connection, house.pump, message_id="seen@example.org", raw=raw, has_html=True)
+    answer = house.site.client(MEMBER).get("/c/pump/m/seen@example.org/html")
+    pictures = [dict(element.attrib) for element in document_fromstring(answer.text).iter("img")]
+    assert pictures == [{"src": f"data:image/png;base64,{png}", "alt": "the seal"}]
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'; img-src data:; style-src 'self';" in policy
+    assert "sandbox" in policy
+
+
+def test_html_is_offered_where_there_is_some(house: House) -> None:
+    with house.site.database.write() as connection:
+        seed.post(connection, house.pump, message_id="html@example.org", has_html=True)
+    client = house.site.client(MEMBER)
+    assert "Show as HTML" in client.get("/c/pump/m/html@example.org/").text
+    assert "Show as HTML" not in client.get("/c/pump/m/root@example.org/").text
+
+
+def test_a_mail_that_is_attached_can_be_read_below_its_subject(house: House) -> None:
+    client = house.site.client(MEMBER)
+    path = "/c/pump/m/root@example.org/attachment/3/text"
+    page = document_fromstring(client.get("/c/pump/m/root@example.org/").text)
+    assert path in [unquote(link.get("href")) for link in page.iter("a")]
+    shown = document_fromstring(client.get(path).text)
+    assert shown.xpath("string(//h1)") == "Old <b>seals</b>"
+    assert "Ann Example" in shown.xpath("string(//p[@class='facts'])")
+    assert shown.xpath("string(//div[@class='body']/div)") == "They held."
+    assert shown.xpath("string(//details/summary)") == "Quoted text, 2 lines"
+    for other in (2, 7, 8, 9):
+        assert client.get(f"/c/pump/m/root@example.org/attachment/{other}/text").status_code == 404
+
+
+def test_where_else_a_file_is_stands_behind_its_name(house: House) -> None:
+    files = ((1, "gone.txt", "text/plain", 9),)
+    with house.site.database.write() as connection:
+        for number in range(4):
+            seed.post(connection, house.pump, message_id=f"same{number}@example.org", attachments=files)
+        seed.post(connection, house.valve, message_id="hidden@example.org", attachments=files)
+    page = document_fromstring(house.site.client(MEMBER).get("/c/pump/m/same1@example.org/").text)
+    links = [unquote(link.get("href")) for link in page.xpath("//ul[@class='files']//a")]
+    assert page.xpath("string(//ul[@class='files']//summary)") == "Also in other posts"
+    assert links == [
+        "/c/pump/m/same1@example.org/attachment/1",
+        *(f"/c/pump/m/{name}@example.org/" for name in ("root", "same0", "same2")),
+    ]
 
 
 def test_a_post_without_html_says_so(house: House) -> None:

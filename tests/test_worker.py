@@ -136,4 +136,4 @@ def test_an_ordinary_message_with_an_attachment_comes_through(worker: ParseWorke
     assert parsed.date.isoformat() == "2026-10-14T07:00:00+00:00"
     assert parsed.text.startswith("Bitte prüfen.")
     assert [kind for _, _, kind in parsed.folds] == ["signature"]
-    assert parsed.attachments == [(2, "values.csv", "text/csv", 8)]
+    assert [(*one[:4], len(one[4])) for one in parsed.attachments] == [(2, "values.csv", "text/csv", 8, 32)]

@@ -6,7 +6,7 @@ It does nothing itself that a part could do.
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,8 @@ from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
-from tidings.digests import editions, summarise
-from tidings.intake import asking, moderation, returned, undelivered
+from tidings.digests import kept, plans, summarise
+from tidings.intake import asking, moderation, returned, undelivered, unreadable
 from tidings.intake.case import Parts
 from tidings.intake.desk import Desk
 from tidings.intake.pipeline import Intake
@@ -64,6 +64,7 @@ class Site:
     communities: Directory
     notices: Notices
     dns: Dns
+    closing: list[Callable[[], None]] = field(default_factory=list)  # what is to be done when the site is closed
 
     def worker(self) -> ParseWorker:
         """A parser process, started when it is first needed."""
@@ -106,6 +107,7 @@ class Site:
             policies=Policies(self.dns, self.clock),
             key=_key(self.settings),
         )
+        self.closing.append(outgoing.close)
         return Deliverer(
             database=self.database,
             settings=self.settings.delivery,
@@ -169,16 +171,21 @@ class Site:
         parts = self.parts()
         chores = {
             "notices to moderators": lambda now: moderation.tell_due(self.database, self.spool, parts, now),
+            "notices of what imports held": lambda now: unreadable.tell_due(self.database, self.spool, parts, now),
             "questions to addresses that were stopped": lambda now: returned.probe_due(self.database, parts, now),
             "reports of mail that was given up": lambda now: undelivered.tell_due(self.database, parts, now),
             "calendars of rotas": self._refresh_calendars,
+            "replies that nobody asks for any more": lambda now: kept.forget_due(self.database, now),
         }
         ahead = {"summaries of conversations": lambda now: self._ask_model(now, stopping)}
         return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, ahead=ahead, chores=chores)
 
-    def replan(self, connection: Connection, now: datetime) -> int:
-        """Let what waits go out when the rotas say now, after one of them changed; how many editions moved."""
-        return editions.replan(connection, now, site=self.settings.site)
+    def replan(self, connection: Connection, now: datetime, *, person_id: int | None = None) -> int:
+        """Let what waits go out when rotas and choices say now, after one of them changed; how many editions moved.
+
+        It is done for one person or for everybody.
+        """
+        return plans.replan(connection, now, site=self.settings.site, person_id=person_id)
 
     def _ask_model(self, now: datetime, stopping: Callable[[], bool]) -> int:
         summarise.summarise_due(self.database, now, settings=self.settings, stopping=stopping)
@@ -193,7 +200,9 @@ class Site:
         refused(connection, claimed.recipient, str(answer), self.clock.now(), claimed.community_id)
 
     def close(self) -> None:
-        """Close the databases."""
+        """End what signs, and close the databases."""
+        while self.closing:
+            self.closing.pop()()
         self.database.close()
         if self.spool_database is not self.database:
             self.spool_database.close()

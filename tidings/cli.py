@@ -371,9 +371,12 @@ def community_set(
 ) -> None:
     """Change a community: its title, rhythm or rules of posting; docs/commands.md has the keys."""
     from tidings.communities import joining
+    from tidings.digests import periods
 
     with _open() as site, site.database.write() as connection:
-        _print_changed(joining.set_community(connection, name, _changes(changes), site.clock.now()), as_json)
+        now = site.clock.now()
+        periods.catch_up(connection, name, now, site=site.settings.site)
+        _print_changed(joining.set_community(connection, name, _changes(changes), now), as_json)
 
 
 @_groups["community"].command("archive")
@@ -420,7 +423,7 @@ def community_sender(
         _print_changed({"email": address, "rule": rule}, as_json)
 
 
-_MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_weekday", "digest_time", "zone")
+_MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_at", "digest_weekday", "digest_time", "quiet", "zone")
 
 
 @_groups["member"].command("add")
@@ -438,6 +441,7 @@ def member_add(
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:
+        now = site.clock.now()
         if site.is_list_address(email):
             raise UsageError(f"{email} is an address of a community here; mail to it would go round in circles.")
         made = joining.add_member(
@@ -449,8 +453,9 @@ def member_add(
             delivery=delivery,
             crew=crew or None,
             zone=zone or None,
-            now=site.clock.now(),
+            now=now,
         )
+        site.replan(connection, now, person_id=made.person_id)
         _print_object(made, as_json)
 
 
@@ -464,6 +469,21 @@ def member_list(community: str, as_json: Json = False) -> None:
         _print_rows(rows, _MEMBER_COLUMNS, "Nobody yet.", as_json)
 
 
+@_groups["member"].command("show")
+def member_show(community: str, email: str, at: At = None, as_json: Json = False) -> None:
+    """One member: how they are told, in words, and when the next digest is due."""
+    from tidings.communities import directory
+    from tidings.digests import plans
+
+    with _open(at) as site, site.database.read() as connection:
+        found = directory.community(connection, community)
+        member = directory.member_by_address(connection, found.id, email)
+        if member is None:
+            raise NotFoundError(f"{email} is not a member of {community}.")
+        told = plans.outlook(connection, found, member, site.clock.now(), site=site.settings.site)
+        _print_object({**asdict(member), **asdict(told)}, as_json)
+
+
 @_groups["member"].command("set")
 def member_set(
     community: str,
@@ -471,13 +491,13 @@ def member_set(
     changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
     as_json: Json = False,
 ) -> None:
-    """Change a member: name, role, delivery, crew, zone, digest, own-posts, also-named."""
+    """Change a member: name, role, delivery, crew, zone, digest, one-mail, quiet, own-posts, also-named."""
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:
         now = site.clock.now()
         made = joining.set_member(connection, community=community, email=email, changes=_changes(changes), now=now)
-        site.replan(connection, now)
+        site.replan(connection, now, person_id=made.person_id)
         _print_changed(made, as_json)
 
 
@@ -509,10 +529,12 @@ def member_import(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"Cannot read {file}: {error}") from error
     with _open() as site:
+        now = site.clock.now()
         with site.database.write() as connection:
             verdicts = joining.import_members(
-                connection, community=community, rows=rows, now=site.clock.now(), is_ours=site.is_list_address
+                connection, community=community, rows=rows, now=now, is_ours=site.is_list_address
             )
+            site.replan(connection, now)
         _print_rows(verdicts, ("row", "email", "verdict", "reason"), "The file has no rows.", as_json)
 
 
@@ -819,12 +841,17 @@ def import_mail(
     file: Annotated[Path, typer.Argument(help="mbox, mbox.gz, Maildir, .eml, or a folder of them.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     verdicts: Annotated[Path | None, typer.Option(metavar="F.jsonl", help="Write each verdict, a line each.")] = None,
+    list_address: Annotated[
+        str, typer.Option("--list", metavar="ADDRESS", help="Take only what names this list, out of a mailbox.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Archive old mail, repeatably; no mail is sent and no digest tells of it."""
     from tidings.archive import mbox
+    from tidings.communities.entries import parse_email
     from tidings.operations.importing import Importer
 
+    wanted = parse_email(list_address) if list_address else ""
     counts = {"stored": 0, "duplicate": 0, "held": 0, "refused": 0}
     with _open() as site, contextlib.ExitStack() as stack:
         entries = mbox.read(file)
@@ -838,6 +865,7 @@ def import_mail(
             clock=site.clock,
             settings=site.settings,
             tokens=site.tokens,
+            wanted=wanted,
             dry_run=dry_run,
         )
         log = stack.enter_context(verdicts.open("w", encoding="utf-8")) if verdicts else None
@@ -1041,7 +1069,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """One post: what is shown, what is folded, attachments."""
-    from tidings.archive import read
+    from tidings.archive import files, read
 
     with _open() as site, site.database.read() as connection:
         found = read.anywhere(connection, message_id.strip("<>"))
@@ -1050,7 +1078,7 @@ def show(
         if raw:
             sys.stdout.buffer.write(read.raw(connection, found.id))
             return
-        attached = read.attachments(connection, [found.id]).get(found.id, [])
+        attached = files.described(connection, found)
         pieces = list(read.pieces(found))
         shown: dict[str, Any] = {
             "message_id": found.message_id,
@@ -1060,7 +1088,7 @@ def show(
             "date": found.date,
             "text": "".join(text for kind, text in pieces if kind == "own").strip(),
             "folded": [text.strip("\n") for kind, text in pieces if kind != "own"],
-            "attachments": [asdict(one) for one in attached],
+            "attachments": [{**asdict(one), "sha256": one.sha256 and one.sha256.hex()} for one in attached],
         }
     if as_json:
         _print_json(shown)
@@ -1069,7 +1097,8 @@ def show(
     for text in shown["folded"]:
         typer.echo(f"\n[folded: {len(text.splitlines())} lines]")
     for one in attached:
-        typer.echo(f"[attached: {one.filename}, {one.size} bytes]")
+        also = f", also in {', '.join(f'<{other}>' for other in one.also_in)}" if one.also_in else ""
+        typer.echo(f"[attached: {one.filename}, {one.size} bytes{also}]")
 
 
 @app.command()
@@ -1083,10 +1112,11 @@ def fold(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None, 
     except OSError as error:
         raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
     if looks_like_a_message(data):
-        text = parse(data, settings_module.LimitSettings()).text
+        message = parse(data, settings_module.LimitSettings())
+        text, folds = message.text, [quotes.Fold(*one) for one in message.folds]
     else:
         text = data.decode("utf-8", "replace").replace("\r\n", "\n")
-    folds = quotes.fold(text)
+        folds = list(quotes.fold(text))
     reply = quotes.shown(text, folds)
     pieces = [(one.kind, text[one.start : one.end].strip("\n")) for one in folds]
     if as_json:
@@ -1191,11 +1221,11 @@ def digest_preview(
 @_groups["digest"].command("send")
 def digest_send(community: str, as_json: Json = False) -> None:
     """End the period now: every digest of the community is due at once, and put in the outbox."""
-    from tidings.digests import editions
+    from tidings.digests import periods
 
     with _open() as site:
         with site.database.write() as connection:
-            editions.send_now(connection, community, site.clock.now(), site=site.settings.site)
+            periods.send_now(connection, community, site.clock.now(), site=site.settings.site)
         _print_object(site.run_due(), as_json)
 
 
@@ -1220,12 +1250,12 @@ def digest_lint(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] =
 def digest_list(community: Annotated[str, typer.Argument(metavar="[COMMUNITY]")] = "", as_json: Json = False) -> None:
     """Periods, and how many editions of each wait, were composed, or had nothing to tell."""
     from tidings.communities import directory
-    from tidings.digests import editions
+    from tidings.digests import periods
 
     columns = ("community", "rhythm", "number", "cut_off_at", "waiting", "composed", "quiet", "dropped", "next_due")
     with _open() as site, site.database.read() as connection:
         community_id = directory.community(connection, community).id if community else None
-        _print_rows(editions.listing(connection, community_id), columns, "No period yet.", as_json)
+        _print_rows(periods.listing(connection, community_id), columns, "No period yet.", as_json)
 
 
 # --- what waits, what went wrong ------------------------------------------------------------------------
@@ -1460,12 +1490,24 @@ def run_due(at: At = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def check(as_json: Json = False) -> None:
+def check(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only raw bytes, and whether posts are in threads and in search.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Verify the store; exit status 1 where something is wrong."""
     from tidings.operations import check as checking
+    from tidings.operations.compare import compare
 
-    with _open() as site:
-        findings = list(checking.check(site.database))
+    with _open() as site, contextlib.closing(site.worker()) as worker:
+        databases = dict.fromkeys((site.database, site.spool_database))
+        findings = [one for database in databases for one in checking.check_log(database)]
+        findings += checking.check(site.database)
+        if not quick:
+            named = {(one.community, one.message_id) for one in findings}
+            differing = compare(site.database, worker, site.settings)
+            findings += [one for one in differing if (one.community, one.message_id) not in named]
     _print_rows(findings, ("community", "message_id", "problem"), "All is well.", as_json)
     if findings:
         raise typer.Exit(1)

@@ -1,15 +1,17 @@
-"""Does what is due: periods whose cut-off has passed, then an edition for each person whose time has come.
+"""Does what is due: periods whose cut-off passed, the end of quiet hours, an edition for each whose time has come.
 
 It keeps no state and knows no timer: who wakes it passes the time in, and any number of processes may do so at once.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from tidings.database.engine import Database
-from tidings.digests import editions
+from tidings.digests import editions, periods, quiet
+from tidings.digests.editions import Due
 from tidings.settings import SiteSettings
 
 _BATCH = 500
@@ -47,22 +49,18 @@ def run_due(
 
     What fails is logged, stops nothing else and is tried again at the next run.
     """
-    periods, failed = _make_periods(database, now, site)
+    made, failed = _make_periods(database, now, site)
+    failed += _end_quiet_hours(database, now)
     early, unready = _do(ahead or {}, now)
-    results: list[str] = []
-    left: set[int] = set()  # still waiting: failed, or in another process's hands
-    while people := [one for one in _due_people(database, now, _BATCH + len(left)) if one not in left]:
-        for person_id in people:
-            result = _compose(database, person_id, now, site)
-            results.append(result)
-            if result in ("failed", "none"):
-                left.add(person_id)
+    results: Counter[str] = Counter()
+    for person_id in _due_people(database, now):
+        results[_compose(database, person_id, now, site)] += 1
     notices, broken = _do(chores or {}, now)
     return Done(
-        periods=periods,
-        editions=results.count("composed"),
-        quiet=results.count("quiet"),
-        failed=failed + results.count("failed") + len(unready) + len(broken),
+        periods=made,
+        editions=results["composed"],
+        quiet=results["quiet"],
+        failed=failed + results["failed"] + len(unready) + len(broken),
         notices=early + notices,
     )
 
@@ -82,21 +80,45 @@ def _do(chores: Mapping[str, Chore], now: datetime) -> tuple[int, list[str]]:
 def _make_periods(database: Database, now: datetime, site: SiteSettings) -> tuple[int, int]:
     """How many periods were made, and in how many communities that failed."""
     with database.read() as connection:
-        behind = editions.behind(connection, now)
+        behind = periods.behind(connection, now)
     made = failed = 0
     for late in behind:
         try:
             with database.write() as connection:
-                made += editions.make_periods(connection, late, now, site=site)
+                made += periods.make_periods(connection, late, now, site=site)
         except Exception:
             _log.exception("The period of %s could not be made; it is tried again.", late.community.name)
             failed += 1
     return made, failed
 
 
-def _due_people(database: Database, now: datetime, limit: int) -> list[int]:
-    with database.read() as connection:
-        return editions.due_people(connection, now, limit)
+def _end_quiet_hours(database: Database, now: datetime) -> int:
+    """How many times that failed: 0 or 1."""
+    try:
+        busy = True
+        while busy:
+            with database.write() as connection:
+                busy = bool(quiet.end(connection, now))
+    except Exception:
+        _log.exception("What quiet hours held could not be let go; it is tried again.")
+        return 1
+    return 0
+
+
+def _due_people(database: Database, now: datetime) -> Iterator[int]:
+    """The people who have something due, each once, those who wait longest first."""
+    seen: set[int] = set()
+    last: Due | None = None
+    while True:
+        with database.read() as connection:
+            found = editions.due(connection, now, _BATCH, last)
+        if not found:
+            return
+        last = found[-1]
+        for one in found:
+            if one.person_id not in seen:
+                seen.add(one.person_id)
+                yield one.person_id
 
 
 def _compose(database: Database, person_id: int, now: datetime, site: SiteSettings) -> str:

@@ -22,12 +22,12 @@ from tidings.threading.tree import arrange
 
 
 class Folded(Protocol):
-    """A text and its folds, (start, end, kind), half open, in order."""
+    """A text, and what of it is folded: (start, end, kind), half open, in order."""
 
     @property
     def text(self) -> str: ...
     @property
-    def folds(self) -> tuple[tuple[int, int, str], ...]: ...
+    def folds(self) -> Sequence[tuple[int, int, str]]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ class Post:
     folds: tuple[tuple[int, int, str], ...]  # (start, end, kind) in `text`, half open, in order
     via: str
     attachments: int
+    has_html: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +86,16 @@ class ThreadSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Attachment:
-    """A part of a message that is not its text; `position` counts MIME parts depth first from 0, `size` is in bytes."""
+    """A part of a message that is not its text; `position` counts MIME parts depth first from 0, `size` is in bytes.
+
+    `sha256` is that of its content; None for a mail inside the mail, and for what came before hashes were kept.
+    """
 
     position: int
     filename: str
     content_type: str
     size: int
+    sha256: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +142,7 @@ _COLUMNS = (
     _POST.folds,
     _POST.via,
     _POST.attachments,
+    _POST.has_html,
 )
 # Built once: building a statement costs more than running it.
 POSTS: Select[*tuple[Any, ...]] = select(*_COLUMNS)
@@ -184,6 +190,7 @@ _ATTACHMENTS = (
         attachment_table.c.filename,
         attachment_table.c.content_type,
         attachment_table.c.size,
+        attachment_table.c.hash,
     )
     .where(attachment_table.c.post_id.in_(bindparam("posts", expanding=True)))
     .order_by(attachment_table.c.post_id, attachment_table.c.position)
@@ -327,8 +334,8 @@ def attachments(connection: Connection, post_ids: Iterable[int]) -> dict[int, li
     wanted = list(post_ids)
     if not wanted:
         return found
-    for post_id, position, filename, content_type, size in connection.execute(_ATTACHMENTS, {"posts": wanted}):
-        made = Attachment(position=position, filename=filename, content_type=content_type, size=size)
+    for post_id, position, filename, content_type, size, sha256 in connection.execute(_ATTACHMENTS, {"posts": wanted}):
+        made = Attachment(position=position, filename=filename, content_type=content_type, size=size, sha256=sha256)
         found.setdefault(post_id, []).append(made)
     return found
 

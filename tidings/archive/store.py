@@ -45,7 +45,9 @@ class Incoming(Protocol):
     @property
     def folds(self) -> list[tuple[int, int, str]]: ...
     @property
-    def attachments(self) -> list[tuple[int, str, str, int]]: ...
+    def attachments(self) -> list[tuple[int, str, str, int, bytes]]: ...
+    @property
+    def has_html(self) -> bool: ...
     @property
     def content_hash(self) -> bytes: ...
 
@@ -84,6 +86,7 @@ _BLOB = {
 }
 _POST = insert(post_table).returning(post_table.c.id)
 _BLOB_OF = select(post_table.c.blob_hash).where(post_table.c.id == bindparam("post"))
+_DATA = select(blob_table.c.data).where(blob_table.c.hash == bindparam("hash"))
 _ATTACHMENT = insert(attachment_table)
 _THREAD = update(post_table).where(post_table.c.id == bindparam("post")).values(thread_id=bindparam("thread"))
 
@@ -151,7 +154,6 @@ def add(
     number, language = connection.execute(_NUMBER, {"community": community_id}).one()
     blob_hash = hashlib.sha256(raw).digest()
     writes.blobs.append({"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)})
-    date = believed_date(message, received_at)
     sent_id = message.message_id if message.message_id != message_id else None
     row = {
         "community_id": community_id,
@@ -162,22 +164,17 @@ def add(
         "content_hash": message.content_hash,
         "blob_hash": blob_hash,
         "thread_id": 0,
-        "subject": message.subject,
-        "author_name": message.author_name,
-        "author_email": message.author_email,
-        "recipients": message.recipients,
-        "date": date,
         "received_at": received_at,
-        "text": message.text,
-        "folds": _encode(message.folds).decode(),
         "via": via,
         "from_line": from_line,
-        "attachments": len(message.attachments),
+        **derived(message, received_at),
     }
     post_id = connection.execute(_POST, row).scalar_one()
-    writes.attachments += _attachments(post_id, message)
-    writes.index.append(_index_row(post_id, message, language))
-    return Stored(post_id=post_id, number=number, message_id=message_id, sent_id=sent_id, date=date)
+    writes.attachments += attachment_rows(post_id, message)
+    writes.index.append(index_row(post_id, message, language))
+    return Stored(
+        post_id=post_id, number=number, message_id=message_id, sent_id=sent_id, date=believed_date(message, received_at)
+    )
 
 
 def believed_date(message: Incoming, received_at: datetime) -> datetime:
@@ -214,24 +211,26 @@ def refresh(
 
     `language` is that of its community.
     """
-    connection.execute(
-        update(post_table)
-        .where(post_table.c.id == post_id)
-        .values(
-            subject=message.subject,
-            author_name=message.author_name,
-            author_email=message.author_email,
-            recipients=message.recipients,
-            date=believed_date(message, received_at),
-            text=message.text,
-            folds=_encode(message.folds).decode(),
-            attachments=len(message.attachments),
-        )
-    )
+    connection.execute(update(post_table).where(post_table.c.id == post_id).values(derived(message, received_at)))
     connection.execute(delete(attachment_table).where(attachment_table.c.post_id == post_id))
     unindex(connection, post_id)
-    writes.attachments += _attachments(post_id, message)
-    writes.index.append(_index_row(post_id, message, language))
+    writes.attachments += attachment_rows(post_id, message)
+    writes.index.append(index_row(post_id, message, language))
+
+
+def derived(message: Incoming, received_at: datetime) -> dict[str, object]:
+    """The columns of a post that are made from its raw bytes."""
+    return {
+        "subject": message.subject,
+        "author_name": message.author_name,
+        "author_email": message.author_email,
+        "recipients": message.recipients,
+        "date": believed_date(message, received_at),
+        "text": message.text,
+        "folds": _encode(message.folds).decode(),
+        "attachments": len(message.attachments),
+        "has_html": message.has_html,
+    }
 
 
 def exchange(connection: Connection, post_id: int, raw: bytes, content_hash: bytes, message_id: str) -> None:
@@ -252,14 +251,47 @@ def exchange(connection: Connection, post_id: int, raw: bytes, content_hash: byt
     connection.execute(delete(blob_table).where(blob_table.c.hash == old, unused))
 
 
-def _attachments(post_id: int, message: Incoming) -> list[dict[str, object]]:
+def unpacked(data: bytes, blob_hash: bytes) -> bytes | None:
+    """The raw bytes in a blob; None where they are not those that were stored."""
+    try:
+        raw = zlib.decompress(data)
+    except zlib.error:
+        return None
+    return raw if hashlib.sha256(raw).digest() == blob_hash else None
+
+
+def mend(connection: Connection, post_id: int, raw: bytes, writes: Writes) -> bool:
+    """Put a post's raw bytes back where they are damaged, and `raw` is what they were; whether that was so."""
+    writes.flush(connection)  # the post may be of this very transaction
+    blob_hash = hashlib.sha256(raw).digest()
+    if bytes(connection.execute(_BLOB_OF, {"post": post_id}).scalar_one()) != blob_hash:
+        return False
+    data = connection.execute(_DATA, {"hash": blob_hash}).scalar()
+    if data is not None and unpacked(data, blob_hash) is not None:
+        return False
+    row = {"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)}
+    connection.execute(delete(blob_table).where(blob_table.c.hash == blob_hash))
+    connection.execute(_BLOB[connection.dialect.name], [row])
+    return True
+
+
+def attachment_rows(post_id: int, message: Incoming) -> list[dict[str, object]]:
+    """The rows of a post's attachments."""
     return [
-        {"post_id": post_id, "position": position, "filename": filename, "content_type": content_type, "size": size}
-        for position, filename, content_type, size in message.attachments
+        {
+            "post_id": post_id,
+            "position": position,
+            "filename": filename,
+            "content_type": content_type,
+            "size": size,
+            "hash": digest or None,
+        }
+        for position, filename, content_type, size, digest in message.attachments
     ]
 
 
-def _index_row(post_id: int, message: Incoming, language: str) -> IndexRow:
+def index_row(post_id: int, message: Incoming, language: str) -> IndexRow:
+    """What is found of a post."""
     return IndexRow(
         post_id=post_id,
         language=language,
@@ -268,5 +300,5 @@ def _index_row(post_id: int, message: Incoming, language: str) -> IndexRow:
         recipients=message.recipients,
         text=message.text,
         folds=message.folds,
-        files=[filename for _, filename, _, _ in message.attachments],
+        files=[filename for _, filename, _, _, _ in message.attachments],
     )

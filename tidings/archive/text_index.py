@@ -34,6 +34,10 @@ _INSERT = {
 _PAGES = 200  # of the index that are merged in one transaction
 _MERGE = text("INSERT INTO post_text (post_text, rank) VALUES ('merge', :pages)")
 _CHANGES = text("SELECT total_changes()")
+_CLEAR = {
+    "sqlite": text("INSERT INTO post_text (post_text) VALUES ('delete-all')"),
+    "postgresql": text("DELETE FROM post_text"),
+}
 _DELETE = text("DELETE FROM post_text WHERE rowid = :post_id")
 _INDEX = table("post_text", column("rowid"))
 _NOT_INDEXED = (
@@ -79,9 +83,7 @@ def index_rows(connection: Connection, rows: Sequence[IndexRow]) -> None:
         return
     dialect = connection.dialect.name
     values = _vector if dialect == "postgresql" else _plain
-    connection.execute(
-        _INSERT[dialect], [{"post_id": row.post_id} | values(*map(_within, _words(row), _MOST)) for row in rows]
-    )
+    connection.execute(_INSERT[dialect], [{"post_id": row.post_id} | values(*indexed(row)) for row in rows])
 
 
 def index_row(connection: Connection, row: IndexRow) -> None:
@@ -134,6 +136,16 @@ def fill(connection: Connection, after: int) -> int | None:
     return int(found[-1].id)
 
 
+def indexed(row: IndexRow) -> list[list[str]]:
+    """The words of each column of the index, as many as it takes."""
+    return list(map(_within, _words(row), _MOST))
+
+
+def clear(connection: Connection) -> None:
+    """Forget the words of every post, however damaged the index is."""
+    connection.execute(_CLEAR[connection.dialect.name])
+
+
 def _words(row: IndexRow) -> tuple[list[str], ...]:
     """The words of each column."""
     text_words: list[str] = []
@@ -172,6 +184,10 @@ def _plain(*columns: list[str]) -> dict[str, str]:
 
 
 def _vector(*columns: list[str]) -> dict[str, str]:
+    return {"words": vector(*columns)}
+
+
+def vector(*columns: list[str]) -> str:
     """A tsvector as PostgreSQL writes it, which no parser of its own takes apart again."""
     entries: list[str] = []
     position = 0
@@ -181,4 +197,4 @@ def _vector(*columns: list[str]) -> dict[str, str]:
             position = min(position + 1, _LAST_POSITION)
             if word != GAP:
                 entries.append(f"'{word}':{position}{weight}")
-    return {"words": " ".join(entries)}
+    return " ".join(entries)

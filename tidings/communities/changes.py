@@ -1,7 +1,7 @@
 """Days on which something else is worked than a rota says: holidays, leave, swaps, part-time; the only writer of them.
 
 What a change does to a roster is roster's; it does not know when mail is due either, so whoever changes something plans
-anew (digests.editions.replan).
+anew (digests.plans.replan).
 """
 
 import re

@@ -4,7 +4,7 @@ It changes nothing (joining does), and it knows neither a mail domain nor what a
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from tidings.database.engine import Database
 from tidings.errors import NotFoundError
 
 _NAMES_SHOWN = 20
+_AT_ONCE = 500  # ids of one statement
 _CACHE_SECONDS = 1.0
 
 
@@ -46,6 +47,7 @@ class Community:
     meeting_place: str | None
     last_number: int
     last_period_at: datetime | None
+    urgent: int  # how many posts of a sender in 24 hours pass by quiet hours
     archived: bool
 
 
@@ -68,8 +70,11 @@ class Member:
     stopped_at: datetime | None  # no mail goes to the address since
     zone: str | None
     crew_id: int | None
+    digest_at: str  # communities.digest_times.At
     digest_weekday: int | None
     digest_time: str | None
+    one_mail: bool  # for all communities that are due at once
+    quiet: str  # when copies are held: none, asleep, off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +117,7 @@ _COMMUNITIES = select(
     _community.meeting_place,
     _community.last_number,
     _community.last_period_at,
+    _community.urgent,
     _community.archived_at.is_not(None).label("archived"),
 ).order_by(_community.name)
 
@@ -132,8 +138,11 @@ _MEMBERS = (
         _address.stopped_at,
         _person.zone,
         _person.crew_id,
+        _person.digest_at,
         _person.digest_weekday,
         _person.digest_time,
+        _person.one_mail,
+        _membership.quiet,
     )
     .join_from(tables.membership, tables.person, _person.id == _membership.person_id)
     .join(tables.address, _address.id == _membership.address_id)
@@ -143,6 +152,7 @@ _MEMBERS = (
 
 # Built once: they are asked for each page or message.
 _BY_NAME = _COMMUNITIES.where(_community.name == bindparam("wanted"))
+_BY_IDS = _MEMBERS.where(_membership.id.in_(bindparam("ids", expanding=True)))
 _PERSON_AT = select(_address.person_id).where(_address.email_key == bindparam("email")).scalar_subquery()
 _MEMBER_AT = _MEMBERS.where(_membership.community_id == bindparam("community"), _membership.person_id == _PERSON_AT)
 # What was said of one address of a person holds for all of them.
@@ -222,10 +232,22 @@ def community_by_id(connection: Connection, community_id: int) -> Community:
     return Community(**row._asdict())
 
 
-def members(connection: Connection, community_id: int) -> list[Member]:
-    """All who are in the community now, by address."""
+def members(connection: Connection, community_id: int, delivery: str | None = None) -> list[Member]:
+    """All who are in the community now, by address; with a `delivery` only those who are told that way."""
     query = _MEMBERS.where(_membership.community_id == community_id).order_by(_address.email_key)
+    if delivery is not None:
+        query = query.where(_membership.delivery == delivery)
     return [Member(**row._asdict()) for row in connection.execute(query)]
+
+
+def members_by_id(connection: Connection, membership_ids: Collection[int]) -> dict[int, Member]:
+    """The members with these memberships, by the id of each; those that were left are not among them."""
+    found: dict[int, Member] = {}
+    ids = list(membership_ids)
+    for start in range(0, len(ids), _AT_ONCE):
+        rows = connection.execute(_BY_IDS, {"ids": ids[start : start + _AT_ONCE]})
+        found |= {row.membership_id: Member(**row._asdict()) for row in rows}
+    return found
 
 
 def member(connection: Connection, membership_id: int) -> Member | None:

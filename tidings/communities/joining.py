@@ -13,6 +13,7 @@ import Stemmer
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from tidings.clock import zone as zone_named
+from tidings.communities import digest_times
 from tidings.communities.directory import Community, Member, community, email_key, member_by_address
 from tidings.communities.entries import choice, line, lines, parse_email, parse_size, parse_weekday_time
 from tidings.communities.policy import POSTING
@@ -39,10 +40,18 @@ _PREFIX_LENGTH = 40  # so that a line of a Subject has room for it, whatever its
 _LEAST_SIZE = 10_000  # bytes that a community has to take: a header alone has some thousand
 COPIES = ("own-posts", "also-named")
 """Which copies a member may choose to have or not: of their own posts, and of posts that name them in To or Cc."""
+YES_OR_NO = (*COPIES, "one-mail")
+"""What a member answers with yes or no; `one-mail` is for all communities whose digests are due at once."""
+QUIET = ("none", "asleep", "off")
+"""When copies to a member who gets each post are held: never, in the sleep after nights, or always between shifts."""
 
+# Of who comes back: the hours that they had were of another time.
+_NEVER_QUIET = {"quiet": "none", "quiet_from": None, "quiet_until": None, "asleep_until": None}
+_MEMBER_SETTINGS = ("name", "role", "delivery", "crew", "zone", "digest", "quiet", *YES_OR_NO)
 _PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off", "meeting", "meeting-place")
+_RHYTHM = {"zone", "cut_off_weekday", "cut_off_time"}  # columns
 _COPY_SETTINGS = ("subject-prefix", "footer")
-_POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only")
+_POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only", "urgent")
 _NOBODYS_NAMES = {
     "every mail domain must keep it for whoever runs the mail (RFC 5321 4.5.1, RFC 2142)": (
         "postmaster",
@@ -131,13 +140,16 @@ def _optional_line(text: str, what: str) -> str | None:
 def set_community(connection: Connection, name: str, changes: Mapping[str, str], now: datetime) -> Community:
     """The community after changes; docs/commands.md says of what, and how each is written.
 
-    An empty meeting means that there is none, an empty size that the site's limit holds. Raises NotFoundError and
-    UsageError; an archived community cannot be changed.
+    An empty meeting means that there is none, an empty size that the site's limit holds. Periods that are due by the
+    old cut-off are to be made before. Raises NotFoundError and UsageError; an archived community cannot be changed.
     """
     found = _open_community(connection, name)
     values: dict[str, Any] = {}
     for key, text in changes.items():
         values |= _community_change(key, text)
+    if values.keys() & _RHYTHM:
+        # The new cut-offs are those to come: one that was this week, had it been the cut-off then, is none.
+        values["last_period_at"] = max(now, found.last_period_at or now)
     if values:
         connection.execute(update(tables.community).where(tables.community.c.id == found.id).values(values))
     return community(connection, name)
@@ -176,10 +188,10 @@ def _posting_change(key: str, text: str) -> dict[str, Any]:
             return {"posting": choice(text, POSTING, "posting")}
         case "replies":
             return {"replies": choice(text, REPLIES, "kind of replies")}
-        case "newcomers":
+        case "newcomers" | "urgent":
             if not re.fullmatch(r"[0-9]{1,2}", text.strip()):
                 raise UsageError(f"{text!r} is no number of posts; write one from 0 to 99.")
-            return {"newcomer_posts": int(text)}
+            return {"newcomer_posts" if key == "newcomers" else "urgent": int(text)}
         case "max-size":
             return {"max_size": _message_size(text) if text.strip() else None}
         case "max-attachments":
@@ -247,7 +259,7 @@ def add_member(
     person_id, address_id = _person_at(connection, address, person, now)
     membership = {"address_id": address_id, "role": role, "delivery": delivery, "joined_at": now, "left_at": None}
     begins = {"cursor": _last_number(connection, joined.id), "held_posts": joined.newcomer_posts}
-    _join(connection, joined.id, person_id, membership | begins)
+    _join(connection, joined.id, person_id, membership | begins | _NEVER_QUIET)
     return _present(connection, joined, address)
 
 
@@ -296,7 +308,7 @@ def _present(connection: Connection, joined: Community, email: str) -> Member:
 def set_member(
     connection: Connection, *, community: str, email: str, changes: Mapping[str, str], now: datetime
 ) -> Member:
-    """The member after changes of name, role, delivery, crew, zone, digest (`Mon 08:00`, or `shift`) and COPIES.
+    """The member after changes of name, role, delivery, crew, zone, digest (see digest_times), quiet and YES_OR_NO.
 
     Empty or `none` takes a crew or a zone away. Turning from each or none to daily or weekly starts at the current
     archive number. Raises NotFoundError and UsageError.
@@ -308,8 +320,10 @@ def set_member(
     for key, text in changes.items():
         if key in ("role", "delivery"):
             membership[key] = choice(text, ROLES if key == "role" else DELIVERIES, key)
+        elif key == "quiet":
+            membership[key] = choice(text, QUIET, "kind of quiet hours")
         elif key in COPIES:
-            membership[key.replace("-", "_")] = choice(text, ("yes", "no"), "answer") == "yes"
+            membership |= _yes_or_no(key, text)
         else:
             person |= _person_change(connection, key, text)
     if membership.get("delivery") in _TOLD_BY_DIGEST and found.delivery not in _TOLD_BY_DIGEST:
@@ -323,16 +337,22 @@ def set_member(
 
 def _person_change(connection: Connection, key: str, text: str) -> dict[str, Any]:
     away = text.strip() in ("", "none")
-    match choice(key, ("name", "role", "delivery", "crew", "zone", "digest", *COPIES), "setting"):
+    match choice(key, _MEMBER_SETTINGS, "setting"):
         case "name":
             return {"name": line(text, "name", _TITLE_LENGTH)}
         case "crew":
             return {"crew_id": None if away else crew_by_name(connection, text)}
         case "zone":
             return {"zone": None if away else zone_named(text).key}
+        case "one-mail":
+            return _yes_or_no(key, text)
         case _:
-            weekday, time = (None, None) if text.strip() == "shift" else parse_weekday_time(text)
-            return {"digest_weekday": weekday, "digest_time": time}
+            chosen = digest_times.parse(text)
+            return {"digest_at": chosen.at, "digest_weekday": chosen.weekday, "digest_time": chosen.time}
+
+
+def _yes_or_no(key: str, text: str) -> dict[str, bool]:
+    return {key.replace("-", "_"): choice(text, ("yes", "no"), "answer") == "yes"}
 
 
 def pause(connection: Connection, *, membership_id: int, until: datetime) -> None:

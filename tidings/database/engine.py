@@ -24,6 +24,7 @@ try:
 except ImportError:  # no wheel for this machine: the version check below decides
     import sqlite3 as sqlite
 
+SqliteError: type[Exception] = sqlite.DatabaseError
 BUSY_MILLISECONDS = 5_000
 _READERS = 4
 
@@ -106,6 +107,10 @@ class Database:
         """A reader; what others commit meanwhile is not seen. On SQLite it refuses to write."""
         with self._reader.connect() as connection:
             yield connection
+
+    def connect(self) -> Any:
+        """A connection to the SQLite file that is shared with nobody; the caller closes it."""
+        return _connect(self.path)
 
     def check(self) -> None:
         """Raise StorageError where an acknowledged commit could be lost."""

@@ -113,8 +113,12 @@ person = Table(
     Column("name", Text, nullable=False),
     Column("zone", String(64)),  # null: the site's
     _ref("crew_id", "crew", nullable=True, index=True),
-    Column("digest_weekday", Integer),  # 0 is Monday; null: by shift, or Monday where no rota is known
+    Column("digest_at", String(8), nullable=False, server_default="shift"),  # communities.digest_times.At
+    Column("digest_weekday", Integer),  # 0 is Monday; null where `digest_at` names no day
     Column("digest_time", String(5)),  # wall clock, HH:MM
+    Column(
+        "one_mail", Boolean, nullable=False, server_default=text("true")
+    ),  # for all communities that are due at once
     Column("created_at", Moment, nullable=False),
 )
 # Days on which something else is worked: of all crews of a rota, of one crew or of one person.
@@ -194,6 +198,7 @@ community = Table(
     Column("meeting_place", Text),
     Column("last_number", BigInteger, nullable=False, server_default="0"),  # the newest archive number
     Column("last_period_at", Moment),  # up to when periods were made
+    Column("urgent", Integer, nullable=False, server_default="1"),  # posts of a sender in 24 hours that quiet lets by
     Column("archived_at", Moment),
     Column("created_at", Moment, nullable=False),
 )
@@ -211,10 +216,22 @@ membership = Table(
     Column("paused_until", Moment),  # no mail before that
     Column("own_posts", Boolean, nullable=False, server_default=text("true")),  # are sent their own posts too
     Column("also_named", Boolean, nullable=False, server_default=text("false")),  # a copy also where To or Cc has them
+    Column("quiet", String(8), nullable=False, server_default="none"),  # communities.joining.QUIET
+    # The quiet hours that are now or come next: in [quiet_from, quiet_until) copies are held, and until asleep_until
+    # urgent ones too. They are looked at anew once they are over.
+    Column("quiet_from", Moment),
+    Column("quiet_until", Moment),
+    Column("asleep_until", Moment),
     Column("joined_at", Moment, nullable=False),
     Column("left_at", Moment),
     UniqueConstraint("community_id", "person_id"),
     Index("ix_membership_community_delivery", "community_id", "delivery"),
+    Index(
+        "ix_membership_quiet",
+        "quiet_until",
+        sqlite_where=text("quiet_until IS NOT NULL"),
+        postgresql_where=text("quiet_until IS NOT NULL"),
+    ),
 )
 # Which threads a member wants less or more of. The thread is named by a post in it: threads merge and are rebuilt.
 thread_choice = Table(
@@ -390,6 +407,7 @@ post = Table(
     Column("via", String(8), nullable=False),  # smtp, import
     Column("from_line", LargeBinary),  # of the mbox it came from
     Column("attachments", Integer, nullable=False, server_default="0"),
+    Column("has_html", Boolean, nullable=False, server_default=text("true")),  # true too where nobody looked yet
     UniqueConstraint("community_id", "number"),
     UniqueConstraint("community_id", "message_id"),
     Index("ix_post_blob", "blob_hash"),
@@ -405,7 +423,9 @@ attachment = Table(
     Column("filename", Text, nullable=False),
     Column("content_type", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32)),  # SHA-256 of what it decodes to; null for a mail, and where nobody looked yet
     UniqueConstraint("post_id", "position"),
+    Index("ix_attachment_hash", "hash", "post_id"),
 )
 # What a community learned, as a post of it says: for digests, later for the pages of knowledge.
 card = Table(
@@ -439,7 +459,15 @@ outbox = Table(
     Column("body", Text),  # the text that replaces the post's own (a digest reply without the digest)
     Column("raw", LargeBinary),  # a notice's bytes
     Column("retracted_at", Moment),  # no copy that was not sent by then is
+    Column("urgent", Boolean, nullable=False, server_default=text("false")),  # quiet hours did not hold it
     Column("created_at", Moment, nullable=False),
+    Index(
+        "ix_outbox_urgent",
+        "community_id",
+        "created_at",
+        sqlite_where=text("urgent"),
+        postgresql_where=text("urgent"),
+    ),
 )
 delivery = Table(
     "delivery",
@@ -449,7 +477,7 @@ delivery = Table(
     _ref("membership_id", "membership", nullable=True, index=True),
     Column("recipient", String(320), nullable=False),
     Column("route", String(64), nullable=False, server_default=""),  # which smart host; empty: the default one
-    Column("state", String(8), nullable=False),  # queued, sent, failed, dropped
+    Column("state", String(8), nullable=False),  # queued, sent, failed, dropped; held and bundled: digests.quiet
     Column("attempts", Integer, nullable=False),
     Column("due_at", Moment, nullable=False),
     Column("claim", String(32)),  # the fence: only its holder may write the outcome
@@ -469,6 +497,12 @@ delivery = Table(
         "changed_at",
         sqlite_where=text("state = 'failed'"),
         postgresql_where=text("state = 'failed'"),
+    ),
+    Index(
+        "ix_delivery_held",
+        "membership_id",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
     ),
 )
 
@@ -507,7 +541,7 @@ period = Table(
     metadata,
     _id(),
     _ref("community_id", "community"),
-    Column("rhythm", String(8), nullable=False),  # weekly, daily
+    Column("rhythm", String(8), nullable=False),  # weekly, daily; each: what quiet hours held
     Column("number", BigInteger, nullable=False),
     Column("up_to", BigInteger, nullable=False),  # archive number
     Column("cut_off_at", Moment, nullable=False),
@@ -539,10 +573,12 @@ edition_section = Table(
     Column("due_at", Moment, nullable=False),
     Column("after", BigInteger),  # the cursor when it was composed
     Column("position", Integer),  # in the edition
+    Column("windows", Text),  # JSON, of a return: digests.history.Window by window; null of any other
     UniqueConstraint("person_id", "community_id", "period_id"),
     Index(
         "ix_edition_section_waiting",
         "due_at",
+        "id",
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
@@ -584,6 +620,22 @@ item = Table(
     Column("subject", Text, nullable=False),  # of a reply
     _ref("fragment_id", "fragment", index=True),
     UniqueConstraint("section_id", "number"),
+)
+# A reply to a digest that waits for a word of its sender: which item is meant, or that all of it is.
+kept_reply = Table(
+    "kept_reply",
+    metadata,
+    _id(),
+    _ref("edition_id", "edition"),
+    _ref("membership_id", "membership", index=True),
+    _ref("item_id", "item", nullable=True),  # null: which one it answers was asked
+    Column("content_hash", LargeBinary(32), nullable=False),
+    Column("message", Text, nullable=False),  # JSON: mailer.parse.ParsedMessage, its text being what would be posted
+    Column("raw", LargeBinary, nullable=False),
+    Column("via", String(8), nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+    UniqueConstraint("edition_id", "content_hash"),
 )
 
 # --- intake ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from tidings.communities import directory
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import gather, meetings, render, schedule, select, summaries, telling
+from tidings.digests import gather, history, meetings, render, schedule, select, summaries, telling
 from tidings.digests.fragments import (
     YOU,
     Conversation,
@@ -25,9 +25,11 @@ from tidings.digests.fragments import (
     Meeting,
     Personal,
     Settled,
+    Span,
     Title,
     Unanswered,
 )
+from tidings.digests.history import History
 from tidings.digests.lint import HTML_LIMIT
 from tidings.digests.render import Entry, Printed, Section
 from tidings.digests.week import Fresh, Reader
@@ -60,6 +62,7 @@ class Part:
     zone: str  # the reader's
     heading: Heading
     entries: tuple[Entry, ...]
+    whole: bool = False  # what it tells is told nowhere else, so that nothing of it may be cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,7 @@ def tell(
     *,
     rhythm: str,
     up_to: int,
+    before: History,
     now: datetime,
     site: SiteSettings,
 ) -> Part | None:
@@ -89,17 +93,17 @@ def tell(
     """
     reader, roster = gather.reader(connection, member), gather.roster(connection, member)
     week = gather.week(connection, community, member.cursor, up_to, now)
-    chosen, meeting = select.choose(week, reader), meetings.next_meeting(community, roster, now)
+    chosen = select.choose(week, reader, before.windows)
+    meeting = meetings.next_meeting(community, roster, now)
     if not chosen.new:
         chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
         meeting = meeting if meeting and meetings.concerns(meeting) else None
         if not chosen.unanswered and meeting is None:
             return None
-    since, quiet = _history(connection, member)
     heading = replace(
-        _heading(community, member, roster, rhythm),
-        since=since,
-        quiet=quiet,
+        heading_of(community, member, roster, rhythm),
+        since=before.since,
+        quiet=tuple(Span(begin=one.begin, end=one.end) for one in before.quiet),
         more_threads=chosen.more_threads,
         more_posts=chosen.more_posts,
         muted_posts=chosen.muted_posts,
@@ -115,36 +119,23 @@ def tell(
                 reader,
                 _meeting(community, meeting, site),
                 community.language,
-                summaries.stored(connection, community.id, chosen.conversations),
+                summaries.stored(connection, community.id, [thread for thread, _ in chosen.conversations]),
             )
         ),
     )
 
 
-def _heading(community: Community, member: Member, roster: Roster | None, rhythm: str) -> Heading:
+def heading_of(community: Community, member: Member, roster: Roster | None, rhythm: str) -> Heading:
+    """What stands over and under a section that tells nothing yet."""
     return Heading(
         title=clean(community.title),
         rhythm=rhythm,
         timing=schedule.timing(member, roster, community),
         since=None,
-        quiet=None,
+        quiet=(),
         more_threads=0,
         more_posts=0,
     )
-
-
-def _history(connection: Connection, member: Member) -> tuple[datetime | None, datetime | None]:
-    """The cut-off of the member's last edition, and that of the last period after it in which nothing was new."""
-    section, period = tables.edition_section.c, tables.period.c
-    rows = connection.execute(
-        query(section.state, func.max(period.cut_off_at))
-        .join_from(tables.edition_section, tables.period, period.id == section.period_id)
-        .where(section.membership_id == member.membership_id, section.state.in_(("composed", "quiet")))
-        .group_by(section.state)
-    )
-    last: dict[str, datetime] = dict(rows.all())
-    composed, quiet = last.get("composed"), last.get("quiet")
-    return composed, None if quiet is None or (composed and quiet < composed) else quiet
 
 
 def _meeting(community: Community, meeting: Meeting | None, site: SiteSettings) -> list[Entry]:
@@ -173,12 +164,13 @@ def _entries(
         yield _entry("settled", telling.settled(result, reader), result.said)
     for question in chosen.unanswered:
         yield _entry("unanswered", telling.unanswered(question, reader), question.asked)
-    for place, thread in enumerate(chosen.conversations):
+    for place, (thread, week) in enumerate(chosen.conversations):
         told = telling.conversation(
             thread,
             reader,
             language=language,
             words=_WORDS[min(place, len(_WORDS) - 1)],
+            week=week,
             written=written.get(summaries.mark(thread), "") if written else "",
         )
         yield _entry("conversation", told, thread.fresh[-1])
@@ -214,7 +206,7 @@ def draft(parts: Iterable[Part], now: datetime, site: SiteSettings) -> Draft:
 
 def _few_words(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts with as many conversations told as WORD_LIMIT allows, the others by their titles."""
-    while sum(telling.words(entry.fragment) for part in parts for entry in part.entries) > WORD_LIMIT:
+    while sum(telling.words(entry.fragment) for part in parts if not part.whole for entry in part.entries) > WORD_LIMIT:
         shorter = _shortened(parts, ("conversation",))
         if shorter is None:
             break
@@ -234,7 +226,7 @@ def _shortened(parts: tuple[Part, ...], blocks: Sequence[str]) -> tuple[Part, ..
     It is one of the first of the blocks that is left, the last one of the part that has most of them.
     """
     for block in blocks:
-        counts = [sum(entry.block == block for entry in part.entries) for part in parts]
+        counts = [sum(entry.block == block for entry in part.entries if not part.whole) for part in parts]
         longest = max(range(len(parts)), key=lambda place: (counts[place], place))
         if counts[longest]:
             return (*parts[:longest], _cut(parts[longest], block), *parts[longest + 1 :])
@@ -349,12 +341,21 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
     if member.delivery not in ("weekly", "daily"):
         member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
     roster = gather.roster(connection, member)
-    told = tell(connection, found, member, rhythm=member.delivery, up_to=found.last_number, now=at, site=site)
+    told = tell(
+        connection,
+        found,
+        member,
+        rhythm=member.delivery,
+        up_to=found.last_number,
+        before=history.read(connection, found, member),
+        now=at,
+        site=site,
+    )
     nothing = Part(
         member=member,
         community=found,
         zone=schedule.zone_of(member, roster, site.zone),
-        heading=_heading(found, member, roster, member.delivery),
+        heading=heading_of(found, member, roster, member.delivery),
         entries=(),
     )
     printed = draft([told or nothing], at, site).printed

@@ -43,8 +43,16 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """From one moment to another."""
+
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Told:
-    """A post and what is told of it."""
+    """A post and what is told of it; empty lines between paragraphs."""
 
     author: str
     date: datetime
@@ -101,8 +109,9 @@ class Unanswered:
 class Conversation:
     """A thread that is told: some sentences, a line for each further post, `more` posts that are only counted.
 
-    `numbers` are the archive numbers of all its new posts, `link` the message id of the last. Where a language model
-    wrote of them, its words are `written`, and no sentence is told.
+    `numbers` are the archive numbers of all its new posts, `link` the message id of the last. In the edition of who was
+    away `week` says when that was: `this week`, `last week` or `earlier`. Where a language model wrote of them, its
+    words are `written`, and no sentence is told.
     """
 
     title: str
@@ -116,6 +125,7 @@ class Conversation:
     more: int
     attached: tuple[Attached, ...]
     seen: Seen | None = None
+    week: str = ""
     written: str = ""
 
 
@@ -132,13 +142,13 @@ class Title:
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """What stands over and under a section; up to the cut-off `quiet` nothing was new and nothing was sent."""
+    """What stands over and under a section; in the times that are `quiet` nothing was new and nothing was sent."""
 
     title: str
     rhythm: str
     timing: str
     since: datetime | None
-    quiet: datetime | None
+    quiet: tuple[Span, ...] | datetime | None  # a moment in editions of before 0.2: until then it was quiet
     more_threads: int
     more_posts: int
     muted_posts: int = 0  # of what was frozen before there were any

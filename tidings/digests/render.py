@@ -229,17 +229,18 @@ def page(
     bodies = [
         _item(kind, entry, words, _archive(section, site), address_of(section, site).token("r", token(section, entry)))
         for section in edition.sections
-        for _, entries in _blocks(section)
+        for _, _, entries in _blocks(section)
         for entry in entries
     ]
     pieces = frame.split(_SLOT + "\n")
     return "".join(piece + body for piece, body in zip(pieces, [*bodies, ""], strict=True))
 
 
-def _blocks(section: Section) -> list[tuple[str, list[Entry]]]:
-    """The numbered entries of a section by their blocks, in the order in which it has them."""
+def _blocks(section: Section) -> list[tuple[str, str, list[Entry]]]:
+    """The numbered entries of a section by their blocks, in the order in which it has them; with the week, if any."""
     numbered = [entry for entry in section.entries if entry.number]
-    return [(block, [*entries]) for block, entries in groupby(numbered, key=lambda entry: entry.block)]
+    grouped = groupby(numbered, key=lambda entry: (entry.block, getattr(entry.fragment, "week", "")))
+    return [(block, week, [*entries]) for (block, week), entries in grouped]
 
 
 def _item(kind: str, entry: Entry, words: Words, archive: str, address: str) -> str:
@@ -305,8 +306,12 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_translations(catalog(language), newstyle=True)  # type: ignore[attr-defined]
-    environment.filters["wrap"] = wrap
+    environment.filters.update(wrap=wrap, paragraphs=_paragraphs)
     return environment
+
+
+def _paragraphs(text: str) -> list[str]:
+    return text.split("\n\n")
 
 
 def wrap(text: str, first: str = "", rest: str = "") -> str:

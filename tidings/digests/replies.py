@@ -1,9 +1,9 @@
-"""Where a reply to a digest goes: from the token of its address, or a number at its start, to the post that it answers.
+"""Where a reply to a digest goes: from the token of its address, a number in it or what it quotes, to the posts that it
+answers.
 
 It reads the database and writes nothing; whether the sender may post there is for intake to decide.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,16 +12,17 @@ from sqlalchemy import select as query
 
 from tidings.archive import read
 from tidings.database import tables
-from tidings.digests import render
+from tidings.digests import kept, numbered, quoted, render
+from tidings.digests.quoted import Reply, Sent
 from tidings.digests.render import Entry, Printed, Section
 from tidings.errors import TidingsError
+from tidings.mailer import html_text, text
+from tidings.mailer.tolerant import read_message
 from tidings.settings import SiteSettings
 from tidings.threading import nodes
 from tidings.tokens import BadTokenError, Tokens
 
 _CHAIN = 100  # message ids of a References field: the first, and the last of the rest
-
-_NUMBER = re.compile(r"\s*(?:#([0-9]{1,3})(?![\w.-])[:.)]?|([0-9]{1,3}):(?=\s|$))[ \t]*")
 
 
 class UnroutableError(TidingsError):
@@ -33,32 +34,52 @@ class UnroutableError(TidingsError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Item:
+    """An item of an edition, with whose it is; number 0 is the edition as a whole.
+
+    `expired` says that the year of the address is over which named it.
+    """
+
+    id: int
+    number: int
+    post_id: int | None
+    message_id: str | None
+    subject: str
+    community_id: int
+    membership_id: int
+    edition_id: int
+    expired: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it stands for the edition as a whole."""
+        return self.number == 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Routed:
-    """The item that a reply answers, and the reply's own text.
+    """The item that a reply answers, or a part of one, and the sender's own text.
 
     `answers` is the Message-ID (bare) that it answers, `references` the chain down to it, oldest first. `post_id` is
-    None where a meeting is answered; `expired` says that the year of the address is over.
+    None where a meeting is answered.
     """
 
     community_id: int
     membership_id: int
     edition_id: int
+    item_id: int
     number: int
     post_id: int | None
     answers: str
     references: tuple[str, ...]
     subject: str
     text: str
-    expired: bool
 
 
-def route(
-    connection: Connection, token: str, tokens: Tokens, *, site: SiteSettings, now: datetime, text: str
-) -> Routed:
-    """The item that the token of a reply address stands for, `text` being what the sender wrote, without quotes.
+def item_at(connection: Connection, token: str, tokens: Tokens, now: datetime) -> Item:
+    """The item that the token of a reply address stands for.
 
-    The token of an edition as a whole needs a number at the start of the text. Raises UnroutableError for a token that
-    is not ours, an item that is gone, and where it is not said which item is meant.
+    Raises UnroutableError for a token that is not ours, and an item that is gone.
     """
     if token == render.PREVIEW:
         raise UnroutableError("This address was shown in a preview, which takes no mail.")
@@ -66,11 +87,61 @@ def route(
         said = tokens.read_item(token)
     except BadTokenError as error:
         raise UnroutableError("This reply address is none of ours.") from error
-    item = _find(connection, said.item_id)
+    item = _find(connection, said.item_id, expired=said.expired(now))
     if item is None or item.membership_id != said.membership_id:
         raise UnroutableError("The item of this reply address is gone.")
-    if item.number == 0:
-        item = _numbered(connection, item, text, tokens, site)
+    return item
+
+
+def sent(connection: Connection, item: Item, tokens: Tokens, site: SiteSettings) -> Sent:
+    """The words of the edition that the item is of, as they were sent."""
+    edition = render.load(connection, item.edition_id)
+    token = render.item_tokens(edition, tokens)
+    message = read_message(render.assemble(connection, item.edition_id, site=site, tokens=tokens))
+    return quoted.sent(
+        text.display(message).text,
+        html_text.to_text(text.html_source(message) or ""),
+        {entry.number: token(section, entry) for section, entry in _entries(edition)},
+    )
+
+
+def route(
+    connection: Connection, item: Item, reply: Reply, *, tokens: Tokens, site: SiteSettings
+) -> tuple[Routed, ...]:
+    """Where a reply goes that came to the address of `item`, in one part or more, each with its own text.
+
+    To an edition as a whole it says so by numbers at the starts of lines, else by what it stands beside.
+    Raises UnroutableError, which asks where it says neither; then nothing of it goes anywhere.
+    """
+    if not item.is_whole:
+        return (routed(connection, item, numbered.without(reply.text, item.number).strip()),)
+    edition = render.load(connection, item.edition_id)
+    known = {entry.number: entry for _, entry in _entries(edition)}
+    parts = numbered.split(reply.text)
+    if not parts and (beside := reply.beside(known)) in known:
+        parts = [numbered.Numbered(number=beside or 0, text=reply.said)]
+    reason = "" if parts else "Your reply to a digest does not say which item it answers."
+    if unknown := next((one.number for one in parts if one.number not in known), None):
+        reason = f"The digest that you answered has no item #{unknown}."
+    if reason:
+        raise UnroutableError(reason, ask=which_one(edition, tokens, reason, site))
+    items = ((_find(connection, known[one.number].item_id), one.text) for one in parts)
+    return tuple(routed(connection, found, own) for found, own in items if found is not None)
+
+
+def named_alone(connection: Connection, item: Item, reply: Reply) -> Item | None:
+    """The item that a reply names and says nothing else: by its number alone, or by an empty mail to its address."""
+    if not item.is_whole:
+        return None if numbered.without(reply.text, item.number).strip() else item
+    number = numbered.alone(reply.text)
+    if number is None:
+        return None
+    entries = _entries(render.load(connection, item.edition_id))
+    return next((_find(connection, entry.item_id) for _, entry in entries if entry.number == number), None)
+
+
+def routed(connection: Connection, item: Item, own: str) -> Routed:
+    """Where a reply to `item` goes, `own` being its text. Raises UnroutableError where the post is gone."""
     references = _chain(connection, item)
     if not references:
         raise UnroutableError("The post that this reply answers is gone.")
@@ -78,26 +149,23 @@ def route(
         community_id=item.community_id,
         membership_id=item.membership_id,
         edition_id=item.edition_id,
+        item_id=item.id,
         number=item.number,
         post_id=item.post_id,
         answers=references[-1],
         references=references,
         subject=item.subject,
-        text=_without_number(text) if number_in(text) == item.number else text,
-        expired=said.expired(now),
+        text=own,
     )
-
-
-def number_in(text: str) -> int | None:
-    """The number with which a reply begins: `#3` or `3:` (but not a time such as `3:30`) in its first line."""
-    found = _NUMBER.match(text)
-    return int(found[1] or found[2]) if found else None
 
 
 def which_one(edition: Printed, tokens: Tokens, reason: str, site: SiteSettings) -> str:
     """The text of a notice that asks which item was meant, with the address of each."""
     token = render.item_tokens(edition, tokens)
-    lines = [reason, "", "Nothing was posted. Please send it again, to the address of the item that you mean:"]
+    lines = [
+        *(reason, "", f"Nothing was posted. Your words are kept for {kept.LIFE.days} days. To have them posted, reply"),
+        *("to this mail with just the number of the item that you mean, or send an empty", "mail to its address:"),
+    ]
     for section, entry in _entries(edition):
         lines += ["", f"#{entry.number} {entry.subject.removeprefix('Re: ')}"]
         lines.append("   " + render.address_of(section, site).token("r", token(section, entry)))
@@ -108,36 +176,13 @@ def _entries(edition: Printed) -> list[tuple[Section, Entry]]:
     return [(section, entry) for section in edition.sections for entry in section.entries if entry.number]
 
 
-def _numbers(text: str) -> set[int]:
-    """The numbers at the starts of lines, written as the first of them is."""
-    first, *more = (found for line in text.strip().splitlines() if (found := _NUMBER.match(line)))
-    return {int(found[first.lastindex or 0]) for found in (first, *more) if found.lastindex == first.lastindex}
-
-
-def _without_number(text: str) -> str:
-    found = _NUMBER.match(text)
-    return text[found.end() :].lstrip("\r\n") if found else text
-
-
 # --- items -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Item:
-    """An item as it is stored, with whose it is."""
-
-    number: int
-    post_id: int | None
-    message_id: str | None
-    subject: str
-    community_id: int
-    membership_id: int
-    edition_id: int
 
 
 _item, _section = tables.item.c, tables.edition_section.c
 _ITEM = (
     query(
+        _item.id,
         _item.number,
         _item.post_id,
         _item.message_id,
@@ -151,33 +196,12 @@ _ITEM = (
 )
 
 
-def _find(connection: Connection, item_id: int | None) -> _Item | None:
+def _find(connection: Connection, item_id: int | None, *, expired: bool = False) -> Item | None:
     row = connection.execute(_ITEM, {"item": item_id}).mappings().first()
-    return None if row is None else _Item(**row)
+    return None if row is None else Item(**row, expired=expired)
 
 
-def _numbered(connection: Connection, whole: _Item, text: str, tokens: Tokens, site: SiteSettings) -> _Item:
-    """The item that a reply to an edition as a whole names at its start. Raises UnroutableError, which asks."""
-    edition = render.load(connection, whole.edition_id)
-    number = number_in(text)
-    known = {entry.number: (section, entry) for section, entry in _entries(edition)}
-    reason = ""
-    if number is None:
-        reason = "Your reply to a digest does not say which item it answers."
-    elif number not in known:
-        reason = f"The digest that you answered has no item #{number}."
-    elif len(_numbers(text) & known.keys()) > 1:
-        reason = "Your reply answers several items of a digest, and each needs a mail of its own."
-    elif known[number][0].membership_id != whole.membership_id:
-        reason = f"Item #{number} belongs to another community than the address that you wrote to."
-    if number is None or reason:
-        raise UnroutableError(reason, ask=which_one(edition, tokens, reason, site))
-    found = _find(connection, known[number][1].item_id)
-    assert found is not None  # it was loaded just now
-    return found
-
-
-def _chain(connection: Connection, item: _Item) -> tuple[str, ...]:
+def _chain(connection: Connection, item: Item) -> tuple[str, ...]:
     """The Message-IDs from the thread's first message down to the one that is answered."""
     if item.post_id is None:
         return (item.message_id,) if item.message_id else ()

@@ -5,9 +5,11 @@ the two, so that each comes once.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from tidings.clock import zone
+from tidings.communities import digest_times
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster, Shift
 
@@ -16,11 +18,15 @@ SLEEP = timedelta(hours=9)
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
+BEFORE_THE_END = timedelta(minutes=digest_times.BEFORE_THE_END)
+
 FIRST_DAY = date(2020, 1, 1)
 _DAY = timedelta(days=1)
+_INSTANT = timedelta(microseconds=1)
 _MONDAY = 0
 _MORNING = "08:00"
 _DEEP_NIGHT = time(3)
+_DAYS_TO_A_DAY_OFF = 62
 
 
 def cut_offs(weekday: int | None, at: str, zone_name: str, after: datetime, until: datetime) -> Iterator[datetime]:
@@ -53,20 +59,49 @@ def zone_of(member: Member, roster: Roster | None, site_zone: str) -> str:
 def due(member: Member, roster: Roster | None, cut_off: datetime, site_zone: str) -> datetime:
     """When (UTC) the edition of the period that ended at `cut_off` goes to the member.
 
-    At the start of the first shift after it; or, where no crew is known or the member named a day, at the member's
-    weekday (a daily member: any day) and hour, which waits while the member sleeps after a night shift.
+    With a roster, as the member chose: when the first shift after it starts, shortly before that shift ends, or on the
+    first day off. Else, and where the member named a day, at their weekday (a daily member: any day) and hour. Neither
+    an hour nor a day off falls into the sleep after a night shift.
     """
-    first = roster.next_start(cut_off) if roster and by_shift(member) else None
-    if first is not None:
-        return first.start.astimezone(UTC)
+    moment = _by_shift(member, roster, cut_off, site_zone) if roster and by_shift(member) else None
+    if moment is not None:
+        return moment
     weekday = None if member.delivery == "daily" else _named(member)
     moment = next_at(weekday, member.digest_time or _MORNING, zone_of(member, roster, site_zone), cut_off)
     return wake(roster, moment)
 
 
 def by_shift(member: Member) -> bool:
-    """Whether the member wants editions at shift starts: a crew is known and no day was named."""
-    return member.crew_id is not None and member.digest_weekday is None
+    """Whether the member's editions follow their shifts: they named no day of the week."""
+    return member.digest_at != "day"
+
+
+def _by_shift(member: Member, roster: Roster, cut_off: datetime, site_zone: str) -> datetime | None:
+    """The moment in a member's shifts; None where there are none to come."""
+    if member.digest_at == "off":
+        free = _day_off(member, roster, cut_off, zone_of(member, roster, site_zone))
+        if free is not None:
+            return free
+    first = roster.next_start(cut_off)
+    if first is None:
+        return None
+    start, end = first.start.astimezone(UTC), first.end.astimezone(UTC)
+    return max(start, end - BEFORE_THE_END) if member.digest_at == "end" else start
+
+
+def _day_off(member: Member, roster: Roster, cut_off: datetime, zone_name: str) -> datetime | None:
+    """The member's hour of the first day after the cut-off on which no shift begins; None where none is near.
+
+    Where a night shift reaches into that day, it is once the member is up again.
+    """
+    today = cut_off.astimezone(zone(zone_name)).date()
+    works = {shift.start.date() for shift in roster.shifts(today - _DAY, _DAYS_TO_A_DAY_OFF)}
+    for day in (today + n * _DAY for n in range(_DAYS_TO_A_DAY_OFF - 1)):
+        moment = _moment(day, member.digest_time or _MORNING, zone_name)
+        if day not in works and moment > cut_off:
+            shift = roster.at(moment)
+            return wake(roster, shift.end.astimezone(UTC) if shift else moment)
+    return None
 
 
 def _named(member: Member) -> int:
@@ -79,7 +114,14 @@ def timing(member: Member, roster: Roster | None, community: Community) -> str:
     if roster is None or not by_shift(member):
         return f"It comes {day} at {member.digest_time or _MORNING}."
     weekday = "" if member.delivery == "daily" else f"{WEEKDAYS[community.cut_off_weekday]} "
-    return f"It comes when your first shift after {weekday}{community.cut_off_time} ({community.zone}) starts."
+    after = f"after {weekday}{community.cut_off_time} ({community.zone})"
+    match member.digest_at:
+        case "end":
+            return f"It comes {digest_times.BEFORE_THE_END} minutes before your first shift {after} ends."
+        case "off":
+            return f"It comes at {member.digest_time or _MORNING} on your first day off {after}."
+        case _:
+            return f"It comes when your first shift {after} starts."
 
 
 def is_night(shift: Shift) -> bool:
@@ -108,6 +150,54 @@ def wake(roster: Roster | None, moment: datetime) -> datetime:
     risen = shift.end.astimezone(UTC) + SLEEP
     following = roster.next_start(moment)
     return min(risen, following.start.astimezone(UTC)) if following else risen
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuietHours:
+    """A time (UTC), [begin, end), in which copies to a member are held; until `risen` even urgent ones are."""
+
+    begin: datetime
+    end: datetime
+    risen: datetime | None
+
+
+def quiet_hours(roster: Roster | None, kind: str, now: datetime) -> QuietHours | None:
+    """The quiet hours of a `kind` that are now or come next; None where there are none to come.
+
+    `asleep`: the sleep after a night shift. `off`: from the end of a shift to the start of the next.
+    """
+    if roster is None or kind == "none":
+        return None
+    begin = _free(roster, now) if kind == "off" else _falls_asleep(roster, now)
+    if begin is None:
+        return None
+    risen = wake(roster, begin)
+    if kind == "asleep":
+        return QuietHours(begin=begin, end=risen, risen=risen)
+    following = roster.next_start(begin - _INSTANT)
+    if following is None:
+        return None
+    return QuietHours(begin=begin, end=following.start.astimezone(UTC), risen=risen if risen > begin else None)
+
+
+def _free(roster: Roster, now: datetime) -> datetime | None:
+    """The first moment from `now` on at which the member is off shift; None where there is none near."""
+    moment = now
+    for _ in range(_DAYS_TO_A_DAY_OFF):
+        shift = roster.at(moment)
+        if shift is None:
+            return moment
+        moment = shift.end.astimezone(UTC)
+    return None
+
+
+def _falls_asleep(roster: Roster, now: datetime) -> datetime | None:
+    """The first moment from `now` on at which the member sleeps after a night shift; None where there is none near."""
+    if slept_off(roster, now):
+        return now
+    first = now.astimezone(roster.zone).date() - 2 * _DAY
+    ends = (shift.end.astimezone(UTC) for shift in roster.shifts(first, _DAYS_TO_A_DAY_OFF) if is_night(shift))
+    return next((end for end in ends if end > now and slept_off(roster, end)), None)
 
 
 def _days(first: date) -> Iterator[date]:

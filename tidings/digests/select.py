@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tidings.digests.fragments import Concern
+from tidings.digests.history import Window
 from tidings.digests.week import Fresh, Place, Question, Reader, Result, Thread, Week
 
 FOR_YOU = 5
@@ -14,6 +15,9 @@ SETTLED = 5
 UNANSWERED = 3
 CONVERSATIONS = 7
 TITLES = 10
+RETURN_CONVERSATIONS = 5
+RETURN_TITLES = 8
+"""Of the edition of who was away for a week or more: what they missed is told, but not at length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,7 @@ class Chosen:
     for_you: tuple[Concerning, ...]
     settled: tuple[Result, ...]
     unanswered: tuple[Question, ...]
-    conversations: tuple[Thread, ...]
+    conversations: tuple[tuple[Thread, str], ...]  # with its week, where the reader was away
     titles: tuple[Thread, ...]
     more_threads: int
     more_posts: int
@@ -45,8 +49,8 @@ class Chosen:
         return bool(asked or self.for_you or self.settled or self.conversations or self.titles)
 
 
-def choose(week: Week, reader: Reader) -> Chosen:
-    """What the reader is told of a week."""
+def choose(week: Week, reader: Reader, windows: Sequence[Window] = ()) -> Chosen:
+    """What the reader is told of a week; `windows` are the weeks, the newest first, of one who was away."""
     threads = [thread for thread in week.threads if thread.id not in reader.muted]
     for_you = concerning(week, reader)[:FOR_YOU]
     told = {one.post.number for one in for_you}
@@ -57,17 +61,32 @@ def choose(week: Week, reader: Reader) -> Chosen:
     unanswered = unanswered[:UNANSWERED]
     told |= {one.asked.number for one in unanswered}
     ranked = rank([rest for thread in threads if (rest := _without(thread, told))], reader)
-    counted = ranked[CONVERSATIONS + TITLES :]
+    many = RETURN_CONVERSATIONS if windows else CONVERSATIONS
+    end = many + (RETURN_TITLES if windows else TITLES)
+    counted = ranked[end:]
     return Chosen(
         for_you=tuple(for_you),
         settled=tuple(settled),
         unanswered=tuple(unanswered),
-        conversations=tuple(ranked[:CONVERSATIONS]),
-        titles=tuple(ranked[CONVERSATIONS : CONVERSATIONS + TITLES]),
+        conversations=tuple(_by_week(ranked[:many], windows)),
+        titles=tuple(ranked[many:end]),
         more_threads=len(counted),
         more_posts=sum(len(thread.fresh) for thread in counted),
         muted_posts=sum(len(thread.fresh) for thread in week.threads if thread.id in reader.muted),
     )
+
+
+def _by_week(threads: Sequence[Thread], windows: Sequence[Window]) -> list[tuple[Thread, str]]:
+    """The threads with the week of their newest post, the newest week first."""
+    if not windows:
+        return [(thread, "") for thread in threads]
+    placed = [
+        (place, thread, window.label)
+        for thread in threads
+        for place, window in enumerate(windows)
+        if window.after < max(post.number for post in thread.fresh) <= window.up_to
+    ]
+    return [(thread, label) for _, thread, label in sorted(placed, key=lambda one: one[0])]
 
 
 def concerned(week: Week, reader: Reader) -> list[Question]:

@@ -102,7 +102,8 @@ def _unasked(database: Database, turn: Turn, now: datetime) -> Iterator[Thread]:
             return
         community = directory.community_by_id(connection, turn.community_id)
         # What a reader is told who has no part in any of it: most are.
-        told = select.choose(gather.week(connection, community, *window, now), _ANYBODY).conversations
+        chosen = select.choose(gather.week(connection, community, *window, now), _ANYBODY)
+        told = [one for one, _ in chosen.conversations]
         kept = summaries.stored(connection, community.id, told)
     yield from (thread for thread in told if summaries.mark(thread) not in kept and prompt.is_long(thread))
 

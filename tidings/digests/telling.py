@@ -70,7 +70,7 @@ def unanswered(question: Question, reader: Reader) -> Unanswered:
 
 
 def conversation(
-    thread: Thread, reader: Reader, *, language: str, words: int = WORDS, written: str = ""
+    thread: Thread, reader: Reader, *, language: str, words: int = WORDS, week: str = "", written: str = ""
 ) -> Conversation:
     """A thread with what a model has written of it, else with its key sentences, at most so many words.
 
@@ -93,6 +93,7 @@ def conversation(
         more=len(further) - len(lines),
         attached=tuple(file for _, file in thread.attached),
         seen=thread.question.seen if thread.question else None,
+        week=week,
         written=first_sentences(written, words),
     )
 

@@ -135,16 +135,24 @@ class Words:
 
     # --- blocks ---
 
-    def block(self, block: str) -> str:
-        """What stands over a block."""
-        return {
-            "for-you": self.say("For you"),
-            "meeting": self.say("Next meeting"),
-            "settled": self.say("Decided and answered"),
-            "unanswered": self.say("Still needs an answer"),
-            "conversation": self.say("Conversations"),
-            "title": self.say("Also new"),
-        }[block]
+    def block(self, block: str, week: str = "") -> str:
+        """What stands over a block, or over the conversations of one week."""
+        weeks = {
+            "this week": self.say("Conversations this week"),
+            "last week": self.say("Conversations last week"),
+            "earlier": self.say("Conversations before"),
+        }
+        return (
+            weeks.get(week)
+            or {
+                "for-you": self.say("For you"),
+                "meeting": self.say("Next meeting"),
+                "settled": self.say("Decided and answered"),
+                "unanswered": self.say("Still needs an answer"),
+                "conversation": self.say("Conversations"),
+                "title": self.say("Also new"),
+            }[block]
+        )
 
     def concern(self, told: Personal) -> str:
         """Who turned to the reader, and how."""
@@ -180,6 +188,8 @@ class Words:
         """`Pump team weekly`."""
         if rhythm == "daily":
             return self.say("%(community)s daily", community=community)
+        if rhythm == "each":
+            return self.say("%(community)s catch-up", community=community)
         return self.say("%(community)s weekly", community=community)
 
     def greeting(self, reader: str, since: datetime | None) -> str:
@@ -188,6 +198,19 @@ class Words:
         if since:
             return self.say("For %(reader)s, new since %(day)s.", reader=who, day=self.day(since))
         return self.say("For %(reader)s.", reader=who)
+
+    def quiet(self, heading: Heading) -> list[str]:
+        """When nothing was new, a sentence for each such time."""
+        if isinstance(heading.quiet, datetime):
+            return [self.say("Nothing was new until %(day)s, so no mail was sent then.", day=self.day(heading.quiet))]
+        return [
+            self.say(
+                "It was quiet from %(begin)s to %(end)s: nothing was new, so no mail was sent.",
+                begin=self.day(one.begin),
+                end=self.day(one.end),
+            )
+            for one in heading.quiet or ()
+        ]
 
     def more(self, heading: Heading) -> str:
         """What was left out, counted."""
@@ -208,6 +231,8 @@ class Words:
         """Why the reader gets it."""
         if heading.rhythm == "daily":
             return self.say("You are a member of %(community)s and chose one mail a day.", community=heading.title)
+        if heading.rhythm == "each":
+            return self.say("You are a member of %(community)s and get each message.", community=heading.title)
         return self.say("You are a member of %(community)s and chose one mail a week.", community=heading.title)
 
 

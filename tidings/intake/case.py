@@ -64,9 +64,14 @@ class Case:
         return self.address.post in self.message.loop_marks or self.address.list_id in self.message.list_ids
 
     @property
+    def folds(self) -> tuple[Fold, ...]:
+        """What of the text is quoted, or a signature."""
+        return tuple(Fold(*fold) for fold in self.message.folds)
+
+    @property
     def own_words(self) -> str:
         """What the sender wrote: the text without what of it is quoted."""
-        return shown(self.message.text, tuple(Fold(*fold) for fold in self.message.folds))
+        return shown(self.message.text, self.folds)
 
     def decided(
         self, verdict: str, reason: str, *, message_id: str | None = None, post_id: int | None = None

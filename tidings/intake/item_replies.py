@@ -1,27 +1,29 @@
 """Replies to the items of a digest: the token routes, From says whether its owner wrote.
 
-A reply of one word (mute, follow, pause, resume) is done and not posted; it can be taken back by another, so token and
-From are enough for it. To leave takes a yes. Where a reply goes is for digests.replies to say; how it is published, for
-posting.
+A mail may answer several items: each part becomes a post of its own, or is a word that is done. Where a reply goes is
+for digests.replies to say; what a word does, for item_words; how a post is published, for posting; what is kept until
+its sender says more, for kept_replies.
 """
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from tidings.archive import read
-from tidings.communities import choices, directory
-from tidings.communities.choices import Choice
+from tidings.communities import directory
 from tidings.communities.directory import Member
-from tidings.digests import replies
-from tidings.intake import letters
-from tidings.intake.asking import Asking
+from tidings.digests import kept, quoted, replies
+from tidings.digests.quoted import Reply
+from tidings.digests.replies import Item, Routed
+from tidings.intake import learned
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
-from tidings.intake.member_commands import MemberCommands
+from tidings.intake.item_words import ItemWords, is_choice, is_keep
+from tidings.intake.kept_replies import KeptReplies, as_case
 from tidings.intake.posting import Posting, as_item_reply
-from tidings.mailer import commands
-from tidings.mailer.commands import Command, Problem
-from tidings.threading import nodes
-from tidings.tokens import BadTokenError
+
+_SHOWN = 500  # characters of a kept reply in the reason why it is held
+_NOTHING_WAITS = "Nothing of yours waits here, so there was nothing to keep."
 
 
 class ItemReplies:
@@ -30,135 +32,133 @@ class ItemReplies:
     def __init__(self, parts: Parts, posting: Posting) -> None:
         self._parts = parts
         self._posting = posting
-        self._asking = Asking(parts)
-        self._commands = MemberCommands(parts, self._asking)
+        self._words = ItemWords(parts)
+        self._kept = KeptReplies(parts)
 
     def handle(self, connection: Connection, case: Case) -> Decision:
         """A reply to an item of a digest: the token routes it, From says whether it may go there."""
-        now, own, parts = self._parts.clock.now(), case.own_words, self._parts
-        owner = self._owner(connection, case)
-        word = self._word(connection, owner, own)
-        if owner and word and not _is_choice(word):  # of all mail: it needs no item to be named
-            return self._about_mail(connection, case, owner, word)
+        parts = self._parts
         try:
-            routed = replies.route(
-                connection, case.recipient.token, parts.tokens, site=parts.settings.site, now=now, text=own
-            )
+            item = replies.item_at(connection, case.recipient.token, parts.tokens, parts.clock.now())
         except replies.UnroutableError as error:
-            if error.ask and not case.automatic:
-                self._ask_which(connection, case, error.ask)
             return case.decided("hold", str(error))
-        objection = self._reply_objection(connection, case, routed, own)
-        if objection:
-            return case.decided("hold", objection)
-        word = self._word(connection, owner, routed.text)
-        if owner and word:
-            if _is_choice(word):
-                return self._choose(connection, case, owner, word, routed)
-            return self._about_mail(connection, case, owner, word)
-        message = as_item_reply(case.message, routed.text, routed.subject)
-        return self._posting.submit(connection, case, message, routed, f"A reply to item {routed.number} of a digest.")
-
-    # --- one word ----------------------------------------------------------------------------------------------------
-
-    def _owner(self, connection: Connection, case: Case) -> Member | None:
-        """The member whose address this is, where they wrote; None for mail that can only be a post."""
-        if case.automatic or case.spooled.released or case.community.archived:
-            return None
-        try:
-            said = self._parts.tokens.read_item(case.recipient.token)
-        except BadTokenError:
-            return None
         author = directory.member_by_address(connection, case.community.id, case.message.author_email)
-        is_theirs = author is not None and author.membership_id == said.membership_id
-        return author if is_theirs and not said.expired(self._parts.clock.now()) else None
+        owner = author if author and author.membership_id == item.membership_id else None
+        if objection := _objection(case, item, owner):
+            return case.decided("hold", objection)
+        reply = self._read(connection, case, item)
+        try:
+            done = self._word_or_answer(connection, case, owner, item, reply) if owner else None
+            return done or self._post(connection, case, owner, item, reply)
+        except replies.UnroutableError as error:
+            if error.ask and owner and not case.spooled.released:
+                return self._kept.ask_which(connection, case, owner, item, reply.text, error.ask)
+            return case.decided("hold", str(error))
 
-    def _word(self, connection: Connection, owner: Member | None, text: str) -> Command | Problem | None:
-        return commands.read_word(text, self._commands.today(connection, owner)) if owner else None
-
-    def _about_mail(self, connection: Connection, case: Case, owner: Member, word: Command | Problem) -> Decision:
-        """Do a word that is about all mail: a pause, its end, or the wish to leave."""
-        if isinstance(word, Problem):
-            self._tell(connection, case, owner, word.hint)
-            return case.decided("accept", "It asks for a pause that cannot be read; the member was told.")
-        if word.verb == "leave":
-            asked = self._asking.ask_to_leave(connection, case.community, owner)
-            return case.decided("accept", f"The member was asked {'' if asked else 'before '}whether to leave.")
-        done = self._commands.do(connection, case.community, owner, word)
-        self._tell(connection, case, owner, done)
-        return case.decided("accept", f"Done: {word.line}. Nothing was posted.")
-
-    def _choose(
-        self, connection: Connection, case: Case, owner: Member, word: Command | Problem, routed: replies.Routed
-    ) -> Decision:
-        """Mute or follow the thread of an item, whatever was chosen by another post of it before."""
-        choice: Choice = "mute" if _is_muting(word) else "follow"
-        post = read.post_by_id(connection, routed.post_id) if routed.post_id is not None else None
-        if post is None:
-            self._tell(connection, case, owner, letters.NO_CONVERSATION)
-            return case.decided("accept", f"There is no conversation to {choice}; the member was told.")
-        in_thread = {node.message_id for node in nodes.thread(connection, post.community_id, post.thread_id)}
-        before = {one.message_id for one in choices.chosen(connection, owner.membership_id)}
-        choices.forget(connection, owner.membership_id, before & in_thread)
-        now = self._parts.clock.now()
-        choices.choose(connection, owner.membership_id, post.message_id, choice, now)
-        # Told once a day of each choice, however often it is made: the address may have been passed on.
-        key = f"{choice}-{owner.membership_id}-{post.id}-{now.date()}"
-        self._tell(connection, case, owner, letters.CHOSEN[choice].format(subject=post.subject), key=key)
-        return case.decided("accept", f"Done: {choice} the thread of {post.message_id}. Nothing was posted.")
-
-    def _tell(self, connection: Connection, case: Case, owner: Member, done: str, *, key: str = "") -> None:
-        """Tell the member what was done."""
-        letter = letters.word_done(case.community, done, case.address.token("r", case.recipient.token))
-        self._parts.notices.send(
-            connection,
-            key=key or f"word-{case.spooled.key}",
-            recipient=owner.email,
-            subject=letter.subject,
-            text=letter.text,
-            now=self._parts.clock.now(),
-            community_id=case.community.id,
-            answers=case.message.message_id or None,
-            sender=case.address.detail("command"),
-            name=case.community.title,
-            unproved=not key,
+    def _read(self, connection: Connection, case: Case, item: Item) -> Reply:
+        """The reply without the digest; to compare the two is left out where there is nothing to be found."""
+        text = case.message.text
+        if not item.is_whole and quoted.is_plain(text, case.folds):
+            return quoted.plain(text)
+        return quoted.read(
+            text, case.folds, replies.sent(connection, item, self._parts.tokens, self._parts.settings.site)
         )
 
-    # --- posts -------------------------------------------------------------------------------------------------------
+    def _post(self, connection: Connection, case: Case, owner: Member | None, item: Item, reply: Reply) -> Decision:
+        """Post a reply, or tell its sender that there is nothing to post. Raises UnroutableError."""
+        if owner and not case.spooled.released and not reply.text and not case.message.attachments:
+            hidden = "" if item.is_whole else reply.hidden
+            return self._kept.nothing_new(connection, case, owner, item, hidden)
+        parts = self._parts
+        routes = replies.route(connection, item, reply, tokens=parts.tokens, site=parts.settings.site)
+        return _together(case, [self._take(connection, case, one, first=one is routes[0]) for one in routes])
 
-    def _reply_objection(self, connection: Connection, case: Case, routed: replies.Routed, own: str) -> str:
-        if automatic := case.automatic:
-            return f"An automatic mail ({automatic})."
-        if case.spooled.released:
-            return ""
-        if case.community.archived:
-            return f"The community {case.community.name} is closed and takes no more mail."
-        if routed.expired:
-            return "The reply address is more than a year old."
-        author = directory.member_by_address(connection, case.community.id, case.message.author_email)
-        if author is None or author.membership_id != routed.membership_id:
-            return f"{case.message.author_email or 'Nobody'} wrote to the reply address of another member."
-        return "" if routed.text.strip() or case.message.attachments else "It says nothing new: all of it is quoted."
+    def _take(self, connection: Connection, case: Case, routed: Routed, *, first: bool) -> Decision:
+        """Take in the part of a mail that answers one item."""
+        case = self._case_in(connection, case, routed.community_id)
+        author = directory.member_by_address(connection, routed.community_id, case.message.author_email)
+        owner = author if author and author.membership_id == routed.membership_id else None
+        if owner and (word := self._words.read(connection, owner, routed.text)):
+            if case.spooled.released:
+                return case.decided("accept", "A word to an item, which is not posted.")
+            return self._words.do(connection, case, owner, word, routed)
+        if owner and not routed.text and not case.message.attachments:
+            return self._kept.nothing_new(connection, case, owner)
+        message = as_item_reply(case.message, routed.text, routed.subject, part=None if first else routed.number)
+        reason = f"A reply to item {routed.number} of a digest."
+        decided = self._posting.submit(connection, case, message, routed, reason)
+        if author and decided.verdict == "accept" and decided.post_id is not None:
+            learned.note(connection, routed, author, decided.post_id, self._parts.clock.now())
+        return decided
 
-    def _ask_which(self, connection: Connection, case: Case, text: str) -> None:
-        """Ask the member whose edition it was, and nobody else, which item was meant."""
-        author = directory.member_by_address(connection, case.community.id, case.message.author_email)
-        if author is not None:
-            self._parts.notices.send(
-                connection,
-                key=f"which-{case.spooled.key}",
-                recipient=author.email,
-                subject=f"Which one? Re: {case.message.subject}"[:200],
-                text=text,
-                now=self._parts.clock.now(),
-                community_id=case.community.id,
-                answers=case.message.message_id or None,
+    def _case_in(self, connection: Connection, case: Case, community_id: int) -> Case:
+        """The case in the community of an item: one digest may tell of several."""
+        if community_id == case.community.id:
+            return case
+        community = directory.community_by_id(connection, community_id)
+        return replace(case, community=community, address=self._parts.addresses.of(community))
+
+    # --- words, and answers to what was asked ------------------------------------------------------------------------
+
+    def _word_or_answer(
+        self, connection: Connection, case: Case, owner: Member, item: Item, reply: Reply
+    ) -> Decision | None:
+        """Do the one word that a member's reply is, or post what was kept until this mail; None where it is a post."""
+        word = self._words.read(connection, owner, reply.text)
+        if is_keep(word):
+            return self._post_kept(connection, case, owner, item, whole=True) or self._nothing_waits(
+                connection, case, owner
             )
+        if word and not is_choice(word) and not case.spooled.released:
+            return self._words.do(connection, case, owner, word, None)  # about all mail: no item need be named
+        named = None if case.message.attachments else replies.named_alone(connection, item, reply)
+        return self._post_kept(connection, case, owner, named) if named else None
+
+    def _post_kept(
+        self, connection: Connection, case: Case, owner: Member, item: Item, *, whole: bool = False
+    ) -> Decision | None:
+        """Post to an item what waits for that; None where nothing does."""
+        found = self._kept.waiting(connection, item, whole=whole)
+        if len(found) > 1:
+            return self._kept.which_of_them(connection, case, owner)
+        if not found:
+            return None
+        routed = replies.routed(connection, item, found[0].message.text)
+        decided = self._take(connection, as_case(case, found[0]), routed, first=True)
+        if decided.verdict == "hold":  # whoever decides sees this mail, which has no more than a number
+            return replace(decided, reason=f"{decided.reason} Its words came before: {routed.text[:_SHOWN]}")
+        kept.forget(connection, found[0].id)
+        return decided
+
+    def _nothing_waits(self, connection: Connection, case: Case, owner: Member) -> Decision:
+        self._words.tell(connection, case, owner, _NOTHING_WAITS)
+        return case.decided("accept", "It asks to keep all of a reply, and none waits; the member was told.")
 
 
-def _is_choice(word: Command | Problem) -> bool:
-    return isinstance(word, Command) and word.verb in ("mute", "follow")
+def _objection(case: Case, item: Item, owner: Member | None) -> str:
+    """Why a reply is held; empty where nothing stands against it, or a person let it in."""
+    if case.spooled.released:
+        return ""
+    if automatic := case.automatic:
+        return f"An automatic mail ({automatic})."
+    if case.community.archived:
+        return f"The community {case.community.name} is closed and takes no more mail."
+    if item.expired:
+        return "The reply address is more than a year old."
+    if owner is None:
+        return f"{case.message.author_email or 'Nobody'} wrote to the reply address of another member."
+    return ""
 
 
-def _is_muting(word: Command | Problem) -> bool:
-    return isinstance(word, Command) and word.verb == "mute"
+def _together(case: Case, parts: Sequence[Decision]) -> Decision:
+    """The decision about a mail of several parts: it is held where one of them is, and then comes again as a whole."""
+    if len(parts) == 1:
+        return parts[0]
+    order = ("hold", "accept", "duplicate", "discard")
+    leading = min(parts, key=lambda one: order.index(one.verdict))
+    posted = next((one for one in parts if one.post_id is not None), leading)
+    return replace(
+        case.decided(leading.verdict, " ".join(one.reason for one in parts), message_id=posted.message_id),
+        post_id=posted.post_id,
+        at_once=any(one.at_once for one in parts),
+    )

@@ -9,6 +9,7 @@ from datetime import date
 
 from babel.dates import format_date
 
+from tidings.communities import digest_times
 from tidings.communities.directory import Community
 from tidings.mailer.addresses import ListAddress
 from tidings.mailer.commands import Command
@@ -20,6 +21,12 @@ DELIVERY = {
     "none": "no mail",
 }
 """What the ways of being told are, in words."""
+QUIET = {
+    "none": "each message at once",
+    "asleep": "what comes in your sleep after a night shift, once you are up",
+    "off": "what comes between your shifts, when the next one starts",
+}
+"""What each kind of quiet hours gives to who gets each message."""
 
 _ONCE = "It can be answered once, within three days."
 
@@ -102,7 +109,9 @@ def describe(command: Command) -> str:
         case "zone":
             return "the usual time zone" if wanted == "none" else f"your time zone: {wanted}"
         case "digest":
-            return "the digest at the start of your shift" if wanted == "shift" else f"the digest on {wanted}"
+            return f"the digest {digest_times.parse(wanted).words}"
+        case "quiet":
+            return QUIET[wanted]
         case "name":
             return f"your name: {wanted}"
         case "address":
@@ -266,7 +275,11 @@ with one or more of these, each on a line of its own (as plain text):
 - pause: no mail until you write resume
 - resume: mail again
 - delivery weekly: one mail a week; or: each, daily, none
-- digest Mon 08:00: when the weekly mail comes; digest shift: when your shift starts
+- digest shift: the weekly mail comes when your shift starts
+- digest shift-end, digest day-off 10:00, digest Mon 08:00: or it comes then
+- one-mail no: a digest for each community, and not one for all
+- quiet off: single messages wait while you are off shift
+- quiet asleep: they wait while you sleep after a night; quiet none: at once
 - crew B: your crew, so that we know your shifts
 - zone Europe/Paris: your time zone
 - name Ana Lindgren: your name

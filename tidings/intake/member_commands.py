@@ -4,7 +4,7 @@ Whether it was the member who asked for a change is settled before; what only re
 member's name, so such an answer repeats nothing of the mail.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from urllib.parse import quote
 
@@ -13,10 +13,12 @@ from sqlalchemy import Connection, bindparam
 from tidings.archive import read, search
 from tidings.archive.read import Post
 from tidings.clock import zone
-from tidings.communities import directory, joining, rosters, rota
+from tidings.communities import digest_times, directory, joining, rota
 from tidings.communities.directory import Community, Member, email_key
+from tidings.communities.rosters import Rosters
+from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import schedule
+from tidings.digests import plans, schedule
 from tidings.errors import NotFoundError, UsageError
 from tidings.intake import letters
 from tidings.intake.asking import Asking
@@ -34,6 +36,8 @@ _DONE: Mapping[str, str] = {
     "zone": "Your time zone is now: {what}.",
     "digest": "Your digest now comes {what}.",
     "name": "Your name is now: {what}.",
+    "quiet": "From now on you get from {title}: {what}.",
+    "one-mail": "The digests of your communities that are due together are {what} put into one mail.",
     "own-posts": "Your own posts to {title} are {what} sent to you too.",
     "also-named": "Posts to {title} that have you in To or Cc are {what} sent to you by the community too.",
 }
@@ -88,12 +92,20 @@ class MemberCommands:
             if found is not None:
                 lines += ["", f"{community.title} ({self._parts.addresses.of(community).post})"]
                 lines.append(f"    {self._state(connection, found)}, to {found.email}")
+                lines += [f"    {one}" for one in self._times(connection, community, found)]
         return "\n".join(lines)
 
     def _state(self, connection: Connection, member: Member) -> str:
         if member.paused_until is not None and member.paused_until > self._parts.clock.now():
             return f"paused {self._until(connection, member, member.paused_until)}"
         return letters.DELIVERY[member.delivery]
+
+    def _times(self, connection: Connection, community: Community, member: Member) -> Iterator[str]:
+        """When the mail of the community comes, where that is not at once."""
+        if member.delivery in ("weekly", "daily"):
+            yield schedule.timing(member, self._roster(connection, member), community)
+        if member.delivery == "each" and member.quiet != "none":
+            yield f"{letters.QUIET[member.quiet]}"
 
     def _search(self, connection: Connection, community: Community, words: str) -> str:
         hits = search.search(connection, [community.id], words, limit=_HITS)
@@ -145,7 +157,11 @@ class MemberCommands:
         site_zone = self._parts.settings.site.zone
         if member is None:
             return site_zone
-        return schedule.zone_of(member, rosters.of_person(connection, member.person_id), site_zone)
+        return schedule.zone_of(member, self._roster(connection, member), site_zone)
+
+    @staticmethod
+    def _roster(connection: Connection, member: Member) -> Roster | None:
+        return Rosters(connection).of(member.person_id, member.crew_id)
 
     def _set(self, connection: Connection, community: Community, member: Member, command: Command) -> str:
         wanted = command.argument
@@ -155,13 +171,15 @@ class MemberCommands:
             if not found:
                 return f"Nothing was changed: there is no such crew. There is: {', '.join(known) or 'none yet'}."
             wanted = wanted if wanted in found else found[0]
+        now = self._parts.clock.now()
         joining.set_member(
             connection,
             community=community.name,
             email=member.email,
             changes={command.verb: wanted},
-            now=self._parts.clock.now(),
+            now=now,
         )
+        plans.replan(connection, now, site=self._parts.settings.site, person_id=member.person_id)
         return _DONE[command.verb].format(what=_in_words(command.verb, wanted), title=community.title)
 
     def _address(self, connection: Connection, community: Community, member: Member, command: Command) -> str:
@@ -209,7 +227,9 @@ def _in_words(verb: str, wanted: str) -> str:
     if verb == "delivery":
         return letters.DELIVERY[wanted]
     if verb == "digest":
-        return "at the start of your shift" if wanted == "shift" else f"on {wanted}"
-    if verb in joining.COPIES:
+        return digest_times.parse(wanted).words
+    if verb == "quiet":
+        return letters.QUIET[wanted]
+    if verb in joining.YES_OR_NO:
         return "now" if wanted == "yes" else "not"
     return "none" if wanted.lower() == "none" and verb != "name" else wanted

@@ -96,9 +96,12 @@ def _key(community: Community, email: str, now: datetime) -> str:
 
 
 def _is_post(entry: Entry) -> bool:
-    """Whether it waits to be posted; other mail that waits, such as a bounce, is an admin's matter."""
+    """Whether it waits to be posted; other mail that waits, such as a bounce, is an admin's matter.
+
+    So is what an import could not read, of which there may be thousands; `unreadable` tells of it.
+    """
     recipient = read_recipient(entry.recipient)
-    return recipient is not None and recipient.purpose in ("post", "reply")
+    return recipient is not None and recipient.purpose in ("post", "reply") and entry.via != "import"
 
 
 # --- the notice ------------------------------------------------------------------------------------------------------

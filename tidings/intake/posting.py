@@ -3,14 +3,20 @@
 `file_message` is what arrival and import have in common. It decides nothing that policy does not.
 """
 
+import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
+from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import Connection
 
 from tidings.archive import store
 from tidings.communities import directory, joining
+from tidings.communities.entries import show_size
 from tidings.communities.policy import POSTING_RULES, RELEASED_RULES, Facts, Verdict, decide
 from tidings.digests import replies
 from tidings.intake import storm, waiting
@@ -24,6 +30,9 @@ from tidings.threading.decisions import arrive
 from tidings.threading.likeness import likeness
 from tidings.threading.parents import candidates
 from tidings.threading.place import Arrival
+
+_TOKEN = re.compile(r"[+-]r\.[a-z2-7]{34}(?=@)", re.IGNORECASE)  # of an item's reply address
+_URGENT_WITHIN = timedelta(hours=24)
 
 
 def file_message(
@@ -70,8 +79,31 @@ def file_message(
     return stored
 
 
+class Related(Protocol):
+    """What `place` is told of a message, by its header and by what is shown of it."""
+
+    @property
+    def in_reply_to(self) -> str: ...
+    @property
+    def references(self) -> str: ...
+    @property
+    def thread_index(self) -> str: ...
+    @property
+    def list_ids(self) -> list[str]: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def author_email(self) -> str: ...
+    @property
+    def recipients(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def folds(self) -> Sequence[tuple[int, int, str]]: ...
+
+
 def arrival_of(
-    message: ParsedMessage, settings: Settings, *, message_id: str, post_id: int, date: datetime, answers: str | None
+    message: Related, settings: Settings, *, message_id: str, post_id: int, date: datetime, answers: str | None
 ) -> Arrival:
     """What `place` wants to know of a stored message; `answers` is the id that a reply token named."""
     return Arrival(
@@ -98,9 +130,18 @@ def arrival_of(
     )
 
 
-def as_item_reply(message: ParsedMessage, text: str, subject: str) -> ParsedMessage:
-    """A reply to an item as it is archived: the member's own words under the thread's subject, none of the digest."""
-    return msgspec.structs.replace(message, text=text, folds=[], subject=subject)
+def as_item_reply(message: ParsedMessage, text: str, subject: str, part: int | None = None) -> ParsedMessage:
+    """A reply to an item as it is archived: the member's own words under the thread's subject, none of the digest.
+
+    Of a mail that answers several items the further posts name their `part`: same id, other content.
+    """
+    content_hash = message.content_hash
+    if part is not None:
+        content_hash = hashlib.sha256(content_hash + b"#%d" % part).digest()
+    recipients = _TOKEN.sub("", message.recipients)
+    return msgspec.structs.replace(
+        message, text=text, folds=[], subject=subject, recipients=recipients, content_hash=content_hash
+    )
 
 
 class Posting:
@@ -133,7 +174,8 @@ class Posting:
             return self._put_aside(connection, case, verdict, known=bool(sender.role) or case.proof.aligned)
         if released:
             reason = f"{reason} Released by {case.spooled.decided_by or 'a person'}.".strip()
-        decided = self.publish(connection, case, message, reason or verdict.reason, routed)
+        urgent = self._passes_by_quiet_hours(connection, case, message, sender)
+        decided = self.publish(connection, case, message, reason or verdict.reason, routed, urgent=urgent)
         if decided.verdict == "accept" and sender.membership_id is not None and sender.held_posts:
             joining.passed(connection, sender.membership_id)
         return decided
@@ -156,6 +198,8 @@ class Posting:
         message: ParsedMessage,
         reason: str,
         routed: replies.Routed | None = None,
+        *,
+        urgent: bool = False,
     ) -> Decision:
         """Archive a post and put it out to its members, in the caller's transaction."""
         filed = file_message(
@@ -184,17 +228,38 @@ class Posting:
             now=self._parts.clock.now(),
             author=directory.email_key(message.author_email),
             named=directory.email_keys(message.recipients),
+            urgent=urgent,
             fields=_thread_fields(case, routed) if routed else None,
             # A reply to a digest quotes it, and with it the reader's own reply addresses.
-            body=message.text if routed and not message.attachments else None,
+            body=self._body(case, message, filed.message_id) if routed else None,
         )
+        now = " Urgent: quiet hours do not hold it." if urgent else ""
         flag = f" Its Message-ID could not be kept ({filed.sent_id or 'none'})." if filed.sent_id is not None else ""
         return case.decided(
             "accept",
-            f"{reason} Archived as number {filed.number}, {copies} copies queued.{flag}",
+            f"{reason} Archived as number {filed.number}, {copies} copies queued.{now}{flag}",
             message_id=filed.message_id,
             post_id=filed.post_id,
         )
+
+    def _body(self, case: Case, message: ParsedMessage, message_id: str) -> str:
+        """What the copies of a reply to an item say: its own words, and where its files are."""
+        if not message.attachments:
+            return message.text
+        base = self._parts.settings.site.base_url.rstrip("/")
+        files = [f"- {name} ({show_size(size)})" for _, name, _, size, _ in message.attachments]
+        link = f"{base}/c/{case.community.name}/m/{quote(message_id, safe='@')}/"
+        return "\n".join([message.text, "", "Attached, in the archive:", *files, link]).lstrip()
+
+    def _passes_by_quiet_hours(
+        self, connection: Connection, case: Case, message: ParsedMessage, sender: directory.Sender
+    ) -> bool:
+        """Whether a member says that it is urgent, and has not said so too often in this community of late."""
+        if not message.urgent or sender.membership_id is None or case.community.urgent == 0:
+            return False
+        since = self._parts.clock.now() - _URGENT_WITHIN
+        author = directory.email_key(message.author_email)
+        return outbox.urgent_posts(connection, case.community.id, author, since) < case.community.urgent
 
     def _facts(
         self,
@@ -211,7 +276,7 @@ class Posting:
             join_address=case.address.detail("subscribe"),
             owner_address=case.address.detail("owner"),
             size=len(case.spooled.raw),
-            attachments=sum(size for _, _, _, size in message.attachments),
+            attachments=sum(size for _, _, _, size, _ in message.attachments),
             automatic=case.automatic,
             own_loop=case.is_own_loop,
             unsigned="" if case.proof.aligned else case.proof.how,

@@ -11,15 +11,17 @@ from itertools import islice
 from typing import Literal
 
 from tidings.clock import zone
-from tidings.communities.entries import choice, line, parse_email, parse_weekday_time
-from tidings.communities.joining import DELIVERIES
+from tidings.communities import digest_times
+from tidings.communities.entries import choice, line, parse_email
+from tidings.communities.joining import DELIVERIES, QUIET
 from tidings.errors import UsageError
+from tidings.mailer import item_words
 
 Reading = Literal["help", "which", "search", "get"]
-Setting = Literal["pause", "resume", "delivery", "crew", "zone", "digest", "name", "address", "also", "forget"]
-Copies = Literal["own-posts", "also-named"]
-AtAnItem = Literal["mute", "follow"]
-Verb = Literal[Reading, Setting, Copies, AtAnItem, "subscribe", "leave"]
+Setting = Literal["pause", "resume", "delivery", "crew", "zone", "digest", "quiet", "name", "address", "also", "forget"]
+YesOrNo = Literal["own-posts", "also-named", "one-mail"]
+AtAnItem = Literal["mute", "follow", "keep"]
+Verb = Literal[Reading, Setting, YesOrNo, AtAnItem, "subscribe", "leave"]
 
 READING: frozenset[Verb] = frozenset({"help", "which", "search", "get"})
 """The commands that change nothing."""
@@ -35,16 +37,9 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _SYNONYMS: dict[str, Verb] = {"join": "subscribe", "unsubscribe": "leave"}
-# Who is told to reply with a word tries this one too; it must not reach everybody.
-_WORDS: dict[str, Verb] = {
-    "mute": "mute",
-    "follow": "follow",
-    "resume": "resume",
-    "leave": "leave",
-    "unsubscribe": "leave",
-}
+# To leave is no word of an item; who is told to reply with a word tries it too, and it must not reach everybody.
+_WORDS: dict[str, Verb] = {"mute": "mute", "follow": "follow", "resume": "resume", "leave": "leave", "keep all": "keep"}
 _ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _DAY_FIRST = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th|\.)? ?([a-z]{3,9})\.?,?(?: ([0-9]{4}))?")
 _MONTH_FIRST = re.compile(r"([a-z]{3,9})\.? ([0-9]{1,2})(?:st|nd|rd|th)?,?(?: ([0-9]{4}))?")
@@ -92,20 +87,15 @@ def read(text: str, today: date) -> list[Command | Problem]:
 
 
 def read_word(text: str, today: date) -> Command | Problem | None:
-    """What a one-word reply to an item asks for: mute, follow, pause, resume or leave; None where it is a post.
+    """What a one-word reply to an item asks for: mute, follow, keep, pause, resume or leave; None where it is a post.
 
     A name or thanks may stand below the word.
     """
     first, *below = [*islice(_lines(text), _LINES)] or [""]
-    verb, _, rest = first.lower().rstrip(" .!").partition(" ")
-    if sum(len(one.split()) for one in below) > _WORDS_BELOW:
+    asked = item_words.command(first) if len(first) <= _LINE_LENGTH else None
+    if asked is None or sum(len(one.split()) for one in below) > _WORDS_BELOW:
         return None
-    if verb == "pause":
-        # "Pause until the seal is fixed" answers somebody; what has a digit in it is meant as a day.
-        is_meant = not rest or (rest.startswith("until ") and re.search(r"[0-9]", rest))
-        return _read_line(first, today) if is_meant else None
-    word = None if rest else _WORDS.get(verb)
-    return Command(verb=word) if word else None
+    return Command(verb=_WORDS[asked]) if asked in _WORDS else _read_line(asked, today)
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -232,10 +222,11 @@ def _zone(text: str, _today: date) -> str:
 
 
 def _digest(text: str, _today: date) -> str:
-    if text.lower().rstrip(" .!") == "shift":
-        return "shift"
-    weekday, time = parse_weekday_time(text)
-    return f"{_DAYS[weekday]} {time}"
+    return digest_times.parse(text.rstrip(" .!")).text
+
+
+def _quiet(text: str, _today: date) -> str:
+    return choice(text.lower().rstrip(" .!"), QUIET, "kind of quiet hours")
 
 
 def person_name(text: str) -> str:
@@ -259,13 +250,15 @@ _ARGUMENTS: dict[Verb, tuple[Callable[[str, date], str], str]] = {
     "delivery": (_delivery, f"Write one of these: {', '.join(f'delivery {one}' for one in DELIVERIES)}"),
     "crew": (_crew, "Write the name of your crew, like this: crew B"),
     "zone": (_zone, "Write a place of your time zone, like this: zone Europe/Paris"),
-    "digest": (_digest, "Write a day and a time, like this: digest Mon 08:00, or: digest shift"),
+    "digest": (_digest, "Write one of these: digest shift, digest shift-end, digest day-off 10:00, digest Mon 08:00"),
+    "quiet": (_quiet, f"Write one of these: {', '.join(f'quiet {one}' for one in QUIET)}"),
     "name": (lambda text, _today: person_name(text), "Write your name, like this: name Ana Lindgren"),
     "address": (_email, "Write the new address, like this: address ana@example.org"),
     "also": (_email, "Write the other address, like this: also ana@example.org"),
     "forget": (_email, "Write the old address, like this: forget ana@example.org"),
     "own-posts": (_yes_or_no, "Write one of these: own-posts yes, own-posts no"),
     "also-named": (_yes_or_no, "Write one of these: also-named yes, also-named no"),
+    "one-mail": (_yes_or_no, "Write one of these: one-mail yes, one-mail no"),
     "subscribe": (_nothing, ""),
     "leave": (_nothing, ""),
     "mute": (_only_at_an_item, "Reply with `mute` to an entry of a digest, and you hear no more of it."),

@@ -1,4 +1,4 @@
-"""One part of a stored message, or its HTML made harmless, read in a process of its own that can be killed.
+"""One part of a stored message, a mail inside it, or its HTML made harmless, read in a process that can be killed.
 
 What a sender wrote can hang or grow whatever parses it, so the pages never do. It neither stores nor serves anything.
 """
@@ -8,24 +8,29 @@ import resource
 import subprocess
 import sys
 import threading
+from email.message import Message
+from typing import TYPE_CHECKING
 
 import msgspec
 import nh3
 
-from tidings.mailer import text
+from tidings.mailer import pictures, text
 from tidings.mailer.own_tokens import without_tokens
 from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings
+
+if TYPE_CHECKING:
+    from tidings.mailer.parse import ParsedMessage
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 2  # processes: each may take the memory of a parser
 _WALL_FACTOR = 6  # as for the parser (worker.py)
 _ABSENT = 3  # exit status
-_HTML = "html"
+_HTML, _MAIL = "html", "mail "
 # fmt: off
 _TAGS = frozenset([
     "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "center", "cite", "code", "dd", "del", "dfn",
-    "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "ins", "kbd", "li", "mark", "ol",
+    "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd", "li", "mark", "ol",
     "p", "pre", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td",
     "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var",
 ])
@@ -34,9 +39,11 @@ _DROPPED = frozenset([
     "select",
 ])
 # fmt: on
-# Neither src nor style, background or class: nothing is left that could load or cover anything.
+# Neither style, background nor class: nothing is left that could load or cover anything. A picture's address stays for
+# `pictures` to put one of the message's own in its place.
 _ATTRIBUTES = {
     "a": {"href"},
+    "img": {"src", "alt"},
     "td": {"colspan", "rowspan", "align"},
     "th": {"colspan", "rowspan", "align"},
     "ol": {"start"},
@@ -60,6 +67,15 @@ class Extractor:
         found = self._ask(raw, _HTML)
         return None if found is None else found.decode("utf-8", "replace")
 
+    def mail(self, raw: bytes, position: int) -> "ParsedMessage | None":
+        """The mail that is a part of the message, as it would be read by itself; None where there is none."""
+        found = self._ask(raw, f"{_MAIL}{position}")
+        if found is None:
+            return None
+        from tidings.mailer.parse import ParsedMessage
+
+        return msgspec.json.decode(found, type=ParsedMessage)
+
     def _ask(self, raw: bytes, what: str) -> bytes | None:
         limits = msgspec.json.encode(self._limits).decode()
         with self._turn:
@@ -80,13 +96,17 @@ class Extractor:
 
 
 def harmless(source: str) -> str:
-    """HTML with what is for reading only: links to the web and to addresses stay, nothing loads, nothing runs."""
+    """HTML with what is for reading only: links to the web and to addresses stay, nothing loads, nothing runs.
+
+    Tags of pictures stay too, but with no other address than one inside the message.
+    """
     return nh3.clean(
         source,
         tags=set(_TAGS),
         clean_content_tags=set(_DROPPED),
         attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
-        url_schemes={"http", "https", "mailto"},
+        attribute_filter=pictures.attribute,
+        url_schemes={"http", "https", "mailto", "cid"},
         url_relative="deny",
         link_rel="noopener noreferrer nofollow",
         strip_comments=True,
@@ -95,14 +115,26 @@ def harmless(source: str) -> str:
 
 def _found(raw: bytes, what: str, limits: LimitSettings) -> bytes | None:
     message = read_message(raw)
+    if what.startswith(_MAIL):
+        return _mail(message, int(what.removeprefix(_MAIL)), limits)
     if what != _HTML:
         part = text.part_bytes(message, int(what), parts=limits.parts, depth=limits.depth)
         return None if part is None else _without_tokens(part)
     source = text.html_source(message, parts=limits.parts, depth=limits.depth)
     if source is None:
         return None
-    # First, since it writes the tokens plainly; and as the last step: what that gives is not touched again.
-    return harmless(without_tokens(harmless(source[: limits.text_bytes]))).encode()
+    # First, since it writes the tokens plainly; and again, since what it gives is shown but for the pictures' tags.
+    safe = harmless(without_tokens(harmless(source[: limits.text_bytes])))
+    return pictures.with_pictures(safe, message, parts=limits.parts, depth=limits.depth).encode()
+
+
+def _mail(message: Message, position: int, limits: LimitSettings) -> bytes | None:
+    """The mail inside, parsed with the limits of one that came by itself, as JSON."""
+    # Imported here because it is heavy, and files are asked for more often.
+    from tidings.mailer.parse import parse
+
+    inside = text.part_bytes(message, position, parts=limits.parts, depth=limits.depth)
+    return msgspec.json.encode(parse(inside, limits)) if inside else None
 
 
 def _without_tokens(part: bytes) -> bytes:

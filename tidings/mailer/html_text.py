@@ -9,6 +9,8 @@ import re
 from itertools import islice
 from typing import Any
 
+from tidings.threading.headings import is_forwarded
+
 MOST = 1_000_000  # characters of HTML that are read
 
 # Two characters that no mail has (they are removed first) stand for the begin and the end of a quote.
@@ -16,6 +18,10 @@ _OPEN, _CLOSE = "\ue0f0", "\ue0f1"
 _MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
 _DROPPED = ("script", "style", "head", "title", "template", "noscript", "object", "iframe", "svg")
 _INDENTED = re.compile(r"(?i)border(?:-left)?\s{0,4}:\s{0,4}(?:none|0)")
+_CLASS_MOST = 500
+_CITED = re.compile(r"\b(?:gmail|protonmail|tutanota)_quote\b")
+_ATTRIBUTION = re.compile(r"(?<![\w-])(?:gmail_attr|moz-cite-prefix)(?![\w-])")
+_FIRST_TEXTS = 20  # pieces of an element that are looked at for its first words
 _TAG = re.compile(r"<[^<>]{0,2000}>")
 _UNREAD = re.compile(r"(?i)(</?(?:script|style|title)\b[^<>]{0,2000}>)")
 _LINE_TAG = re.compile(r"(?i)<(?:br|p|div|tr|li|h[1-6])\b[^<>]{0,2000}>")
@@ -59,16 +65,34 @@ def _flatten(tree: Any) -> None:
     """Mark the quotes, turn rows into lines, and drop what is not for reading."""
     for element in list(tree.iter(*_DROPPED)):
         element.clear(keep_tail=True)
-    for element in list(tree.iter("blockquote")):
-        if not _INDENTED.search(element.get("style", "")[:500]):  # that is how some programs indent
+    for element in list(tree.iter("blockquote", "div", "p")):
+        if _is_quote(element):
             _mark(element)
-        element.tag = "div"
+        element.tag = "div" if element.tag == "blockquote" else element.tag
     for element in list(tree.iter("table", "tbody", "thead", "tfoot", "tr")):
         element.tag = "div"
     for element in list(tree.iter("td", "th")):
         element.tag = "span"
         if element.getnext() is not None:
             element.tail = "  "
+
+
+def _is_quote(element: Any) -> bool:
+    """Whether an element holds what another wrote, or says whose words the quote is that comes next.
+
+    Of Gmail's and Thunderbird's containers only those are looked at that hold nothing else: an answer may stand between
+    two quotes in the container around them. What Apple's programs pass on stands in a quote, and is to be read.
+    """
+    if element.tag != "blockquote":
+        return bool(_ATTRIBUTION.search(element.get("class", "")[:_CLASS_MOST])) and not _is_passed_on(element)
+    indented = _INDENTED.search(element.get("style", "")[:500])  # that is how some programs indent
+    said = element.get("type", "").lower() == "cite" or _CITED.search(element.get("class", "")[:_CLASS_MOST])
+    return bool(said or not indented) and not _is_passed_on(element)
+
+
+def _is_passed_on(element: Any) -> bool:
+    words = (piece.strip() for piece in islice(element.itertext(), _FIRST_TEXTS))
+    return is_forwarded(next((piece for piece in words if piece), "")[:_CLASS_MOST])
 
 
 def _write_out_links(tree: Any) -> None:

@@ -1,8 +1,9 @@
 """Mail to be sent: the outbox and its deliveries, each with its state, its next due time and its claim.
 
-The only writer of the tables `outbox`, `delivery` and `route_domain`. It neither assembles nor sends; whoever sends
-claims first and records after, in transactions of its own. A claim is a lease with a fence: only who holds it may write
-the outcome. A delivery has its route from the moment it is queued, so that each smart host finds its own by an index.
+The only writer of the tables `outbox` and `route_domain`, and of `delivery` but for what quiet hours hold (held). It
+neither assembles nor sends; whoever sends claims first and records after, in transactions of its own. A claim is a
+lease with a fence: only who holds it may write the outcome. A delivery has its route from the moment it is queued, so
+that each smart host finds its own by an index.
 """
 
 import json
@@ -17,14 +18,18 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Connection,
     Integer,
     String,
+    and_,
     bindparam,
+    case,
     delete,
     func,
     insert,
     literal_column,
+    not_,
     or_,
     select,
     text,
@@ -167,7 +172,11 @@ _ADD_MESSAGE = insert(outbox).returning(outbox.c.id)
 _ROUTE = func.coalesce(route_domain.c.route, literal_column("''"))  # behind an outer join
 _ROUTE_TO = select(route_domain.c.route).where(route_domain.c.domain == bindparam("to_domain")).scalar_subquery()
 _ADD_DELIVERY = insert(delivery).values(route=func.coalesce(_ROUTE_TO, literal_column("''")))
-_NEW_COLUMNS = ("outbox_id", "state", "attempts", "due_at", "changed_at")
+_NEW_COLUMNS = ("outbox_id", "attempts", "changed_at")
+_URGENT = bindparam("urgent", type_=Boolean)
+_ASLEEP = (membership.c.quiet_from <= _NOW) & (membership.c.asleep_until > _NOW)
+_QUIET = (membership.c.quiet_from <= _NOW) & (membership.c.quiet_until > _NOW)
+_HELD = and_(_QUIET, not_(_URGENT))
 _OF_POST = node.alias("of_post")
 # A muted thread is named by the id of any message in it.
 _MUTERS = (
@@ -180,30 +189,58 @@ _MUTERS = (
 # People, not addresses: who stands in Cc with one address is a member with another.
 _AUTHOR = select(address.c.person_id).where(address.c.email_key == bindparam("author"))
 _NAMED = select(address.c.person_id).where(address.c.email_key.in_(bindparam("named", expanding=True)))
+# The address by a subquery and not by a join: a table that has grown since PostgreSQL counted its rows is taken for
+# empty, and a join then goes through all addresses for each member. Materialized, so that each is looked up once.
+_EMAIL = select(address.c.email).where(address.c.id == membership.c.address_id, address.c.stopped_at.is_(None))
+_READER = (
+    select(
+        membership.c.id,
+        _EMAIL.scalar_subquery().label("email"),
+        case((_HELD, literal_column("'held'")), else_=literal_column("'queued'")).label("state"),
+        case((_HELD, membership.c.quiet_until), (_URGENT & _ASLEEP, membership.c.asleep_until), else_=_NOW).label(
+            "due"
+        ),
+    )
+    .where(
+        membership.c.community_id == bindparam("in_community"),
+        membership.c.delivery == "each",
+        membership.c.left_at.is_(None),
+        or_(membership.c.paused_until.is_(None), membership.c.paused_until <= _NOW),
+        membership.c.id.not_in(_MUTERS),
+        or_(membership.c.own_posts, membership.c.person_id.not_in(_AUTHOR)),
+        or_(membership.c.also_named, membership.c.person_id.not_in(_NAMED)),
+    )
+    .cte("reader")
+    .prefix_with("MATERIALIZED")
+)
 _TO_EACH = (
     insert(delivery)
     .from_select(
-        ["membership_id", "recipient", "route", *_NEW_COLUMNS],
+        ["membership_id", "recipient", "route", "state", "due_at", *_NEW_COLUMNS],
         select(
-            membership.c.id,
-            address.c.email,
+            _READER.c.id,
+            _READER.c.email,
             _ROUTE,
+            _READER.c.state,
+            _READER.c.due,
             *(bindparam(name, type_=delivery.c[name].type) for name in _NEW_COLUMNS),
         )
-        .join(address, address.c.id == membership.c.address_id)
-        .outerjoin(route_domain, route_domain.c.domain == _Domain(address.c.email))
-        .where(
-            membership.c.community_id == bindparam("in_community"),
-            membership.c.delivery == "each",
-            membership.c.left_at.is_(None),
-            or_(membership.c.paused_until.is_(None), membership.c.paused_until <= _NOW),
-            address.c.stopped_at.is_(None),
-            membership.c.id.not_in(_MUTERS),
-            or_(membership.c.own_posts, membership.c.person_id.not_in(_AUTHOR)),
-            or_(membership.c.also_named, membership.c.person_id.not_in(_NAMED)),
-        ),
+        .outerjoin(route_domain, route_domain.c.domain == _Domain(_READER.c.email))
+        .where(_READER.c.email.is_not(None)),
     )
     .execution_options(preserve_rowcount=True)
+)
+_URGENT_POSTS = (
+    select(func.count())
+    .select_from(outbox)
+    .join(post, post.c.id == outbox.c.post_id)
+    .join(address, address.c.email_key == func.lower(post.c.author_email))
+    .where(
+        text("outbox.urgent"),  # as the partial index has it: a column would become `urgent = 1` on SQLite
+        outbox.c.community_id == bindparam("in_community"),
+        outbox.c.created_at > bindparam("since", type_=Moment),
+        address.c.person_id.in_(_AUTHOR),
+    )
 )
 # Why a member is sent nothing any more; the first that is true counts.
 _NO_MORE = {
@@ -327,6 +364,7 @@ def add_post(
     now: datetime,
     author: str = "",
     named: Collection[str] = (),
+    urgent: bool = False,
     fields: Mapping[str, str | None] | None = None,
     body: str | None = None,
 ) -> int:
@@ -334,6 +372,7 @@ def add_post(
 
     Left out are who paused, whose address is stopped, and who muted the thread; the `author` where they want no copy of
     their own posts; and, unless they asked for it, whoever is `named` in To or Cc (addresses in lower case).
+    Copies to who has quiet hours now are held, but for an `urgent` post: it waits only for who sleeps after a night.
     `mail_from` is the community's own address: each copy gets a return path of its own there when it is sent.
     """
     outbox_id = _add_message(
@@ -344,9 +383,11 @@ def add_post(
         mail_from=mail_from,
         fields=None if fields is None else json.dumps(dict(fields)),
         body=body,
+        urgent=urgent,
         created_at=now,
     )
     values = {
+        "urgent": urgent,
         "in_community": community_id,
         "of_post": post_id,
         "author": author,
@@ -355,6 +396,12 @@ def add_post(
         **_new(outbox_id, now),
     }
     return connection.execute(_TO_EACH, values).rowcount
+
+
+def urgent_posts(connection: Connection, community_id: int, author: str, since: datetime) -> int:
+    """How many urgent posts of the person with that address (lower case) were put out to the community since then."""
+    values = {"in_community": community_id, "author": author, "since": since}
+    return int(connection.execute(_URGENT_POSTS, values).scalar_one())
 
 
 def add_edition(
@@ -465,7 +512,7 @@ def retract(connection: Connection, message_id: str, now: datetime) -> int:
     connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(retracted_at=now))
     statement = (
         update(delivery)
-        .where(delivery.c.outbox_id.in_(ids), _QUEUED)
+        .where(delivery.c.outbox_id.in_(ids), or_(_QUEUED, delivery.c.state == literal_column("'held'")))
         .values(state="dropped", reply=RETRACTED, claim=None, claimed_until=None, changed_at=now)
     )
     return connection.execute(statement).rowcount

@@ -7,20 +7,25 @@ it. It decides nothing.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import Message
+from email.parser import BytesHeaderParser
 from email.utils import parsedate_to_datetime
 
 import msgspec
 from mailparser import MailParser
 
 from tidings.errors import MessageTooComplexError
+from tidings.mailer import archivers
 from tidings.mailer.automatic import sign_of_a_program
 from tidings.mailer.bounces import Reading, read_bounce
 from tidings.mailer.charsets import clean, decode, decode_header_text, multibyte
 from tidings.mailer.own_tokens import without_tokens
-from tidings.mailer.text import display, parameter
+from tidings.mailer.part_fields import parameter
+from tidings.mailer.text import display
 from tidings.mailer.tolerant import read_message
+from tidings.mailer.urgency import is_urgent
 from tidings.settings import LimitSettings
 from tidings.threading.headings import is_forward
 from tidings.threading.parents import one_message_id
@@ -44,6 +49,7 @@ _CLAIMED_ID = re.compile(rb"^message-id:[ \t]*<([!-;=?-~]{3,250})>", re.IGNORECA
 _CLAIMED_ID_WITHIN = 1_000_000  # bytes
 _LIST_ID = re.compile(r"<([^<>\s]{1,255})>\s*$")
 _EMAIL_LIMIT = 320  # octets: RFC 5321 4.5.3.1
+_HEADERS = BytesHeaderParser()
 _FIELD_START = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 
 
@@ -61,12 +67,23 @@ class ParsedMessage(msgspec.Struct, frozen=True, kw_only=True):
     date: datetime | None
     text: str
     folds: list[tuple[int, int, str]]
-    attachments: list[tuple[int, str, str, int]]  # position, filename, content type, size in bytes
+    attachments: list[tuple[int, str, str, int, bytes]]  # position, filename, content type, size in bytes, SHA-256
+    has_html: bool = False
     content_hash: bytes
     automatic: str  # how a program gave itself away as the sender; empty: a person wrote
     loop_marks: list[str]  # the communities that this message has been through
     list_ids: list[str] = []  # the lists, ours and others' (RFC 2919), in lower case and without <>
+    urgent: bool = False  # the author says so
     returned: Reading | None = None  # what it says as a bounce, where that was asked
+
+
+class Relations(msgspec.Struct, frozen=True, kw_only=True):
+    """What the header of a message says of other messages; as in a ParsedMessage."""
+
+    in_reply_to: str
+    references: str
+    thread_index: str
+    list_ids: list[str]
 
 
 def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedMessage:
@@ -77,17 +94,16 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
     _check_header(raw, limits)
     try:
         message: Message = read_message(raw)
-        fields = _fields(message)
+        written = _fields(message)
+        fields = archivers.restored(written)
         view = _view(fields)
         shown = display(message, limit=limits.text_bytes, parts=limits.parts, depth=limits.depth)
         author_name, author_email = _author(view)
         text = without_tokens(shown.text)
         subject = without_tokens(decode_header_text(_first(fields, "subject")))
         return ParsedMessage(
+            **msgspec.structs.asdict(_relations(fields)),
             message_id=_message_id(fields),
-            in_reply_to=_first(fields, "in-reply-to"),
-            references=" ".join(fields.get("references", [])),
-            thread_index=_first(fields, "thread-index"),
             subject=subject,
             author_name=clean(author_name),
             author_email=clean(author_email)[:_EMAIL_LIMIT],
@@ -95,15 +111,27 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             date=_date(view, fields),
             text=text,
             folds=[(one.start, one.end, one.kind) for one in fold(text, forwarded=is_forward(subject))],
-            attachments=[(part.position, part.filename, part.content_type, part.size) for part in shown.attachments],
-            content_hash=_content_hash(raw, fields),
+            attachments=[
+                (part.position, part.filename, part.content_type, part.size, part.sha256) for part in shown.attachments
+            ],
+            has_html=shown.has_html,
+            content_hash=_content_hash(raw, written),
             automatic=sign_of_a_program(fields, subject, author_email),
             loop_marks=[mark.strip().lower() for mark in fields.get("x-tidings-loop", [])],
-            list_ids=[found[1].lower() for value in fields.get("list-id", []) if (found := _LIST_ID.search(value))],
+            urgent=is_urgent(fields, subject),
             returned=read_bounce(raw) if bounce else None,
         )
     except RecursionError as error:
         raise MessageTooComplexError(f"Its parts are nested more than {limits.depth} deep.") from error
+
+
+def relations(raw: bytes, limits: LimitSettings) -> Relations:
+    """Read what a raw message says of others, in a fraction of the time that `parse` takes.
+
+    Raises MessageTooComplexError past a limit of the header.
+    """
+    _check_header(raw, limits)
+    return _relations(archivers.restored(_fields(_HEADERS.parsebytes(raw[: _header_end(raw)]))))
 
 
 def claimed_id(raw: bytes) -> str | None:
@@ -152,7 +180,16 @@ def _readable(value: str, charset: str) -> str:
         return decode(data, charset if multibyte(charset) else "windows-1252")
 
 
-def _view(fields: dict[str, list[str]]) -> MailParser:
+def _relations(fields: Mapping[str, list[str]]) -> Relations:
+    return Relations(
+        in_reply_to=_first(fields, "in-reply-to"),
+        references=" ".join(fields.get("references", [])),
+        thread_index=_first(fields, "thread-index"),
+        list_ids=[found[1].lower() for value in fields.get("list-id", []) if (found := _LIST_ID.search(value))],
+    )
+
+
+def _view(fields: Mapping[str, list[str]]) -> MailParser:
     """mail-parser over the few fields that it is asked for, each cut to what structured parsing may see."""
     head: Message = Message()
     for name in _VIEW_FIELDS:
@@ -177,7 +214,7 @@ def _unveiled(name: str) -> str:
     return decode_header_text(name.replace(_VEILED, "=?"))
 
 
-def _date(view: MailParser, fields: dict[str, list[str]]) -> datetime | None:
+def _date(view: MailParser, fields: Mapping[str, list[str]]) -> datetime | None:
     if view.date is not None:
         moment: datetime = view.date
         return moment
@@ -188,11 +225,11 @@ def _date(view: MailParser, fields: dict[str, list[str]]) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _first(fields: dict[str, list[str]], name: str) -> str:
+def _first(fields: Mapping[str, list[str]], name: str) -> str:
     return fields.get(name, [""])[0]
 
 
-def _message_id(fields: dict[str, list[str]]) -> str:
+def _message_id(fields: Mapping[str, list[str]]) -> str:
     """The bare Message-ID, or nothing where there is not exactly one that can live in addresses and URLs."""
     values = fields.get("message-id", [])
     bare = one_message_id(values[0]) if len(values) == 1 else None

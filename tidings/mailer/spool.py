@@ -59,6 +59,7 @@ class Entry:
 
     key: str
     state: State
+    via: str
     received_at: datetime
     mail_from: str
     recipient: str
@@ -106,10 +107,11 @@ def keep(
     message_id: str | None = None,
     subject: str | None = None,
     author: str | None = None,
+    community: str | None = None,
 ) -> list[str]:
     """Keep messages in the caller's transaction; returns their keys, in their order.
 
-    They are accepted when that is committed. The last three are what lists of held mail show.
+    They are accepted when that is committed. The last four are what lists of held mail show.
     """
     rows = [
         {
@@ -124,6 +126,7 @@ def keep(
             "message_id": message_id,
             "subject": subject,
             "author": author,
+            "community": community,
             "raw": message.raw,
         }
         for message in messages
@@ -138,10 +141,18 @@ class Spool:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, messages: Sequence[Accepted], state: State = "waiting", reason: str | None = None) -> list[str]:
+    def append(
+        self,
+        messages: Sequence[Accepted],
+        state: State = "waiting",
+        reason: str | None = None,
+        *,
+        message_id: str | None = None,
+        community: str | None = None,
+    ) -> list[str]:
         """Keep messages, in one committed and fsynced transaction; returns their keys, in their order."""
         with self._database.write() as connection:
-            return keep(connection, messages, state=state, reason=reason)
+            return keep(connection, messages, state=state, reason=reason, message_id=message_id, community=community)
 
     def waiting(self, limit: int, besides: Collection[str] = ()) -> list[Spooled]:
         """The oldest messages that wait, besides those with these keys, and no more than memory is glad of."""
@@ -261,6 +272,16 @@ class Spool:
         query = select(spool.c.community).where(spool.c.state == "held", spool.c.community.is_not(None)).distinct()
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
+
+    def held_by_imports(self) -> dict[str, datetime]:
+        """The communities, by name, for which imports hold something, with the moment of the newest."""
+        query = (
+            select(spool.c.community, func.max(spool.c.received_at).label("newest"))
+            .where(spool.c.state == "held", spool.c.via == "import", spool.c.community.is_not(None))
+            .group_by(spool.c.community)
+        )
+        with self._database.read() as connection:
+            return {row.community: row.newest for row in connection.execute(query)}
 
     def counts(self) -> dict[str, int]:
         """How many messages are in each state."""

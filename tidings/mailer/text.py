@@ -4,26 +4,21 @@ It walks the parts, chooses between alternatives and decodes; it does not parse 
 It is run in the worker process (worker.py), and raises nothing but MessageTooComplexError.
 """
 
+import hashlib
 import mimetypes
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
+from functools import cached_property
 
 from tidings.errors import MessageTooComplexError
-from tidings.mailer import html_text
+from tidings.mailer import html_text, part_fields
 from tidings.mailer.charsets import clean, decode, decode_header_text, readable
+from tidings.mailer.part_fields import NAME_MOST, field_value, parameter, safe_name
 from tidings.mailer.tolerant import decoded_bytes
 
-__all__ = ["Part", "Shown", "decode_header_text", "display", "html_source", "parameter", "part_bytes"]
-
-_FIELD_MOST = 4096  # characters of a Content-Type or Content-Disposition that are looked at
-_NAME_MOST = 200
 _SHOWN_INLINE = frozenset(["text/plain", "text/html", "text/x-patch", "text/x-diff", "text/markdown"])
 _PATCHES = (".patch", ".diff")
-_TYPE = re.compile(r"\s{0,80}([!-.0-:<-~]{1,100}/[!-.0-:<-~]{1,100})(?=\s|;|$)")
-_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # names that Windows keeps for devices
 _TYPES = mimetypes.MimeTypes()  # the built-in ones: the same on every machine
 
 
@@ -37,6 +32,8 @@ class Part:
     content_type: str
     size: int
     """Bytes, decoded."""
+    sha256: bytes
+    """Of the decoded bytes; empty for a mail inside the mail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,37 +42,61 @@ class Shown:
 
     text: str
     attachments: tuple[Part, ...]
+    has_html: bool
+    """Whether its author wrote HTML too."""
     notes: tuple[str, ...]
     """What a reader should know besides: that the text was cut, or cannot be read because it is encrypted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a part stands: how deep, in a mail that is passed on, beside the root of a multipart/related (RFC 2387)."""
+
+    depth: int
+    forwarded: bool
+    beside: bool
+
+    def inside(self, node: "_Node", number: int) -> "_Place":
+        """The place of a node's child."""
+        return _Place(
+            depth=self.depth + 1,
+            forwarded=self.forwarded or node.is_message,
+            beside=self.beside or (number > 0 and node.content_type == "multipart/related"),
+        )
 
 
 class _Node:
     """A part, where it stands, and what becomes of it: "text", "attachment", or "" for nothing."""
 
-    def __init__(self, part: Message, depth: int, position: int, *, forwarded: bool, follows: bool) -> None:
+    def __init__(self, part: Message, place: "_Place", position: int, *, follows: bool) -> None:
         self.part = part
-        self.depth = depth
+        self.depth = place.depth
         self.position = position
-        self.content_type = _content_type(part)
-        self.disposition = _disposition(part)
-        self.filename = _filename(part)
+        self.content_type = part_fields.content_type(part)
+        self.disposition = part_fields.disposition(part)
+        self.filename = part_fields.filename(part)
         self.end = position + 1  # the position after the last part inside
-        self.text = ""
-        self.role = "" if forwarded else self._role(follows)
+        self.role = "" if place.forwarded else self._role(follows, place.beside)
+
+    @cached_property
+    def text(self) -> str:
+        """What is shown of it. Made when it is asked for: most HTML stands beside a plain text and is not shown."""
+        return _text(self)
 
     @property
     def is_message(self) -> bool:
         return self.content_type.startswith("message/")
 
-    def _role(self, follows: bool) -> str:
-        """What becomes of it; `follows` says that there is a text before it."""
+    def _role(self, follows: bool, beside: bool) -> str:
+        """What becomes of it; `follows` says that there is a text before it, `beside` that it belongs to one."""
         if self.is_message:
             return "attachment"
         if self.part.is_multipart():
             return ""
         broken = self.content_type.startswith("multipart/")  # no boundary was found: it is shown as it stands
-        # RFC 8621 4.1.4: a text with a name, that is not the first, is a file. A patch is there to be read.
-        file = follows and self.filename and self.content_type in ("text/plain", "text/html")
+        # RFC 8621 4.1.4: a text with a name, or in a multipart/related, that is not the first, is a file. A patch is to
+        # be read.
+        file = follows and (self.filename or beside) and self.content_type in ("text/plain", "text/html")
         if (self.content_type in _SHOWN_INLINE or broken) and self.disposition != "attachment":
             return "attachment" if file and not self.filename.lower().endswith(_PATCHES) else "text"
         return "attachment"
@@ -87,24 +108,44 @@ def display(message: Message, *, limit: int = 1_000_000, parts: int = 1_000, dep
     Raises MessageTooComplexError where it has more than `parts` parts or nests them more than `depth` deep.
     """
     nodes = _walk(message, parts, depth)
-    for node in nodes:
-        if node.role == "text":
-            node.text = _text(node)
+    has_html = any(map(_is_html, nodes))
     for node in reversed(nodes):
         if node.content_type == "multipart/alternative":
             _choose(nodes, node)
     texts = [node.text.strip("\n") for node in nodes if node.role == "text" and node.text.strip()]
-    text = "\n\n".join(texts)
+    text = "\n\n".join(texts) or _around(nodes)
     attachments = tuple(_attachment(nodes, node) for node in nodes if node.role == "attachment")
-    return Shown(text=text[:limit], attachments=attachments, notes=_notes(nodes, text, limit))
+    notes = _notes(nodes, text, limit)
+    return Shown(text=text[:limit], attachments=attachments, has_html=has_html, notes=notes)
+
+
+def _around(nodes: list[_Node]) -> str:
+    """What stands around the parts of a message of which no part is shown: its boundaries are wrong, not its words."""
+    if any(node.role == "attachment" for node in nodes):
+        return ""
+    pieces = [piece for node in nodes for piece in (node.part.preamble, node.part.epilogue) if piece and piece.strip()]
+    return _trimmed(clean(readable("\n\n".join(pieces)))).strip("\n")
 
 
 def html_source(message: Message, *, parts: int = 1_000, depth: int = 50) -> str | None:
     """The HTML of the message's own first HTML text, as it stands; None where there is none. Raises as `display`."""
     for node in _walk(message, parts, depth):
-        if node.role == "text" and node.content_type == "text/html":
+        if _is_html(node):
             return clean(decode(decoded_bytes(node.part), parameter(node.part, "charset")))
     return None
+
+
+def _is_html(node: _Node) -> bool:
+    return node.role == "text" and node.content_type == "text/html"
+
+
+def parts_by_content_id(message: Message, *, parts: int = 1_000, depth: int = 50) -> dict[str, Message]:
+    """The parts that a Content-ID (RFC 2392) names, by it without `<>`; the first of each. Raises as `display`."""
+    found: dict[str, Message] = {}
+    for node in _walk(message, parts, depth):
+        if named := field_value(node.part, "content-id").strip().strip("<>"):
+            found.setdefault(named, node.part)
+    return found
 
 
 def part_bytes(message: Message, position: int, *, parts: int = 1_000, depth: int = 50) -> bytes | None:
@@ -125,39 +166,23 @@ def _whole(message: Message) -> bytes:
         return message.as_string().encode("utf-8", "replace")
 
 
-def parameter(part: Message, name: str, field: str = "content-type") -> str:
-    """A parameter of a structured field, its RFC 2231 pieces joined and decoded; empty where there is none."""
-    value = _field(part, field)
-    if name not in value.lower():
-        return ""
-    head = Message()
-    head[field] = readable(value)
-    try:
-        found = head.get_param(name, "", header=field)
-    except TypeError:  # Python's own: pieces with and without a number
-        return ""
-    if isinstance(found, tuple):  # RFC 2231: charset, language, and the bytes as latin-1
-        return decode(found[2].encode("latin-1", "replace"), found[0] or "utf-8")
-    return str(found)
-
-
 def _walk(message: Message, parts: int, depth: int) -> list[_Node]:
     """All parts, depth first, without recursion: a sender decides how deep they are nested."""
     nodes: list[_Node] = []
-    waiting: list[tuple[Message, int, bool]] = [(message, 0, False)]
+    waiting = [(message, _Place(depth=0, forwarded=False, beside=False))]
     follows = False
     while waiting:
-        part, level, forwarded = waiting.pop()
+        part, place = waiting.pop()
         if len(nodes) >= parts:
             raise MessageTooComplexError(f"It has too many parts: more than {parts}.")
-        if level > depth:
+        if place.depth > depth:
             raise MessageTooComplexError(f"Its parts are nested too deep: more than {depth} levels.")
-        node = _Node(part, level, len(nodes), forwarded=forwarded, follows=follows)
+        node = _Node(part, place, len(nodes), follows=follows)
         nodes.append(node)
         follows = follows or node.role == "text"
         inner = part.get_payload() if part.is_multipart() else []
         inside = [one for one in inner if isinstance(one, Message)] if isinstance(inner, list) else []
-        waiting += [(one, level + 1, forwarded or node.is_message) for one in reversed(inside)]
+        waiting += reversed([(one, place.inside(node, number)) for number, one in enumerate(inside)])
     _set_ends(nodes)
     return nodes
 
@@ -185,9 +210,9 @@ def _choose(nodes: list[_Node], alternative: _Node) -> None:
     for wanted in (("text/plain",), ("text/html",), tuple(_SHOWN_INLINE)):
         chosen: dict[str, int] = {}  # by their text, so that the same is shown once
         for number, child in enumerate(children):
-            texts = [node for node in child if node.role == "text" and node.text.strip()]
-            if any(node.content_type in wanted for node in texts):
-                chosen.setdefault("\n".join(node.text.strip() for node in texts), number)
+            texts = [node for node in child if node.role == "text"]
+            if any(node.content_type in wanted and node.text.strip() for node in texts):
+                chosen.setdefault("\n".join(filter(None, (node.text.strip() for node in texts))), number)
         if chosen:
             kept = set(chosen.values())
             _drop_texts(child for number, child in enumerate(children) if number not in kept)
@@ -216,14 +241,17 @@ def _trimmed(text: str) -> str:
 
 
 def _unflowed(text: str, *, delete_space: bool) -> str:
-    """A format=flowed text with its paragraphs on one line each (RFC 3676 4)."""
+    """A format=flowed text with its paragraphs on one line each (RFC 3676 4).
+
+    A line that flows into an empty one ends all the same: many programs leave a space behind the last of a paragraph.
+    """
     lines: list[str] = []
     pieces: list[str] = []  # of the paragraph that is being read
     depth = 0
     for raw in text.split("\n"):
         bare = raw.lstrip(">")
         quoted, line = len(raw) - len(bare), bare.removeprefix(" ")
-        if pieces and (quoted != depth or line == "-- "):
+        if pieces and (quoted != depth or line in ("", "-- ")):
             lines.append("".join(pieces))
             pieces = []
         if not pieces:
@@ -248,51 +276,18 @@ def _notes(nodes: list[_Node], text: str, limit: int) -> tuple[str, ...]:
 
 
 def _attachment(nodes: list[_Node], node: _Node) -> Part:
-    inside = nodes[node.position : node.end]
+    contents = [decoded_bytes(one.part) for one in nodes[node.position : node.end] if not one.part.is_multipart()]
     return Part(
         position=node.position,
         filename=node.filename or _made_up_name(nodes, node),
         content_type=node.content_type,
-        size=sum(len(decoded_bytes(one.part)) for one in inside if not one.part.is_multipart()),
+        size=sum(map(len, contents)),
+        sha256=b"" if node.is_message else hashlib.sha256(b"".join(contents)).digest(),
     )
 
 
 def _made_up_name(nodes: list[_Node], node: _Node) -> str:
     if node.content_type == "message/rfc822" and node.end > node.position + 1:
-        subject = decode_header_text(_field(nodes[node.position + 1].part, "subject"))
-        return ("forwarded message: " + (_safe(subject) or "no subject"))[:_NAME_MOST]
+        subject = decode_header_text(field_value(nodes[node.position + 1].part, "subject"))
+        return ("forwarded message: " + (safe_name(subject) or "no subject"))[:NAME_MOST]
     return f"part-{node.position}{_TYPES.guess_extension(node.content_type) or '.bin'}"
-
-
-def _field(part: Message, name: str) -> str:
-    """The first field of that name as it stands, or nothing."""
-    for key, value in part.raw_items():
-        if key.lower() == name:
-            return str(value)[:_FIELD_MOST]
-    return ""
-
-
-def _content_type(part: Message) -> str:
-    kind = _TYPE.match(_field(part, "content-type"))
-    return kind[1].lower() if kind else part.get_default_type()  # RFC 2045 5.2, RFC 2046 5.1.5
-
-
-def _disposition(part: Message) -> str:
-    return _field(part, "content-disposition").partition(";")[0].strip().lower()
-
-
-def _filename(part: Message) -> str:
-    name = parameter(part, "filename", "content-disposition") or parameter(part, "name")
-    return _safe(re.split(r"[/\\]", decode_header_text(name).rstrip("/\\"))[-1])
-
-
-def _safe(name: str) -> str:
-    """A name that is safe to show and to save under: no path, no control or direction characters, not too long."""
-    kept = "".join(" " if char in '/\\:*?"<>|' else char for char in name if unicodedata.category(char)[0] not in "C")
-    kept = " ".join(kept.split()).strip(". ")
-    if _DEVICE.match(kept):
-        kept = f"_{kept}"
-    stem, dot, ending = kept.rpartition(".")
-    if len(kept) > _NAME_MOST and dot and len(ending) <= 10:
-        return stem[: _NAME_MOST - len(ending) - 1] + dot + ending
-    return kept[:_NAME_MOST]

@@ -3,35 +3,33 @@
 The raw bytes are the truth: a finding about them cannot be mended here, everything else can.
 """
 
-import hashlib
 import typing
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, TypeVar
 
-from sqlalchemy import Connection, bindparam, column, func, select, table
+from sqlalchemy import Connection, bindparam, column, select, table
 
-from tidings.archive import store
+from tidings.archive import store, text_index
+from tidings.archive.index_check import is_sound
 from tidings.communities.directory import Community, communities
+from tidings.database import wal
 from tidings.database.engine import Database
-from tidings.database.tables import blob, post
 from tidings.database.tables import community as community_table
 from tidings.database.tables import node as node_table
+from tidings.database.tables import post
 from tidings.errors import UsageError
-from tidings.intake.posting import arrival_of, as_item_reply
 from tidings.mailer.parse import ParsedMessage
-from tidings.mailer.worker import ParseWorker, Readable
+from tidings.mailer.worker import ParseWorker
+from tidings.operations.rereading import Row, arrival, as_archived, batches, newest, raw_of, related, reread
 from tidings.settings import Settings
 from tidings.threading import decisions, nodes
 from tidings.threading.mending import Change, changes
-from tidings.threading.place import Arrival, MemoryNodes, place
+from tidings.threading.place import MemoryNodes, place
 
 What = Literal["threads", "index", "all"]
 _T = TypeVar("_T")
-_BATCH = 200  # posts in memory at once
 _WRITTEN = 50  # rows of posts, or of nodes, a transaction: others wait for the writer no longer than a blink
 _INDEX = table("post_text", column("rowid"))
 _INDEXED = select(_INDEX.c.rowid).where(_INDEX.c.rowid == post.c.id).exists()
@@ -54,40 +52,6 @@ class Finding:
     problem: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    """What a rebuild needs of a post besides its bytes."""
-
-    id: int
-    number: int
-    message_id: str
-    subject: str
-    text: str
-    answers: str | None
-    date: datetime
-    received_at: datetime
-    data: bytes
-    hash: bytes
-
-
-_ROWS = (
-    select(
-        post.c.id,
-        post.c.number,
-        post.c.message_id,
-        post.c.subject,
-        post.c.text,
-        post.c.answers,
-        post.c.date,
-        post.c.received_at,
-        blob.c.data,
-        blob.c.hash,
-    )
-    .join(blob, blob.c.hash == post.c.blob_hash)
-    .where(post.c.community_id == bindparam("community"), post.c.number > bindparam("after"))
-    .order_by(post.c.number)
-    .limit(_BATCH)
-)
 _LOCK = select(community_table.c.id).where(community_table.c.id == bindparam("community")).with_for_update()
 _OF_POST = (node_table.c.community_id == post.c.community_id) & (node_table.c.message_id == post.c.message_id)
 _THREADS = (
@@ -107,23 +71,30 @@ def check(database: Database) -> Iterator[Finding]:
         yield from _not_indexed(database, community)
 
 
+def check_log(database: Database) -> Iterator[Finding]:
+    """Whether all can be read that was committed and stands in the log of an SQLite file only.
+
+    To be asked first: the log is emptied when the last process closes the file, and SQLite says nothing of it.
+    """
+    frame = wal.damage(database)
+    if frame is not None and database.path is not None:
+        where = f"from frame {frame} on" if frame else "at its beginning"
+        yield Finding(
+            community="",
+            message_id="",
+            problem=f"The log {database.path.name}-wal is damaged {where}: what was committed last is lost. "
+            "Import what came lately from members' or other copies; nothing is stored twice.",
+        )
+
+
 def _damaged(database: Database, community: Community) -> Iterator[Finding]:
-    for row in (row for batch in _batches(database, community.id) for row in batch):
-        if _raw(row) is None:
+    for row in (row for batch in batches(database, community.id) for row in batch):
+        if raw_of(row) is None:
             yield Finding(
                 community=community.name,
                 message_id=row.message_id,
-                problem="Its raw bytes are not those that were stored; restore them from a backup.",
+                problem="Its raw bytes are not those that were stored; import the same message again to put them back.",
             )
-
-
-def _raw(row: _Row) -> bytes | None:
-    """The raw bytes of a post; None where they are damaged."""
-    try:
-        raw = zlib.decompress(row.data)
-    except zlib.error:
-        return None
-    return raw if hashlib.sha256(raw).digest() == row.hash else None
 
 
 def _misplaced(database: Database, community: Community) -> Iterator[Finding]:
@@ -160,10 +131,14 @@ def _not_indexed(database: Database, community: Community) -> Iterator[Finding]:
 def rebuild(database: Database, worker: ParseWorker, settings: Settings, what: What) -> Iterator[int]:
     """Make threads, index or both anew from the raw bytes; yields how many posts were read so far.
 
+    For threads alone no more than the header of each is parsed: what its text is like, what is stored of it tells.
     Mail may come in meanwhile: no transaction is longer than a blink.
     """
     with database.read() as connection:
         every = communities(connection)
+    if what != "threads" and not is_sound(database):
+        with database.write() as connection:
+            text_index.clear(connection)
     done = 0
     for community in every:
         count = 0
@@ -191,9 +166,9 @@ class _Rebuild:
             # Nodes and the newest number of one moment; what came until then is placed in memory too. Where nothing
             # differs after that, all is as it would be had every post come anew, and what comes later is placed on it.
             with self._database.read() as connection:
-                newest = _newest(connection, self._community_id)
+                last = newest(connection, self._community_id)
                 stored = nodes.stored(connection, self._community_id)
-            yield from self._read(what, newest)
+            yield from self._read(what, last)
             before, changed = changed, list(changes(self._memory, stored))
             if changed and changed == before:
                 raise AssertionError("unreachable: what was written of the threads did not stay")
@@ -207,19 +182,23 @@ class _Rebuild:
             self._set_threads()
 
     def _read(self, what: What, up_to: int | None = None) -> Iterator[int]:
-        """Parse what was not yet read, make it anew where that is asked, and place it in memory."""
-        for batch in _batches(self._database, self._community_id, self._up_to, up_to):
-            parsed = _parsed(batch, self._worker)
-            if what in ("index", "all"):
-                for some in _few(parsed):
-                    with self._writing() as connection:
-                        _refresh(connection, some, self._language)
-            for row, message in parsed:
-                # As it is archived: what it is like depends on the words that are shown.
-                archived = message and _as_archived(row, message)
-                place(self._memory, _arrival(row, archived, self._settings))
+        """Make what was not yet read anew where that is asked, and place it in memory."""
+        for batch in batches(self._database, self._community_id, self._up_to, up_to):
+            read = related(batch, self._settings.limits) if what == "threads" else self._refreshed(batch)
+            for row, message in read:
+                place(self._memory, arrival(row, message, self._settings))
             self._up_to = batch[-1].number
             yield self._up_to
+
+    def _refreshed(self, batch: list[Row]) -> Iterator[tuple[Row, ParsedMessage | None]]:
+        """Each post as it is archived, parsed and made anew."""
+        parsed = reread(batch, self._worker)
+        for some in _few(parsed):
+            with self._writing() as connection:
+                _refresh(connection, some, self._language)
+        for row, message in parsed:
+            # As it is archived: what it is like depends on the words that are shown.
+            yield row, message and as_archived(row, message)
 
     def _lay_decisions(self) -> None:
         """Let what people decided count again, where they decided anything."""
@@ -257,51 +236,9 @@ def _few(items: list[_T]) -> Iterator[list[_T]]:
     yield from (items[start : start + _WRITTEN] for start in range(0, len(items), _WRITTEN))
 
 
-def _refresh(connection: Connection, parsed: Sequence[tuple[_Row, ParsedMessage | None]], language: str) -> None:
+def _refresh(connection: Connection, parsed: Sequence[tuple[Row, ParsedMessage | None]], language: str) -> None:
     writes = store.Writes()
     for row, message in parsed:
         if message is not None:
-            store.refresh(connection, row.id, _as_archived(row, message), row.received_at, writes, language=language)
+            store.refresh(connection, row.id, as_archived(row, message), row.received_at, writes, language=language)
     writes.flush(connection)
-
-
-def _parsed(batch: list[_Row], worker: ParseWorker) -> list[tuple[_Row, ParsedMessage | None]]:
-    """Each post with its message; None where that cannot be read any more, and what is stored of it stays."""
-    raws = [_raw(row) for row in batch]
-    outcomes = iter(list(worker.parse_many([raw for raw in raws if raw is not None])))
-    return [
-        (row, outcome.message if raw is not None and isinstance(outcome := next(outcomes), Readable) else None)
-        for row, raw in zip(batch, raws, strict=True)
-    ]
-
-
-def _newest(connection: Connection, community_id: int) -> int:
-    newest: int | None = connection.execute(
-        select(func.max(post.c.number)).where(post.c.community_id == community_id)
-    ).scalar()
-    return newest or 0
-
-
-def _arrival(row: _Row, message: ParsedMessage | None, settings: Settings) -> Arrival:
-    if message is None:  # it could be read when it was stored; now it stands alone, and is not lost
-        return Arrival(message_id=row.message_id, post_id=row.id, date=row.date, candidates=())
-    date = store.believed_date(message, row.received_at)
-    return arrival_of(message, settings, message_id=row.message_id, post_id=row.id, date=date, answers=row.answers)
-
-
-def _as_archived(row: _Row, message: ParsedMessage) -> ParsedMessage:
-    if row.answers is None:
-        return message
-    # Which of its words were the member's own was decided when it came; the subject is its thread's.
-    return as_item_reply(message, row.text, row.subject)
-
-
-def _batches(database: Database, community_id: int, after: int = 0, up_to: int | None = None) -> Iterator[list[_Row]]:
-    while up_to is None or after < up_to:
-        with database.read() as connection:
-            rows = connection.execute(_ROWS, {"community": community_id, "after": after})
-            batch = [_Row(**row._mapping) for row in rows]
-        if not batch:
-            return
-        yield batch
-        after = batch[-1].number

@@ -299,6 +299,9 @@ class Erasure:
             self._delete(connection, "summaries by a model", tables.summary, true())
             self._delete(connection, "bounces", tables.bounce, tables.bounce.c.address_id.in_(addresses))
             self._delete(connection, "choices", tables.thread_choice, tables.thread_choice.c.membership_id.in_(members))
+            self._delete(
+                connection, "replies that wait", tables.kept_reply, tables.kept_reply.c.membership_id.in_(members)
+            )
             self._mail_out(connection, emails)
         with self._writing(self.site.spool_database) as connection:
             spool = tables.spool
@@ -312,7 +315,7 @@ class Erasure:
             outbox.c.post_id.in_(select(_POST.id).where(func.lower(_POST.author_email).in_(emails)))
         )
         to_them = func.lower(delivery.c.recipient).in_(emails)
-        queued = delivery.c.state == "queued"
+        queued = delivery.c.state.in_(("queued", "held"))
         stop = {"state": "dropped", "reply": "erased", "claim": None, "claimed_until": None}
         self._update(
             connection, "copies that are not sent", delivery, queued & delivery.c.outbox_id.in_(of_theirs), stop
@@ -329,7 +332,7 @@ class Erasure:
     def _person(self, connection: Connection, people: Collection[int]) -> None:
         person, address, member = tables.person, tables.address, tables.membership
         now = self.site.clock.now()
-        nothing = dict.fromkeys(("zone", "crew_id", "digest_weekday", "digest_time"))
+        nothing = dict.fromkeys(("zone", "crew_id", "digest_weekday", "digest_time")) | {"digest_at": "shift"}
         self._update(connection, "people", person, person.c.id.in_(people), {"name": ERASED, **nothing})
         change = tables.rota_change
         self._delete(connection, "changes of their shifts", change, change.c.person_id.in_(people))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from tidings.communities import directory, joining
 from tidings.database.tables import decision, edition, edition_section, fragment, item, node, outbox, period, post
@@ -75,7 +75,8 @@ def _archived(connection: Connection, row: RowMapping) -> Iterator[Step]:
 def _told(connection: Connection, row: RowMapping, email: str | None) -> Iterator[Step]:
     copies = outbox_store.history(connection, post_id=row["id"], email=email)
     for copy in copies:
-        detail = f"to {copy.recipient}: {copy.state}, attempt {copy.attempts}; {copy.reply or 'not tried yet'}"
+        state = copy.reply or ("quiet hours hold it" if copy.state == "held" else "not tried yet")
+        detail = f"to {copy.recipient}: {copy.state}, attempt {copy.attempts}; {state}"
         yield Step(at=copy.changed_at, what="copy", detail=detail)
     if email is None:
         return
@@ -118,9 +119,23 @@ def _digests(connection: Connection, member: directory.Member, number: int) -> I
         state = _delivered(connection, row["id"])
         yield Step(at=row["composed_at"], what="digest", detail=f"{where} “{row['subject']}”, {state}")
     if member.delivery in ("weekly", "daily") and not editions:
-        new = number > member.cursor
-        detail = "not told yet; the next one tells it" if new else "it is older than what their digests tell"
-        yield Step(at=None, what="digest", detail=detail)
+        yield _to_come(connection, member, number)
+
+
+def _to_come(connection: Connection, member: directory.Member, number: int) -> Step:
+    """When a post that no edition told is told, where it is."""
+    if number <= member.cursor:
+        return Step(at=None, what="digest", detail="it is older than what their digests tell")
+    section = edition_section.c
+    query = (
+        select(func.min(section.due_at))
+        .join_from(edition_section, period, period.c.id == section.period_id)
+        .where(section.person_id == member.person_id, section.community_id == member.community_id)
+        .where(section.state == "waiting", period.c.up_to >= number)
+    )
+    due = connection.execute(query).scalar()
+    detail = "not told yet; the next one tells it" if due is None else "not told yet; the one that is due then tells it"
+    return Step(at=due, what="digest", detail=detail)
 
 
 def _item_about(connection: Connection, section_id: int, number: int) -> str:

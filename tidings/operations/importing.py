@@ -19,10 +19,11 @@ from tidings.communities.directory import Community
 from tidings.database.engine import Database
 from tidings.intake.posting import file_message
 from tidings.mailer.addresses import Addresses
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parse import ParsedMessage, claimed_id
 from tidings.mailer.spool import Accepted, Spool
 from tidings.mailer.worker import Outcome, ParseWorker, Unreadable
 from tidings.operations.erase import erased_before
+from tidings.operations.origins import Origin, fields_of, origin, refusal
 from tidings.settings import Settings
 from tidings.tokens import Tokens
 
@@ -39,11 +40,16 @@ class ImportVerdict:
     verdict: Kind
     reason: str
     message_id: str | None
+    read_as: Origin
     offset: int  # bytes of the source read so far
 
 
 class Importer:
-    """Imports into one community. With `dry_run` all is parsed and nothing is stored."""
+    """Imports into one community. With `dry_run` all is parsed and nothing is stored.
+
+    `wanted` is the address of the list whose mail alone is taken. Where it is empty, all is, but out of a mailbox that
+    may hold other mail what names the community.
+    """
 
     def __init__(
         self,
@@ -55,6 +61,7 @@ class Importer:
         clock: Clock,
         settings: Settings,
         tokens: Tokens,
+        wanted: str = "",
         dry_run: bool = False,
     ) -> None:
         self._database = database
@@ -64,7 +71,9 @@ class Importer:
         self._clock = clock
         self._settings = settings
         self._tokens = tokens
+        self._wanted = wanted
         self._dry_run = dry_run
+        self._own = Addresses(settings.site).of(community).post
         self._seen: set[tuple[str, bytes]] = set()  # by a dry run, which keeps nothing that could be found again
 
     def run(self, entries: Iterable[Entry]) -> Iterator[ImportVerdict]:
@@ -73,42 +82,70 @@ class Importer:
             yield from self._file(batch)
 
     def _file(self, batch: list[tuple[Entry, Outcome]]) -> Iterator[ImportVerdict]:
-        held: list[tuple[Entry, str]] = []
-        verdicts = []
         writes = store.Writes()
-        now = self._clock.now()
         with self._database.write() as connection:
             erased = self._erased(connection, [outcome for _, outcome in batch])
-            for (entry, outcome), erased_at in zip(batch, erased, strict=True):
-                if isinstance(outcome, Unreadable):
-                    held.append((entry, outcome.reason))
-                    verdicts.append(_verdict(entry, "held", outcome.reason))
-                    continue
-                if not entry.raw.strip():
-                    verdicts.append(_verdict(entry, "refused", "It is empty."))
-                    continue
-                if erased_at and (outcome.message.date or erased_at) <= erased_at:
-                    verdicts.append(_verdict(entry, "refused", "It, or who wrote it, was erased here."))
-                    continue
-                filed = file_message(
-                    connection,
-                    self._community.id,
-                    outcome.message,
-                    entry.raw,
-                    settings=self._settings,
-                    # No message came after now, whatever it says: a Date far ahead is not to stand on top for ever.
-                    received_at=min(entry.envelope_date or outcome.message.date or now, now),
-                    via="import",
-                    writes=writes,
-                    from_line=entry.from_line,
-                )
-                verdicts.append(_filed(entry, outcome.message, self._as_if_kept(outcome.message, filed)))
+            verdicts = [
+                self._decide(connection, entry, outcome, erased_at, writes)
+                for (entry, outcome), erased_at in zip(batch, erased, strict=True)
+            ]
             writes.flush(connection)
             if self._dry_run:
                 connection.rollback()
+        held = [(entry, one.reason) for (entry, _), one in zip(batch, verdicts, strict=True) if one.verdict == "held"]
         if held and not self._dry_run:
             self._hold(held)
         yield from verdicts
+
+    def _decide(
+        self, connection: Connection, entry: Entry, outcome: Outcome, erased_at: datetime | None, writes: store.Writes
+    ) -> ImportVerdict:
+        """The verdict on one message, which is stored where nothing stands against it."""
+        fields = fields_of(entry.raw)
+        found = origin(entry, fields)
+
+        def verdict(kind: Kind, reason: str, message_id: str | None = None) -> ImportVerdict:
+            return ImportVerdict(
+                source=entry.source,
+                verdict=kind,
+                reason=reason,
+                message_id=message_id,
+                read_as=found,
+                offset=entry.offset,
+            )
+
+        if reason := refusal(found, fields, self._wanted or self._own, chosen=bool(self._wanted)):
+            return verdict("refused", reason)
+        if isinstance(outcome, Unreadable):
+            return verdict("held", outcome.reason)
+        if not entry.raw.strip():
+            return verdict("refused", "It is empty.")
+        message = outcome.message
+        if erased_at and (message.date or erased_at) <= erased_at:
+            return verdict("refused", "It, or who wrote it, was erased here.")
+        filed = self._as_if_kept(message, self._store(connection, entry, message, writes))
+        if isinstance(filed, store.Known):
+            mended = store.mend(connection, filed.post_id, entry.raw, writes)
+            reason = " Its raw bytes were damaged there, and are put back." if mended else ""
+            return verdict("duplicate", f"It is in the archive already.{reason}", filed.message_id)
+        return verdict("stored", _remarks(entry, message, filed), filed.message_id)
+
+    def _store(
+        self, connection: Connection, entry: Entry, message: ParsedMessage, writes: store.Writes
+    ) -> store.Stored | store.Known:
+        now = self._clock.now()
+        return file_message(
+            connection,
+            self._community.id,
+            message,
+            entry.raw,
+            settings=self._settings,
+            # No message came after now, whatever it says: a Date far ahead is not to stand on top for ever.
+            received_at=min(entry.envelope_date or message.date or now, now),
+            via="import",
+            writes=writes,
+            from_line=entry.from_line,
+        )
 
     def _erased(self, connection: Connection, outcomes: list[Outcome]) -> list[datetime | None]:
         """When each message, or who wrote it, was erased; None for what was not."""
@@ -128,32 +165,36 @@ class Importer:
 
     def _hold(self, held: list[tuple[Entry, str]]) -> None:
         """What cannot be read waits for a person, with its bytes; a repeated import does not hold it twice."""
-        recipient = Addresses(self._settings.site).of(self._community).post
-        listed = [entry for entry in self._spool.listing("held") if entry.recipient == recipient]
+        listed = [entry for entry in self._spool.listing("held") if entry.recipient == self._own]
         known = {self._spool.raw(entry.key) for entry in listed}
         for entry, reason in held:
             if entry.raw not in known:
                 known.add(entry.raw)
                 accepted = Accepted(
                     mail_from="",
-                    recipient=recipient,
+                    recipient=self._own,
                     peer=entry.source,
                     via="import",
                     received_at=self._clock.now(),
                     raw=entry.raw,
                 )
-                self._spool.append([accepted], state="held", reason=reason)
+                self._spool.append(
+                    [accepted],
+                    state="held",
+                    reason=reason,
+                    message_id=claimed_id(entry.raw),
+                    community=self._community.name,
+                )
 
 
-def _filed(entry: Entry, message: ParsedMessage, filed: store.Stored | store.Known) -> ImportVerdict:
-    if isinstance(filed, store.Known):
-        return _verdict(entry, "duplicate", "It is in the archive already.", filed.message_id)
-    reason = "" if filed.sent_id is None else f"Its Message-ID could not be kept ({message.message_id or 'none'})."
-    return _verdict(entry, "stored", reason, filed.message_id)
-
-
-def _verdict(entry: Entry, kind: Kind, reason: str, message_id: str | None = None) -> ImportVerdict:
-    return ImportVerdict(source=entry.source, verdict=kind, reason=reason, message_id=message_id, offset=entry.offset)
+def _remarks(entry: Entry, message: ParsedMessage, stored: store.Stored) -> str:
+    """What is to be known of a stored message that is not as it was sent."""
+    said = []
+    if stored.sent_id is not None:
+        said.append(f"Its Message-ID could not be kept ({message.message_id or 'none'}).")
+    if message.author_email and message.author_email.encode() not in entry.raw:
+        said.append(f"Its From is obscured, and read as {message.author_email}.")
+    return " ".join(said)
 
 
 def _parsed_ahead(entries: Iterable[Entry], worker: ParseWorker) -> Iterator[list[tuple[Entry, Outcome]]]:

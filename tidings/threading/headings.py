@@ -14,14 +14,15 @@ _ENOUGH = 3  # kinds of fields that make a block
 # As Outlook, Apple Mail, Gmail, Notes and Thunderbird write them.
 _LABELS = {
     "from": "from von de da van från fra od от від "
-    "lähettäjä kimden gönderen feladó 发件人 寄件者 差出人 送信者 보낸사람",
+    "από lähettäjä kimden gönderen feladó 发件人 寄件者 差出人 送信者 보낸사람",
     "date": "sent date gesendet datum envoyé enviado enviada fecha data inviato verzonden skickat sendt dato wysłano "
-    "odesláno отправлено дата надіслано lähetetty päivämäärä tarih gönderildi elküldve 发送时间 日期 寄件日期 "
+    "odesláno στάλθηκε αποστολή ημερομηνία отправлено дата надіслано lähetetty päivämäärä tarih gönderildi elküldve "
+    "发送时间 日期 寄件日期 "
     "送信日時 日付 보낸날짜 날짜",
-    "to": "to an à a para aan till til do komu кому vastaanottaja kime címzett 收件人 收件者 宛先 받는사람",
-    "copy": "cc kopie kopia kopi copie копия копія 抄送 副本 참조",
-    "subject": "subject betreff objet asunto oggetto onderwerp ämne emne temat předmět тема aihe konu tárgy assunto "
-    "主题 主旨 件名 제목",
+    "to": "to an à a para aan till til προς do komu кому vastaanottaja kime címzett 收件人 收件者 宛先 받는사람",
+    "copy": "cc kopie kopia kopi copie копия копія κοιν 抄送 副本 참조",
+    "subject": "subject betreff objet asunto oggetto onderwerp ämne emne temat předmět тема θέμα aihe konu tárgy "
+    "assunto 主题 主旨 件名 제목",
     "reply": "reply-to antwortan risposta répondreà respondera",
 }
 _FIELDS = {label: field for field, labels in _LABELS.items() for label in labels.split()}
@@ -38,7 +39,7 @@ _ORIGINAL = re.compile(
     r"original message processed by [^ ]{1,20})[ \t*_]{0,4}$"
 )
 _FORWARDED = re.compile(
-    r"(?i)[ \t*]{0,4}(?:-{2,20} ?(?:forwarded message|forwarded by .{0,100}|weitergeleitete nachricht|"
+    r"(?i)[ \t*>]{0,6}(?:-{2,20} ?(?:forwarded message|forwarded by .{0,100}|weitergeleitete nachricht|"
     r"message transféré|message transmis|mensaje reenviado|mensagem encaminhada|messaggio inoltrato|"
     r"doorgestuurd bericht|vidarebefordrat meddelande|videresendt (?:meddelelse|melding)|"
     r"välitetty viesti|przekazana wiadomość|treść przekazanej wiadomości|přeposlaná zpráva|"
@@ -49,6 +50,11 @@ _FORWARDED = re.compile(
     r"begin doorgestuurd bericht|vidarebefordrat brev|start på videresendt besked):)[ \t*]{0,4}$"
 )
 _FORWARD_SUBJECT = re.compile(r"(?i)\s{0,4}(?:fwd?|wg|tr|rv|enc|i|doorst|vb|vs|vl|pd|пер|转发|轉寄|転送)\s?[:：]")
+
+
+def may_be_one(line: str) -> bool:
+    """Whether a line is worth asking what it heads: most have nothing of it, and this is cheap."""
+    return ":" in line or "--" in line or "：" in line or "riginal " in line
 
 
 def is_original(line: str) -> bool:
@@ -71,7 +77,8 @@ def block(lines: Sequence[str], place: int) -> int:
 
     The head of a patch as `git format-patch` makes it, without "To:", is none: who pastes a patch wants it to be read.
     """
-    if _field(lines[place]) != "from":
+    first = _field(lines[place])
+    if first != "from" and not (first == "date" and place + 1 < len(lines) and _field(lines[place + 1]) == "from"):
         return 0
     fields, end, blank, patch = set(), place, False, False
     for at in range(place, min(place + _BLOCK_MOST, len(lines))):

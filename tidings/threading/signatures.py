@@ -26,14 +26,29 @@ _DEVICE = re.compile(
 )
 _EXCUSE = re.compile(r"(?i)\s{0,4}(?:please|excuse|sorry|pardon|bitte|désolé|merci d)")
 _RULE = re.compile(r"[ \t]{0,8}(?:[-_=*~#+—]{5,}|\u1427)[ \t]*$")  # U+1427 marks mail that a Gmail add-on tracks
-_NAME = re.compile(r"[-—–]\s?[^\W\d_a-z][\w.'’]{1,20}(?: [\w.'’]{1,20}){0,2} [^\W\d_a-z][\w.'’]{1,20}$")
+_RULE_ENDS = frozenset("-_=*~#+—\u1427 \t")
+_NAME = re.compile(
+    r"[-—–]\s?[^\W\d_a-z][\w.'’]{1,20}(?: [\w.'’]{1,20}){0,2} [^\W\d_a-z][\w.'’]{1,20}$"
+    r"|/[^\W\d_a-z][\w.'’-]{1,20}(?: [^\W\d_a-z][\w.'’-]{1,20}){0,2}$"
+)
+_TITLE = re.compile(
+    r"(?i)\W{0,8}(?:(?:legal |e-?mail |important )?(?:disclaimer|notice)|confidentiality(?: notice| note)?|"
+    r"haftungsausschluss|vertraulichkeitshinweis|avis de confidentialité|aviso (?:legal|de confidencialidad)|"
+    r"vrijwaring|ansvarsfraskrivelse)\W{0,8}$"
+)
+_CLOSING = re.compile(
+    r"(?i)\s{0,4}(?:(?:many|kind|best|warm|with|my|mit|freundlichen|viele|beste|schöne|med|vänliga|venlig|bien|"
+    r"un|cordial) ?){0,3}(?:thanks|thank you|regards|wishes|cheers|sincerely|yours|best|grüßen|grüße|mfg|cordialement|"
+    r"saludo|saludos|saluti|groeten|groet|hälsningar|hilsen|mvh|kh)"
+    r"(?: (?:and|&) (?:regards|thanks)| again)?[,.!]?\s{0,4}$"
+)
 _WARNING = re.compile(
     r"(?i)\W{0,4}(?:caution|external e?-?mail|warning|achtung|attention)\b.{0,40}\b(?:originated|comes?|came|kommt|"
     r"stammt|provient|sent)\b.{0,10}\b(?:from|von|de|d)\b.{0,12}(?:outside|external|extern|extérieur|l.extérieur)"
 )
 _DISCLAIMER = re.compile(
     r"(?i)(?:this|the information|die(?:se)?|ce|cet|este|esta|questo|questa|dit|deze|det|denna|ta|tato|это|данное|"
-    r"confidentiality|disclaimer|notice)\b.{0,120}"
+    r"confidentiality|disclaimer|notice)\b.{0,160}"
     r"(?:confidential|privileged|vertraulich|confidentiel|confidencial|riservat|vertrouwelijk|konfidentiel|"
     r"konfidenti|fortrolig|poufn|důvěrn|конфиденциальн)"
 )
@@ -59,12 +74,22 @@ def is_sent_from(line: str) -> bool:
 
 def is_rule(line: str) -> bool:
     """Whether a line is nothing but a rule."""
-    return bool(_RULE.match(line))
+    return line[-1:] in _RULE_ENDS and bool(_RULE.match(line))  # most lines end in a letter
 
 
 def is_name(line: str) -> bool:
-    """Whether a line is a name after a dash, as some sign: "-Ann Example"."""
+    """Whether a line is a name after a dash or a slash, as some sign: "-Ann Example", "/Ann"."""
     return bool(_NAME.match(line.rstrip()))
+
+
+def is_title(line: str) -> bool:
+    """Whether a line is the title of a disclaimer and nothing else."""
+    return bool(_TITLE.match(line))
+
+
+def is_closing(line: str) -> bool:
+    """Whether a line is nothing but the words before a name: "Thanks," or "Med venlig hilsen"."""
+    return bool(_CLOSING.match(line[:_LINE_MOST]))
 
 
 def is_warning(line: str) -> bool:

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from tidings.archive import mbox, read
+from tidings.archive.files import Holder, holders, others
 from tidings.archive.read import Attachment, Post, ThreadPost, ThreadSummary
 from tidings.archive.search import Sort, search
 from tidings.archive.similar import Similar, similar
@@ -34,13 +35,15 @@ _SHORT_THREAD = 20  # posts up to which a thread's page says what was seen befor
 _LONG_THREAD = 6  # posts from which on a thread's key sentences stand above it
 _KEY_SENTENCES = 3
 _KEY_WORDS = 90
+_MAIL = "message/rfc822"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a browser may save under its own type; anything else, and above all what could hold a script, is bytes.
 _SAFE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"})
 
-# A second lock behind the sanitizer: no picture, font, frame, form or script, and an origin that is not ours.
+# A second lock behind the sanitizer: no font, frame, form or script, no picture but those that stand in the page,
+# and an origin that is not ours.
 _HTML_POLICY = (
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "default-src 'none'; {pictures}style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "sandbox allow-top-navigation-by-user-activation"
 )
 
@@ -65,6 +68,7 @@ class ArchivePages:
             self._door.community("/atom.xml", self._feed),
             self._door.community("/mbox", self._mbox),
             self._door.community(at_post + "/attachment/{position:int}", self._attachment),
+            self._door.community(at_post + "/attachment/{position:int}/text", self._forwarded),
             self._door.community(at_post + "/raw", self._raw),
             self._door.community(at_post + "/html", self._html),
             self._door.community(at_post + "/", self._post),
@@ -98,6 +102,7 @@ class ArchivePages:
         posts = read.thread(visit.connection, community.id, asked.thread_id)
         files = read.attachments(visit.connection, [post.id for post in posts if post.attachments])
         above = {post.message_id: post for post in posts}
+        same = holders(visit.connection, community.id, (file for listed in files.values() for file in listed))
         title = markup.line(posts[0].subject) or "(no subject)"
         return self._pages.render(
             "thread.html",
@@ -107,7 +112,7 @@ class ArchivePages:
             asked=asked.number,
             people=len({post.author_email for post in posts}),
             short=_in_short(posts, community.language),
-            posts=[self._shown(community, post, above, files, title) for post in posts],
+            posts=[self._shown(community, post, above, files, same, title) for post in posts],
             seen=_seen(visit.connection, posts, community.language),
         )
 
@@ -117,6 +122,7 @@ class ArchivePages:
         post: ThreadPost,
         above: Mapping[str, ThreadPost],
         files: Mapping[int, list[Attachment]],
+        same: Mapping[bytes, list[Holder]],
         title: str,
     ) -> Mapping[str, object]:
         """What the thread's page says of one post; its subject only where it is not that of the post above."""
@@ -128,7 +134,7 @@ class ArchivePages:
             "depth": min(post.depth, _DEEPEST),
             "pieces": markup.post_pieces(post),
             "columns": markup.is_columns(post),
-            "files": files.get(post.id, []),
+            "files": [(file, others(post.id, file, same)) for file in files.get(post.id, [])],
             "notes": markup.notes(post.text, files.get(post.id, [])),
             "parent": parent.number if parent else None,
             "reply": self._mailto(community, post),
@@ -149,16 +155,14 @@ class ArchivePages:
             title=markup.line(asked.subject) or "(no subject)",
             body=Markup(body) if body else "",  # noqa: S704  (harmless: its extractor sanitizes last)
         )
-        answer.headers["Content-Security-Policy"] = _HTML_POLICY
+        pictures = "img-src data:; " if body and 'src="data:' in body else ""
+        answer.headers["Content-Security-Policy"] = _HTML_POLICY.format(pictures=pictures)
         return answer
 
     def _attachment(self, visit: Visit, community: Community) -> Response:
-        asked = self._asked(visit, community)
-        position = visit.request.path_params["position"]
-        files = read.attachments(visit.connection, [asked.id]).get(asked.id, [])
-        listed = next((file for file in files if file.position == position), None)
-        data = self._extractor.part(read.raw(visit.connection, asked.id), position) if listed else None
-        if listed is None or data is None:
+        asked, listed = self._listed(visit, community)
+        data = self._extractor.part(read.raw(visit.connection, asked.id), listed.position)
+        if data is None:
             raise HTTPException(404)
         safe = listed.content_type.lower() in _SAFE_TYPES
         name = quote(markup.file_name(listed.filename), safe="")
@@ -171,6 +175,36 @@ class ArchivePages:
                 "Content-Security-Policy": "default-src 'none'; sandbox",
             },
         )
+
+    def _forwarded(self, visit: Visit, community: Community) -> Response:
+        """A mail that is attached, as text: what was passed on is to be read."""
+        asked, listed = self._listed(visit, community)
+        if listed.content_type != _MAIL:
+            raise HTTPException(404)
+        mail = self._extractor.mail(read.raw(visit.connection, asked.id), listed.position)
+        if mail is None:
+            raise HTTPException(404)
+        return self._pages.render(
+            "forwarded.html",
+            reader=visit.reader,
+            community=community,
+            post=asked,
+            position=listed.position,
+            title=markup.line(mail.subject) or "(no subject)",
+            mail=mail,
+            pieces=markup.post_pieces(mail),
+            columns=markup.is_columns(mail),
+        )
+
+    def _listed(self, visit: Visit, community: Community) -> tuple[Post, Attachment]:
+        """The post and the one of its attachments that are asked for."""
+        asked = self._asked(visit, community)
+        position = visit.request.path_params["position"]
+        files = read.attachments(visit.connection, [asked.id]).get(asked.id, [])
+        listed = next((file for file in files if file.position == position), None)
+        if listed is None:
+            raise HTTPException(404)
+        return asked, listed
 
     def _search(self, visit: Visit, community: Community) -> Response:
         query = visit.query("q")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from tidings.archive.read import Attachment, Post, pieces
+from tidings.archive.read import Attachment, Folded, pieces
 
 # Characters that turn the direction of what follows (Unicode TR 9): in a name or a link they only deceive.
 _TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -61,7 +61,7 @@ def block(text: str) -> str:
     return _UNSEEN.sub("", text.replace("\r\n", "\n"))
 
 
-def post_pieces(post: Post) -> list[Piece]:
+def post_pieces(post: Folded) -> list[Piece]:
     """The text of a post, what is folded marked so, without the empty lines at the ends of each part."""
     return [
         Piece(summary="" if kind == "own" else _summary(kind, text), body=linked(text))
@@ -124,7 +124,7 @@ def _without_tail(url: str) -> str:
     return url
 
 
-def is_columns(post: Post) -> bool:
+def is_columns(post: Folded) -> bool:
     """Whether a post is to be shown with letters of one width: it holds a patch or a table."""
     if _PATCH.search(post.text):
         return True

@@ -1,13 +1,13 @@
 """summaries by a model: what it wrote of conversations, and of which periods it was asked
 
-Revision: 0020, after 0012
+Revision: 0020, after 0015
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0020"
-down_revision = "0012"
+down_revision = "0015"
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

@@ -1,0 +1,157 @@
+"""Posts read again from their raw bytes, a batch at a time, as they would be archived today.
+
+It writes nothing; what becomes of what it finds is for `check`, `compare` and a rebuild.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, bindparam, func, select
+
+from tidings.archive import store
+from tidings.archive.text_index import folds
+from tidings.database.engine import Database
+from tidings.database.tables import blob, post
+from tidings.errors import MessageTooComplexError
+from tidings.intake.posting import Related, arrival_of, as_item_reply
+from tidings.mailer.parse import ParsedMessage, Relations, relations
+from tidings.mailer.worker import ParseWorker, Readable
+from tidings.settings import LimitSettings, Settings
+from tidings.threading.place import Arrival
+
+_BATCH = 200  # posts in memory at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A post as it is stored, with its blob; `data` is None where that is gone."""
+
+    id: int
+    number: int
+    message_id: str
+    subject: str
+    author_email: str
+    recipients: str
+    text: str
+    folds: str
+    answers: str | None
+    date: datetime
+    received_at: datetime
+    data: bytes | None
+    blob_hash: bytes
+
+
+_ROWS = (
+    select(
+        post.c.id,
+        post.c.number,
+        post.c.message_id,
+        post.c.subject,
+        post.c.author_email,
+        post.c.recipients,
+        post.c.text,
+        post.c.folds,
+        post.c.answers,
+        post.c.date,
+        post.c.received_at,
+        blob.c.data,
+        post.c.blob_hash,
+    )
+    .outerjoin(blob, blob.c.hash == post.c.blob_hash)
+    .where(post.c.community_id == bindparam("community"), post.c.number > bindparam("after"))
+    .order_by(post.c.number)
+    .limit(_BATCH)
+)
+
+
+def raw_of(row: Row) -> bytes | None:
+    """The raw bytes of a post; None where they are damaged or gone."""
+    return None if row.data is None else store.unpacked(row.data, row.blob_hash)
+
+
+def reread(batch: list[Row], worker: ParseWorker) -> list[tuple[Row, ParsedMessage | None]]:
+    """Each post with its message; None where that cannot be read any more, and what is stored of it stays."""
+    raws = [raw_of(row) for row in batch]
+    outcomes = iter(list(worker.parse_many([raw for raw in raws if raw is not None])))
+    return [
+        (row, outcome.message if raw is not None and isinstance(outcome := next(outcomes), Readable) else None)
+        for row, raw in zip(batch, raws, strict=True)
+    ]
+
+
+def related(batch: list[Row], limits: LimitSettings) -> Iterator[tuple[Row, Related | None]]:
+    """Each post as it is stored, with what its header says of others; None where its bytes cannot be read any more.
+
+    What it is like depends on the words that are shown, and these are there: its body is not parsed.
+    """
+    for row in batch:
+        raw = raw_of(row)
+        try:
+            said = None if raw is None else relations(raw, limits)
+        except MessageTooComplexError:
+            said = None
+        yield row, None if said is None else _as_stored(row, said)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """A post as it is stored, with what its header says of others: all that its place depends on."""
+
+    subject: str
+    author_email: str
+    recipients: str
+    text: str
+    folds: Sequence[tuple[int, int, str]]
+    in_reply_to: str
+    references: str
+    thread_index: str
+    list_ids: list[str]
+
+
+def _as_stored(row: Row, said: Relations) -> _Stored:
+    return _Stored(
+        subject=row.subject,
+        author_email=row.author_email,
+        recipients=row.recipients,
+        text=row.text,
+        folds=folds(row.folds),
+        **msgspec.structs.asdict(said),
+    )
+
+
+def arrival(row: Row, message: Related | None, settings: Settings) -> Arrival:
+    """What `place` wants to know of a post; `message` is as it is archived."""
+    if message is None:  # it could be read when it was stored; now it stands alone, and is not lost
+        return Arrival(message_id=row.message_id, post_id=row.id, date=row.date, candidates=())
+    date = store.believed_date(message, row.received_at) if isinstance(message, ParsedMessage) else row.date
+    return arrival_of(message, settings, message_id=row.message_id, post_id=row.id, date=date, answers=row.answers)
+
+
+def as_archived(row: Row, message: ParsedMessage) -> ParsedMessage:
+    """A message as it stands in the archive."""
+    if row.answers is None:
+        return message
+    # Which of its words were the member's own was decided when it came; the subject is its thread's.
+    return as_item_reply(message, row.text, row.subject)
+
+
+def batches(database: Database, community_id: int, after: int = 0, up_to: int | None = None) -> Iterator[list[Row]]:
+    """The posts of a community after an archive number, and up to one, by their numbers."""
+    while up_to is None or after < up_to:
+        with database.read() as connection:
+            rows = connection.execute(_ROWS, {"community": community_id, "after": after})
+            batch = [Row(**row._mapping) for row in rows]
+        if not batch:
+            return
+        yield batch
+        after = batch[-1].number
+
+
+def newest(connection: Connection, community_id: int) -> int:
+    """The newest archive number of a community."""
+    found: int | None = connection.execute(
+        select(func.max(post.c.number)).where(post.c.community_id == community_id)
+    ).scalar()
+    return found or 0

@@ -1,0 +1,147 @@
+"""The lines that say whose mail is quoted below them: "On DATE, NAME wrote:" as programs write it in many languages.
+
+It finds them; what is then folded is not its matter. Each look is at the first 300 characters of a few lines.
+"""
+
+import re
+from collections.abc import Sequence
+
+LOOKED_AT = 300
+_LINES = 3
+_LOST_LINK_LINES = 6
+
+_WROTE = re.compile(
+    r"(?i)\b(?:wrote|writes|said|schrieb|schreibt|a écrit|écrit|escribió|escribio|escreveu|scritto|scrive|schreef|"
+    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|kirjoittaa|scrisse|yazdı|írta|scris|έγραψε)\b"
+    r"|(?<=>)wrote|写道|書きました|작성"
+)
+_OPENS = re.compile(
+    r"(?i)[\"'*_\- ]{0,8}(?:on|am|le|el|il|op|den|em|at|dnia|w dniu|dne|på|pe|pada|vào|την|στις)(?=[\W\d])"
+    r"|\d{1,4}[-/. 年]"
+)
+_NAMED_ADDRESS = re.compile(r"[^<>:,.;!?]{0,60}<[^<> ]{1,120}@[^<>]{1,120}>")
+_MAY_BEGIN = re.compile(r"\W{0,8}\w.{0,200}(?:\d|<)")
+_DATED = re.compile(r"\d{1,2}[:.h]\d\d|\b(?:19|20)\d\d\b")
+_DATED_ADDRESS = re.compile(r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>\s?:?$")
+# Gmail in Russian and Ukrainian has no verb: "вт, 5 мар. 2024 г. в 09:07, NAME <ADDRESS>:".
+_NO_VERB = re.compile(r"[^<>]{1,40}\b(?:19|20)\d\d[^<>]{1,20}\d{1,2}:\d\d[^<>]{1,80}<[^<>@]{1,120}@[^<>]{1,120}>\s?:$")
+_GMAIL_BARE = re.compile(
+    r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d .{2,80}$"
+)  # older Gmail, its address lost on the way
+_LOST_LINK = re.compile(r"> ?(?:wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev) ?:$")
+_WRAPPED = re.compile(r"> ?(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev|napisał|написал)")
+_LAST = frozenset(":：>-*_ \t\u00a0")  # the last character of a line that may end one
+
+
+def goes_on(above: str, line: str) -> bool:
+    """Whether a line that begins with `>` is the rest of an attribution whose address was wrapped, and no quote."""
+    if _LOST_LINK.match(line):
+        return True
+    return "<" in above[above.rfind(">") + 1 :] and bool(line.startswith(">:") or _WRAPPED.match(line))
+
+
+def before(heads: Sequence[str], last: int, *, near: bool) -> int:
+    """How many lines, the last of them at `last`, are the attribution of the quote that comes next; 0 for none."""
+    counts = range(1, min(_LINES, last + 1) + 1)
+    for is_one in (_is_dated, _is_named):
+        for count in counts:
+            if is_one(_joined(heads, last - count + 1, count)):
+                return count
+    return int(near and _is_short(heads[last].strip()))
+
+
+def all_below(heads: Sequence[str], kinds: Sequence[str]) -> dict[int, int]:
+    """The attributions below the last mark, as (first line: lines).
+
+    Where several stand one below another and the last quotes nothing, whose words stand between them is in doubt: then
+    there are none.
+    """
+    since = max((place for place, kind in enumerate(kinds) if kind), default=-1) + 1
+    found = {place: count for place in _places(heads, since) if (count := _begins(heads, place))}
+    if not found:
+        return found
+    end = max(place + count for place, count in found.items())
+    quotes_nothing = not any(head.strip() for head in heads[end:])
+    return {} if quotes_nothing and len(_apart(found)) > 1 else found
+
+
+def _apart(found: dict[int, int]) -> list[int]:
+    """The first lines of those attributions that no other has a line in common with."""
+    firsts, past = [], 0
+    for place, count in found.items():
+        if place >= past:
+            firsts.append(place)
+            past = place + count
+    return firsts
+
+
+def _places(heads: Sequence[str], since: int) -> list[int]:
+    """The lines from `since` on at which an attribution can begin: of most texts few are worth a closer look."""
+    places: dict[int, None] = {}
+    for at in range(since, len(heads)):
+        head = heads[at]
+        if head[-1:] in _LAST and _ends_one(head):
+            above = _LOST_LINK_LINES if head.lstrip()[:1] == ">" else _LINES
+            places.update(dict.fromkeys(range(max(since, at + 1 - above), at + 1)))
+        elif "GMT" in head:
+            places[at] = None
+    return sorted(places)
+
+
+def _begins(heads: Sequence[str], place: int) -> int:
+    """How many lines from `place` on are an attribution; 0 for none."""
+    if not _MAY_BEGIN.match(heads[place]):
+        return 0
+    for count in range(1, _LINES + 1):
+        text = _joined(heads, place, count)
+        if _is_dated(text) or _is_named(text):
+            return count
+    following = heads[place + 1] if place + 1 < len(heads) else ""
+    if _GMAIL_BARE.match(heads[place].rstrip()) and not following.strip():
+        return 1
+    return _lost_link(heads, place)
+
+
+def _lost_link(heads: Sequence[str], place: int) -> int:
+    """The lines of an attribution whose address was a link that became lines of its own, as HTML made text has it."""
+    if not (_OPENS.match(heads[place]) and _DATED.search(heads[place])):
+        return 0
+    lines = [at for at in range(place + 1, min(place + _LOST_LINK_LINES, len(heads))) if heads[at].strip()][:3]
+    if len(lines) == 3 and heads[lines[0]].strip() == "<" and _LOST_LINK.match(heads[lines[2]].strip()):
+        return lines[2] + 1 - place
+    return 0
+
+
+def _joined(heads: Sequence[str], place: int, count: int) -> str:
+    """The `count` lines from `place` on in one, where they may be one attribution; else nothing."""
+    lines = heads[place : place + count]
+    if len(lines) < count or not _ends_one(lines[-1]):
+        return ""
+    if any(not line.strip() or len(line) > LOOKED_AT or line.rstrip().endswith(":") for line in lines[:-1]):
+        return ""
+    return " ".join(line.strip() for line in lines)
+
+
+def _is_dated(joined: str) -> bool:
+    """Whether a text is an attribution like "On DATE, NAME wrote:"."""
+    if not _WROTE.search(joined):
+        return bool(_DATED_ADDRESS.match(joined) or _NO_VERB.match(joined.rstrip()))
+    return bool(_OPENS.match(joined) and _DATED.search(joined))
+
+
+def _is_named(joined: str) -> bool:
+    """Whether a text is an attribution like "NAME <ADDRESS> wrote:"."""
+    return bool(_NAMED_ADDRESS.match(joined) and _WROTE.search(joined))
+
+
+def _ends_one(line: str) -> bool:
+    bare = line.rstrip()
+    return bare.rstrip("*_ ").endswith((":", "：")) or bare.endswith((" ----", ">"))
+
+
+def _is_short(line: str) -> bool:
+    """Whether a line is one like "Ann Example wrote:"; a longer sentence is the author's own."""
+    wrote = _WROTE.search(line[:LOOKED_AT])
+    if not wrote or not _ends_one(line):
+        return False
+    return "@" in line or bool(_DATED.search(line)) or len(line[: wrote.start()].split()) <= 3
