@@ -5,6 +5,7 @@ process its life and nothing else. What is asked, and what of the answer is used
 """
 
 import http.client
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ SIZE = 65_536
 _PATH = "/chat/completions"
 _MEMORY = 512_000_000
 _LOOK = 0.25  # seconds between looks at whether its time is over
+_LIFE = 90  # seconds after which the process ends by itself, where nobody is left to end it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,24 +51,30 @@ def ask(question: Question, seconds: float, is_over: Callable[[], bool] = lambda
     `is_over` may end it before, when nobody wants the answer any more.
     """
     until = time.monotonic() + seconds
-    sent: bytes | None = msgspec.json.encode(question)
     command = [sys.executable, "-m", "tidings.digests.model"]  # the key is in no argument
     with subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
-        while True:
-            try:
-                written, _ = process.communicate(sent, timeout=_LOOK)
-            except subprocess.TimeoutExpired:
-                sent = None  # it has begun to read
-            else:
-                break
-            if is_over() or time.monotonic() >= until:
-                process.kill()
-                return Answer(error=f"It did not answer within {seconds:g} seconds.")
+        try:
+            written = _heard(process, msgspec.json.encode(question), lambda: is_over() or time.monotonic() >= until)
+        finally:
+            process.kill()  # it lives no longer than that, whatever happened
+    if written is None:
+        return Answer(error=f"It did not answer within {seconds:g} seconds.")
     if process.returncode != 0:
         return Answer(error="Its answer takes too much memory to read.")
     return msgspec.json.decode(written, type=Answer)
+
+
+def _heard(process: subprocess.Popen[bytes], sent: bytes | None, is_over: Callable[[], bool]) -> bytes | None:
+    """What the process writes until it ends; None where its time is over before."""
+    while True:
+        try:
+            return process.communicate(sent, timeout=_LOOK)[0]
+        except subprocess.TimeoutExpired:
+            sent = None  # it has begun to read
+        if is_over():
+            return None
 
 
 # --- within the process ----------------------------------------------------------------------------------------------
@@ -140,6 +148,7 @@ def _opener(scheme: str) -> urllib.request.OpenerDirector:
 
 def main() -> None:
     """The process: a question as JSON on standard input, the answer as JSON on standard output."""
+    signal.alarm(_LIFE)
     setrlimit(RLIMIT_AS, (_MEMORY, _MEMORY))
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
     sys.stdout.buffer.write(msgspec.json.encode(answer(question)))
