@@ -596,7 +596,7 @@ summary = Table(
     "summary",
     metadata,
     Column("community_id", Id, ForeignKey("community.id"), primary_key=True),
-    Column("posts_hash", LargeBinary(32), primary_key=True),  # of their numbers and texts: digests.summaries.mark
+    Column("posts_hash", LargeBinary(32), primary_key=True),  # of their numbers and texts: digests.summaries
     Column("text", Text, nullable=False),
     Column("made_at", Moment, nullable=False),
 )

@@ -65,29 +65,38 @@ _ALONE = (
 )
 _CHOICE = tables.thread_choice.c
 _CHOICES = (
-    query(_NODE.thread_id, _CHOICE.choice)
+    query(_CHOICE.membership_id, _NODE.thread_id, _CHOICE.choice)
     .join_from(tables.thread_choice, tables.membership, tables.membership.c.id == _CHOICE.membership_id)
     .join(
         tables.node,
         (_NODE.community_id == tables.membership.c.community_id) & (_NODE.message_id == _CHOICE.message_id),
     )
-    .where(_CHOICE.membership_id == bindparam("membership"))
+    .where(tables.membership.c.person_id == bindparam("person"))
 )
+
+
+_KEYS = query(tables.address.c.email_key).where(tables.address.c.person_id == bindparam("person"))
 
 
 # --- who reads -------------------------------------------------------------------------------------------------------
 
 
-def reader(connection: Connection, member: Member) -> Reader:
-    """The member as the reader of an edition."""
-    mine = query(tables.address.c.email_key).where(tables.address.c.person_id == member.person_id)
-    wanted = connection.execute(_CHOICES, {"membership": member.membership_id}).all()
-    return Reader(
-        keys=frozenset(connection.execute(mine).scalars()),
-        name=member.name,
-        muted=frozenset(thread for thread, choice in wanted if choice == "mute"),
-        followed=frozenset(thread for thread, choice in wanted if choice == "follow"),
-    )
+class Readers:
+    """One person as the reader of each of their communities."""
+
+    def __init__(self, connection: Connection, person_id: int) -> None:
+        self._keys = frozenset(connection.execute(_KEYS, {"person": person_id}).scalars())
+        self._wanted = connection.execute(_CHOICES, {"person": person_id}).all()
+
+    def of(self, member: Member) -> Reader:
+        """The reader of one community."""
+        mine = [(thread, choice) for of, thread, choice in self._wanted if of == member.membership_id]
+        return Reader(
+            keys=self._keys,
+            name=member.name,
+            muted=frozenset(thread for thread, choice in mine if choice == "mute"),
+            followed=frozenset(thread for thread, choice in mine if choice == "follow"),
+        )
 
 
 def roster(connection: Connection, member: Member) -> Roster | None:

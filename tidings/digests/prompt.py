@@ -33,7 +33,8 @@ _ADDRESS_MARKS = ("@", "://")
 
 def is_long(thread: Thread) -> bool:
     """Whether its new posts say more than their authors' own sentences could tell."""
-    return sum(count_words(_told(post.text)) for post in thread.fresh) > WORDS
+    words = 0
+    return any((words := words + count_words(_told(post.text))) > WORDS for post in thread.fresh)
 
 
 def text(thread: Thread) -> str:

@@ -40,6 +40,9 @@ _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False)
 _TEMPLATES = Path(__file__).parent / "templates"
 _LISTS = ("settled", "title")  # blocks whose items are of one list
 _KEPT = 4_096  # printed items that wait for their next reader
+_LONG_TOKEN = "x" * 34  # an item's (tokens.Tokens.item)
+_IN_LINK = 4  # bytes of a link that quoted-printable escapes
+_FIELDS = 200  # bytes of the fields of a part
 
 # Places in what is printed once for many readers: noncharacters, which no mail can hold (archive.sentences.clean). A
 # number takes three columns, so that no line grows beyond its width.
@@ -199,11 +202,6 @@ def message(edition: Printed, *, site: SiteSettings, tokens: Tokens, token: Loca
     return compose.alternative(fields, text=parts["txt"], html=parts["html"])
 
 
-def encoded_size(html: str) -> int:
-    """How many bytes the HTML part is in a message, a few hundred for its header fields included."""
-    return len(compose.alternative({"Message-ID": "<>"}, text="", html=html))
-
-
 # --- the pages -------------------------------------------------------------------------------------------------------
 
 
@@ -211,11 +209,29 @@ def page(
     edition: Printed, kind: str, *, site: SiteSettings, tokens: Tokens, token: Local, preview: bool = False
 ) -> str:
     """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements)."""
-    words = edition.words
+    frame = _frame(edition, kind, site=site, tokens=tokens, preview=preview)
+    bodies = [
+        _item(
+            kind,
+            entry,
+            edition.words,
+            _archive(section, site),
+            address_of(section, site).token("r", token(section, entry)),
+        )
+        for section in edition.sections
+        for _, _, entries in _blocks(section)
+        for entry in entries
+    ]
+    pieces = frame.split(_SLOT + "\n")
+    return "".join(piece + body for piece, body in zip(pieces, [*bodies, ""], strict=True))
+
+
+def _frame(edition: Printed, kind: str, *, site: SiteSettings, tokens: Tokens, preview: bool) -> str:
+    """All that is not of one item, with a slot for each."""
     frame = _template(f"edition.{kind}", edition.language).render(
         edition=edition,
         preview=preview,
-        words=words,
+        words=edition.words,
         language=edition.language,
         slot=_SLOT,
         lists=_LISTS,
@@ -224,16 +240,25 @@ def page(
         leave=lambda section: _leave(section, site, tokens),
         base_url=site.base_url.rstrip("/"),
     )
-    if kind == "html":
-        frame = _INLINER.inline(frame)
-    bodies = [
-        _item(kind, entry, words, _archive(section, site), address_of(section, site).token("r", token(section, entry)))
-        for section in edition.sections
-        for _, _, entries in _blocks(section)
-        for entry in entries
-    ]
-    pieces = frame.split(_SLOT + "\n")
-    return "".join(piece + body for piece, body in zip(pieces, [*bodies, ""], strict=True))
+    return _INLINER.inline(frame) if kind == "html" else str(frame)
+
+
+def weigher(edition: Printed, section: Section, site: SiteSettings) -> Callable[[Entry], tuple[int, int]]:
+    """What weighs an item of a section in the HTML part (compose.weigh), its reply link included."""
+    words, archive = edition.words, _archive(section, site)
+    link = len("mailto:") + len(address_of(section, site).token("r", _LONG_TOKEN))
+
+    def weigh(entry: Entry) -> tuple[int, int]:
+        length, escaped = _weighed_once(entry.block, entry.fragment, words, archive)
+        return length + link + len(_of_reply(entry.subject, entry.answers)), escaped + _IN_LINK
+
+    return weigh
+
+
+def frame_weight(edition: Printed, site: SiteSettings, tokens: Tokens) -> tuple[int, int]:
+    """What the HTML part weighs without its items, its own fields in the message included."""
+    length, escaped = compose.weigh(_frame(edition, "html", site=site, tokens=tokens, preview=False))
+    return length + _FIELDS, escaped
 
 
 def _blocks(section: Section) -> list[tuple[str, str, list[Entry]]]:
@@ -270,10 +295,20 @@ def _printed_once(kind: str, block: str, fragment: Fragment, words: Words, archi
     return _INLINER.inline_fragment(printed, _css()) + "\n" if kind == "html" else printed
 
 
+@lru_cache(maxsize=_KEPT)
+def _weighed_once(block: str, fragment: Fragment, words: Words, archive: str) -> tuple[int, int]:
+    return compose.weigh(_printed_once("html", block, fragment, words, archive))
+
+
 def _mailto(address: str, entry: Entry) -> str:
     """A mailto link (RFC 6068) with the subject, and with In-Reply-To, which some programs honour."""
-    link = f"mailto:{quote(address, safe='@+')}?subject={quote(entry.subject, safe='')}"
-    return link + (f"&In-Reply-To={quote(f'<{entry.answers}>', safe='')}" if entry.answers else "")
+    return f"mailto:{quote(address, safe='@+')}{_of_reply(entry.subject, entry.answers)}"
+
+
+@lru_cache(maxsize=_KEPT)
+def _of_reply(subject: str, answers: str | None) -> str:
+    link = f"?subject={quote(subject, safe='')}"
+    return link + (f"&In-Reply-To={quote(f'<{answers}>', safe='')}" if answers else "")
 
 
 def _archive(section: Section, site: SiteSettings) -> str:

@@ -5,11 +5,11 @@ is none. It asks nobody (summarise does).
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tidings.database import tables
@@ -23,6 +23,9 @@ _AGAIN = timedelta(minutes=10)  # after a try that failed, or that nobody finish
 _TRIES = 5  # of a period
 _AT_ONCE = 100  # periods of one look
 _summary, _turn, _period = tables.summary.c, tables.summary_turn.c, tables.period.c
+_FIND = select(_summary.text).where(
+    _summary.community_id == bindparam("community"), _summary.posts_hash == bindparam("mark")
+)
 _ADD_SUMMARY = {
     "sqlite": sqlite.insert(tables.summary).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(tables.summary).on_conflict_do_nothing(),
@@ -36,7 +39,7 @@ _ADD_TURN = {
 # --- what was written ------------------------------------------------------------------------------------------------
 
 
-def mark(thread: Thread) -> bytes:
+def _mark(thread: Thread) -> bytes:
     """What the summary of a thread is known by: its new posts, by number and text."""
     made = hashlib.sha256()
     for post in thread.fresh:
@@ -45,18 +48,14 @@ def mark(thread: Thread) -> bytes:
     return made.digest()
 
 
-def stored(connection: Connection, community_id: int, threads: Iterable[Thread]) -> Mapping[bytes, str]:
-    """What there is of these threads, by their marks; empty of what could not be told."""
-    marks = [mark(thread) for thread in threads]
-    rows = select(_summary.posts_hash, _summary.text).where(
-        _summary.community_id == community_id, _summary.posts_hash.in_(marks)
-    )
-    return {bytes(key): text for key, text in connection.execute(rows)} if marks else {}
+def find(connection: Connection, community_id: int, thread: Thread) -> str | None:
+    """What was written of the new posts of a thread; empty where nothing of it was of use, None where nothing was."""
+    return connection.execute(_FIND, {"community": community_id, "mark": _mark(thread)}).scalar()
 
 
 def keep(connection: Connection, community_id: int, thread: Thread, text: str, now: datetime) -> None:
     """Keep what was written of a thread; where another process was quicker, its words stay."""
-    values = {"community_id": community_id, "posts_hash": mark(thread), "text": text, "made_at": now}
+    values = {"community_id": community_id, "posts_hash": _mark(thread), "text": text, "made_at": now}
     connection.execute(_ADD_SUMMARY[connection.dialect.name], values)
 
 

@@ -6,7 +6,7 @@ editions a bounded time and the model's words, nothing else: they are told in th
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 
 from tidings.communities import directory
@@ -94,18 +94,20 @@ def _take(
     return True
 
 
-def _unasked(database: Database, turn: Turn, now: datetime) -> Iterator[Thread]:
+def _unasked(database: Database, turn: Turn, now: datetime) -> list[Thread]:
     """The conversations of the period that are long, and of which nothing is kept."""
     with database.read() as connection:
         window = summaries.window(connection, turn)
         if window is None:
-            return
+            return []
         community = directory.community_by_id(connection, turn.community_id)
         # What a reader is told who has no part in any of it: most are.
         chosen = select.choose(gather.week(connection, community, *window, now), _ANYBODY)
-        told = [one for one, _ in chosen.conversations]
-        kept = summaries.stored(connection, community.id, told)
-    yield from (thread for thread in told if summaries.mark(thread) not in kept and prompt.is_long(thread))
+        return [
+            thread
+            for thread, _ in chosen.conversations
+            if prompt.is_long(thread) and summaries.find(connection, community.id, thread) is None
+        ]
 
 
 def _asked(settings: Settings, thread: Thread, is_over: Callable[[], bool]) -> Answer:
