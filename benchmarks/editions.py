@@ -51,7 +51,7 @@ _WORDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
-    """Editions, and seconds of CPU for each of the two steps; `memory` are bytes at the most, `size` those of a mail."""
+    """Editions, and seconds of CPU for each of the two steps; `memory` in bytes at the most, `size` of a mail."""
 
     editions: int
     composing: float

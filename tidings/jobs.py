@@ -5,7 +5,7 @@ It keeps no state and knows no timer: who wakes it passes the time in, and any n
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -146,7 +146,6 @@ def _one_by_one(
             yield "failed"
 
 
-def _compose(database: Database, people: Iterable[int], now: datetime, site: SiteSettings, weeks: Weeks) -> list[str]:
+def _compose(database: Database, people: Sequence[int], now: datetime, site: SiteSettings, weeks: Weeks) -> list[str]:
     with database.write() as connection:
-        composer = editions.Composer(connection, now, site=site, weeks=weeks)
-        return [composer.compose_for(person_id) for person_id in people]
+        return list(editions.Composer(connection, now, site=site, weeks=weeks).compose(people))

@@ -3,6 +3,7 @@
 What an item takes is measured by others. What concerns the reader, meetings, results and open questions are never cut.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -23,23 +24,22 @@ class Cut:
 
     def __init__(self, heading: Heading, entries: Sequence[Entry], *, whole: bool, weigh: Weigh) -> None:
         self.heading, self.entries = heading, list(entries)
-        self._whole, self._weigh = whole, weigh
+        self._weigh = weigh
         self.words = 0 if whole else sum(telling.words(entry.fragment) for entry in entries)
         self.weights = [weigh(entry) for entry in entries]
+        self.counts = Counter() if whole else Counter(entry.block for entry in entries)  # of what may be cut
         self.is_cut = False
-
-    def count(self, block: str) -> int:
-        """How many of its items are of the block and may be cut."""
-        return 0 if self._whole else sum(entry.block == block for entry in self.entries)
 
     def shorten(self, block: str) -> None:
         """Tell the last conversation by its title, or only count the last title."""
         place = max(place for place, entry in enumerate(self.entries) if entry.block == block)
         entry, self.is_cut = self.entries[place], True
         self.words -= telling.words(entry.fragment)
+        self.counts[block] -= 1
         if isinstance(entry.fragment, Conversation):
             self.entries[place] = replace(entry, block="title", fragment=telling.as_title(entry.fragment))
             self.weights[place] = self._weigh(self.entries[place])
+            self.counts["title"] += 1
             return
         assert isinstance(entry.fragment, Title)
         del self.entries[place], self.weights[place]
@@ -66,8 +66,8 @@ def _length(sections: Sequence[Cut], frame: tuple[int, int]) -> int:
 def _shorten(sections: Sequence[Cut], blocks: Sequence[str]) -> bool:
     """Cut one item of the first of the blocks that is left, in the last section of those with most of them."""
     for block in blocks:
-        longest = max(range(len(sections)), key=lambda place: (sections[place].count(block), place))
-        if sections[longest].count(block):
+        longest = max(range(len(sections)), key=lambda place: (sections[place].counts[block], place))
+        if sections[longest].counts[block]:
             sections[longest].shorten(block)
             return True
     return False

@@ -95,7 +95,7 @@ def tell(
     """
     week = weeks.week(connection, community, member.cursor, up_to)
     chosen = select.choose(week, reader, before.windows)
-    meeting = meetings.next_meeting(community, roster, now)
+    meeting = weeks.meeting(community, meetings.next_meeting(community, roster, now))
     if not chosen.new:
         chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
         meeting = meeting if meeting and meetings.concerns(meeting) else None
@@ -171,7 +171,7 @@ def _entries(
         told = weeks.conversation(connection, community, thread, reader, words=words, week=label)
         yield _entry("conversation", told, thread.fresh[-1])
     for thread in chosen.titles:
-        yield _entry("title", telling.titled(thread, reader), thread.fresh[-1])
+        yield _entry("title", weeks.title(community, thread, reader), thread.fresh[-1])
 
 
 def _entry(block: str, fragment: Answerable, post: Fresh) -> Entry:
@@ -304,12 +304,12 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
         connection,
         found,
         member,
-        reader=gather.Readers(connection, member.person_id).of(member),
+        reader=gather.Readers(connection, [member.person_id]).of(member),
         roster=roster,
         weeks=Weeks(at),
         rhythm=member.delivery,
         up_to=found.last_number,
-        before=history.Past(connection, member.person_id).of(found, member),
+        before=history.Past(connection, [member.person_id]).of(found, member),
         now=at,
         site=site,
     )

@@ -1,17 +1,16 @@
-"""Editions and items: composed and frozen when due; the only writer of their tables, and of what became of a section.
+"""Editions: who is due, and what each is told in which mail; the only writer of what became of a section.
 
-It neither prints (render) nor sends (mailer.outbox), and makes no period (periods does). Of others' rows it moves
-`membership.cursor`. A member's window is archive numbers (cursor, up_to]: a post is told once, whatever the clock did.
+It stores no edition (freeze), neither prints (render) nor sends (mailer.outbox), and makes no period (periods does). Of
+others' rows it moves `membership.cursor`. A member's window is archive numbers (cursor, up_to]: a post is told once,
+whatever the clock did.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import msgspec
-from sqlalchemy import Connection, bindparam, insert, tuple_, update
+from sqlalchemy import Connection, bindparam, tuple_, update
 from sqlalchemy import select as query
 
 from tidings.communities import directory
@@ -20,13 +19,12 @@ from tidings.communities.rosters import Rosters
 from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.database.tables import Moment
-from tidings.digests import bundles, gather, history, render, schedule, shelf
-from tidings.digests.drafts import Draft, Part, draft, tell
-from tidings.digests.history import Window
+from tidings.digests import bundles, freeze, gather, history, schedule
+from tidings.digests.drafts import draft, tell
+from tidings.digests.freeze import Made, Told
 from tidings.digests.plans import WAITING
-from tidings.digests.render import Entry, Printed
 from tidings.digests.weeks import Weeks
-from tidings.mailer import held, outbox
+from tidings.mailer import held
 from tidings.settings import SiteSettings
 
 LATE = timedelta(hours=1)
@@ -34,15 +32,16 @@ LATE = timedelta(hours=1)
 
 Result = Literal["composed", "quiet", "dropped", "asleep", "none"]
 
-_period, _section, _edition = tables.period.c, tables.edition_section.c, tables.edition.c
+_period, _section = tables.period.c, tables.edition_section.c
 # Built once: building a statement costs more than running it.
 _LOCK = (
     query(tables.person.c.id)
-    .where(tables.person.c.id == bindparam("person"))
+    .where(tables.person.c.id.in_(bindparam("people", expanding=True)))
     .with_for_update(skip_locked=True, key_share=True)
 )
 _WAITING = (
     query(
+        _section.person_id,
         _section.id,
         _section.community_id,
         _section.membership_id,
@@ -52,24 +51,17 @@ _WAITING = (
         _period.rhythm,
     )
     .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
-    .where(_section.person_id == bindparam("person"), WAITING, _section.due_at <= bindparam("now", type_=Moment))
+    .where(
+        _section.person_id.in_(bindparam("people", expanding=True)),
+        WAITING,
+        _section.due_at <= bindparam("now", type_=Moment),
+    )
     .order_by(_section.community_id, _period.up_to, _period.cut_off_at, _section.id)
 )
 _MOVE_CURSOR = (
     update(tables.membership).where(tables.membership.c.id == bindparam("told_to")).values(cursor=bindparam("up_to"))
 )
-_ADD_EDITION = insert(tables.edition).returning(_edition.id)
-_COMPOSED = (
-    update(tables.edition_section)
-    .where(_section.id == bindparam("section"))
-    .values(
-        state="composed",
-        edition_id=bindparam("edition"),
-        after=bindparam("told_after"),
-        position=bindparam("place"),
-        windows=bindparam("weeks"),
-    )
-)
+_CLOSE = update(tables.edition_section).where(_section.id == bindparam("section")).values(state=bindparam("became"))
 
 
 class Due(NamedTuple):
@@ -96,18 +88,7 @@ def due(connection: Connection, now: datetime, limit: int, after: Due | None = N
     return [Due(*row) for row in connection.execute(statement)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Told:
-    """What a section tells."""
-
-    section_id: int
-    due_at: datetime
-    part: Part
-    windows: tuple[Window, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     """A section that is due."""
 
     id: int
@@ -126,33 +107,60 @@ class Composer:
         """`weeks` are those of the moment `now`, and may serve many transactions."""
         self._connection, self._now, self._site, self._weeks = connection, now, site, weeks
         self._rosters = Rosters(connection)
+        self._closed: list[dict[str, object]] = []
+        self._moved: list[dict[str, object]] = []
 
-    def compose_for(self, person_id: int) -> Result:
-        """Compose all that is due to a person into one edition: items, cursors and outbox row.
+    def compose(self, people: Sequence[int]) -> list[Result]:
+        """Compose all that is due to each person into one edition: items, cursors and outbox row; what that came to.
 
         `quiet`: nothing was new; `dropped`: the person no longer wants it; `asleep`: it was late and waits for the end
         of their sleep; `none`: nothing was due, or another process is at it.
         """
-        connection, now = self._connection, self._now
-        if not _locked(connection, person_id):
-            return "none"
-        waiting = _waiting(connection, person_id, now)
-        if not waiting:
-            return "none"
-        members = directory.members_by_id(connection, {row.membership_id for row in waiting})
-        if self._let_sleep(waiting, members):
-            return "asleep"
-        found = self._told(person_id, waiting, members)
-        told = [one for one in found if isinstance(one, _Told)]
-        for mail in _mails(told):
-            _write_edition(connection, draft([one.part for one in mail], now, self._site), mail, now, self._site)
-        if told:
-            return "composed"
-        return "quiet" if "quiet" in found else "dropped"
+        connection = self._connection
+        locked = set(connection.execute(_LOCK, {"people": people}).scalars())
+        waiting = _waiting(connection, locked, self._now)
+        ids = {row.membership_id for rows in waiting.values() for row in rows}
+        members = directory.members_by_id(connection, ids)
+        readers, past = gather.Readers(connection, list(waiting)), history.Past(connection, list(waiting))
+        results, made = [], list[Made]()
+        for person_id in people:
+            result, mails = self._compose(waiting.get(person_id, ()), members, readers, past)
+            results.append(result)
+            made += mails
+        if self._closed:
+            connection.execute(_CLOSE, self._closed)
+        if self._moved:
+            connection.execute(_MOVE_CURSOR, self._moved)
+        freeze.write(connection, made, self._now, site=self._site)
+        return results
 
-    def _let_sleep(self, waiting: Sequence[_Waiting], members: Mapping[int, Member]) -> bool:
+    def _compose(
+        self,
+        waiting: Sequence[_Waiting],
+        members: Mapping[int, Member],
+        readers: gather.Readers,
+        past: history.Past,
+    ) -> tuple[Result, list[Made]]:
+        """What is due to one person, as the mails that tell it."""
+        if not waiting:
+            return "none", []
+        if self._let_sleep(waiting, members.get(waiting[0].membership_id)):
+            return "asleep", []
+        found = [
+            self._part(list(rows), members, readers, past)
+            for _, rows in groupby(waiting, key=lambda row: row.community_id)
+        ]
+        told = [one for one in found if isinstance(one, Told)]
+        if told:
+            return "composed", [self._made(mail) for mail in _mails(told)]
+        return ("quiet" if "quiet" in found else "dropped"), []
+
+    def _made(self, mail: Sequence[Told]) -> Made:
+        made = draft([one.part for one in mail], self._now, self._site)
+        return Made(draft=made, told={one.part.member.membership_id: one for one in mail})
+
+    def _let_sleep(self, waiting: Sequence[_Waiting], member: Member | None) -> bool:
         """Whether all of it was put off, since it is late and the person sleeps after a night shift."""
-        member = members.get(waiting[0].membership_id)
         if member is None or member.crew_id is None or max(row.due_at for row in waiting) > self._now - LATE:
             return False
         risen = schedule.wake(self._roster(member), self._now)
@@ -164,15 +172,8 @@ class Composer:
     def _roster(self, member: Member) -> Roster | None:
         return self._rosters.of(member.person_id, member.crew_id)
 
-    def _told(
-        self, person_id: int, waiting: Sequence[_Waiting], members: Mapping[int, Member]
-    ) -> list[_Told | Literal["quiet", "dropped"]]:
-        """What is told of each community, or how its sections end without; the cursors are moved."""
-        readers, past = gather.Readers(self._connection, person_id), history.Past(self._connection, person_id)
-        return [
-            self._part(list(rows), members, readers, past)
-            for _, rows in groupby(waiting, key=lambda row: row.community_id)
-        ]
+    def _close(self, rows: Iterable[_Waiting], state: Literal["quiet", "dropped"]) -> None:
+        self._closed += [{"section": row.id, "became": state} for row in rows]
 
     def _part(
         self,
@@ -180,26 +181,25 @@ class Composer:
         members: Mapping[int, Member],
         readers: gather.Readers,
         past: history.Past,
-    ) -> _Told | Literal["quiet", "dropped"]:
+    ) -> Told | Literal["quiet", "dropped"]:
         """What the waiting sections of one community tell, or how they end without.
 
         It is told by the newest, whose window holds those of the older ones.
         """
-        connection, now = self._connection, self._now
         *older, newest = rows
-        _close(connection, [row.id for row in older], "dropped")
+        self._close(older, "dropped")
         if newest.rhythm != "each" and any(row.rhythm == "each" for row in older):
-            held.let_go(connection, [newest.membership_id], now)  # turned to digests between the two
+            held.let_go(self._connection, [newest.membership_id], self._now)  # turned to digests between the two
         member = members.get(newest.membership_id)
         if newest.rhythm == "each":
             return self._bundle(newest, member)
-        if member is None or not _wants(member, now) or newest.up_to < member.cursor:
-            _close(connection, [newest.id], "dropped")
+        if member is None or not _wants(member, self._now) or newest.up_to < member.cursor:
+            self._close([newest], "dropped")
             return "dropped"
-        community = self._weeks.community(connection, newest.community_id)
+        community = self._weeks.community(self._connection, newest.community_id)
         before = past.of(community, member, newest.cut_off_at)
         part = tell(
-            connection,
+            self._connection,
             community,
             member,
             rhythm=newest.rhythm,
@@ -208,28 +208,29 @@ class Composer:
             reader=readers.of(member),
             roster=self._roster(member),
             weeks=self._weeks,
-            now=now,
+            now=self._now,
             site=self._site,
         )
-        connection.execute(_MOVE_CURSOR, {"told_to": member.membership_id, "up_to": newest.up_to})
+        self._moved.append({"told_to": member.membership_id, "up_to": newest.up_to})
         if part is None:
-            _close(connection, [newest.id], "quiet")
+            self._close([newest], "quiet")
             return "quiet"
-        return _Told(section_id=newest.id, due_at=newest.due_at, part=part, windows=before.windows)
+        return Told(section_id=newest.id, due_at=newest.due_at, part=part, windows=before.windows)
 
-    def _bundle(self, row: _Waiting, member: Member | None) -> _Told | Literal["dropped"]:
+    def _bundle(self, row: _Waiting, member: Member | None) -> Told | Literal["dropped"]:
         """What quiet hours held, as one section; none where it goes out as the copies that it is."""
         part = bundles.bundle(self._connection, member, self._now, self._site) if member else None
         if part is None:
-            _close(self._connection, [row.id], "dropped")
+            self._close([row], "dropped")
             return "dropped"
-        return _Told(section_id=row.id, due_at=row.due_at, part=part)
+        # What was urgent in between has left before.
+        return Told(section_id=row.id, due_at=row.due_at, part=part, is_window=False)
 
 
-def _mails(told: Iterable[_Told]) -> Iterator[list[_Told]]:
+def _mails(told: Iterable[Told]) -> Iterator[list[Told]]:
     """What goes into one mail each: all, by the address that it goes to, or each community by itself if so chosen."""
 
-    def mail(one: _Told) -> tuple[str, int]:
+    def mail(one: Told) -> tuple[str, int]:
         member = one.part.member
         return member.email, 0 if member.one_mail else member.community_id
 
@@ -237,87 +238,16 @@ def _mails(told: Iterable[_Told]) -> Iterator[list[_Told]]:
         yield list(together)
 
 
-def _locked(connection: Connection, person_id: int) -> bool:
-    """Whether the person is ours until the commit: two processes never compose for one person at a time."""
-    return connection.execute(_LOCK, {"person": person_id}).first() is not None
-
-
-def _waiting(connection: Connection, person_id: int, now: datetime) -> list[_Waiting]:
-    """What is due to the person, by community and then from the oldest period to the newest."""
-    rows = connection.execute(_WAITING, {"person": person_id, "now": now})
-    return [_Waiting(**row) for row in rows.mappings()]
-
-
-def _close(connection: Connection, section_ids: Sequence[int], state: str) -> None:
-    if section_ids:
-        closed = update(tables.edition_section).where(_section.id.in_(section_ids))
-        connection.execute(closed.values(state=state))
+def _waiting(connection: Connection, people: Collection[int], now: datetime) -> dict[int, list[_Waiting]]:
+    """What is due by person, in their order by community and then from the oldest period to the newest."""
+    found: dict[int, list[_Waiting]] = {}
+    for row in connection.execute(_WAITING, {"people": list(people), "now": now}):
+        person_id, *values = row
+        found.setdefault(person_id, []).append(_Waiting(*values))
+    return found
 
 
 def _wants(member: Member, now: datetime) -> bool:
     """Whether the member is to be told now; who paused, or whose mail comes back, is told later of all since."""
     paused = member.paused_until is not None and member.paused_until > now
     return member.delivery in ("weekly", "daily") and not paused and member.stopped_at is None
-
-
-def _write_edition(
-    connection: Connection, made: Draft, told: Iterable[_Told], now: datetime, site: SiteSettings
-) -> None:
-    """Freeze a draft of what is `told`: its edition, items and outbox row."""
-    printed, member = made.printed, made.parts[0].member
-    by_membership = {one.part.member.membership_id: one for one in told}
-    of = [by_membership[section.membership_id] for section in printed.sections]
-    edition_id = connection.execute(_ADD_EDITION, _edition_row(printed, member, of, now)).scalar_one()
-    connection.execute(_COMPOSED, [_section_row(edition_id, place, one) for place, one in enumerate(of)])
-    entries = [
-        (one.section_id, entry) for one, section in zip(of, printed.sections, strict=True) for entry in section.entries
-    ]
-    fragment_ids = shelf.put(connection, [entry.fragment for _, entry in entries])
-    items = [_item(*entry, fragment_id) for entry, fragment_id in zip(entries, fragment_ids, strict=True)]
-    connection.execute(insert(tables.item), items)
-    outbox.add_edition(
-        connection,
-        edition_id=edition_id,
-        recipient=printed.recipient,
-        # An edition of several communities still goes out when its reader leaves one of them.
-        membership_id=member.membership_id if len(of) == 1 else None,
-        community_id=member.community_id,
-        mail_from=render.address_of(printed.sections[0], site).post,
-        now=now,
-    )
-
-
-def _edition_row(printed: Printed, member: Member, of: Sequence[_Told], now: datetime) -> dict[str, Any]:
-    return {
-        "person_id": member.person_id,
-        "message_id": printed.message_id,
-        "recipient": printed.recipient,
-        "subject": printed.subject,
-        "zone": printed.zone,
-        "composed_at": now,
-        "due_at": min(one.due_at for one in of),
-    }
-
-
-def _section_row(edition_id: int, place: int, told: _Told) -> dict[str, Any]:
-    part = told.part
-    return {
-        "section": told.section_id,
-        "edition": edition_id,
-        # A bundle is no window of archive numbers: what was urgent in between has left before.
-        "told_after": None if part.heading.rhythm == bundles.RHYTHM else part.member.cursor,
-        "place": place,
-        "weeks": msgspec.json.encode(told.windows).decode() if told.windows else None,
-    }
-
-
-def _item(section_id: int, entry: Entry, fragment_id: int) -> dict[str, Any]:
-    return {
-        "section_id": section_id,
-        "number": entry.number,
-        "block": entry.block,
-        "post_id": entry.post_id,
-        "message_id": None if entry.post_id else entry.answers,
-        "subject": entry.subject,
-        "fragment_id": fragment_id,
-    }

@@ -71,31 +71,36 @@ _CHOICES = (
         tables.node,
         (_NODE.community_id == tables.membership.c.community_id) & (_NODE.message_id == _CHOICE.message_id),
     )
-    .where(tables.membership.c.person_id == bindparam("person"))
+    .where(tables.membership.c.person_id.in_(bindparam("people", expanding=True)))
 )
 
 
-_KEYS = query(tables.address.c.email_key).where(tables.address.c.person_id == bindparam("person"))
+_KEYS = query(tables.address.c.person_id, tables.address.c.email_key).where(
+    tables.address.c.person_id.in_(bindparam("people", expanding=True))
+)
 
 
 # --- who reads -------------------------------------------------------------------------------------------------------
 
 
 class Readers:
-    """One person as the reader of each of their communities."""
+    """Some people as the readers of their communities."""
 
-    def __init__(self, connection: Connection, person_id: int) -> None:
-        self._keys = frozenset(connection.execute(_KEYS, {"person": person_id}).scalars())
-        self._wanted = connection.execute(_CHOICES, {"person": person_id}).all()
+    def __init__(self, connection: Connection, people: Sequence[int]) -> None:
+        self._keys: dict[int, set[str]] = {}
+        for person_id, key in connection.execute(_KEYS, {"people": people}):
+            self._keys.setdefault(person_id, set()).add(key)
+        self._wanted: dict[tuple[int, str], set[int]] = {}
+        for membership_id, thread_id, choice in connection.execute(_CHOICES, {"people": people}):
+            self._wanted.setdefault((membership_id, choice), set()).add(thread_id)
 
     def of(self, member: Member) -> Reader:
         """The reader of one community."""
-        mine = [(thread, choice) for of, thread, choice in self._wanted if of == member.membership_id]
         return Reader(
-            keys=self._keys,
+            keys=frozenset(self._keys.get(member.person_id, ())),
             name=member.name,
-            muted=frozenset(thread for thread, choice in mine if choice == "mute"),
-            followed=frozenset(thread for thread, choice in mine if choice == "follow"),
+            muted=frozenset(self._wanted.get((member.membership_id, "mute"), ())),
+            followed=frozenset(self._wanted.get((member.membership_id, "follow"), ())),
         )
 
 

@@ -33,7 +33,7 @@ _LAST = query(
     .order_by(_section.period_id.desc())
     .limit(1)
     .scalar_subquery(),
-).where(_membership.person_id == bindparam("person"))
+).where(_membership.person_id.in_(bindparam("people", expanding=True)))
 _SINCE = (
     query(
         _section.membership_id,
@@ -51,7 +51,10 @@ _SINCE = (
         & (_before.c.rhythm == _period.rhythm)
         & (_before.c.number == _period.number - 1),
     )
-    .where(_section.person_id == bindparam("person"), _section.period_id >= bindparam("since"), _OF_DIGESTS)
+    .where(_section.person_id.in_(bindparam("people", expanding=True)), _OF_DIGESTS)
+    .where(
+        (_section.period_id >= bindparam("since")) | _section.membership_id.in_(bindparam("untold", expanding=True)),
+    )
     .order_by(_period.cut_off_at, _period.id)
 )
 
@@ -97,15 +100,18 @@ class _Period:
 
 
 class Past:
-    """What a person's editions told so far, read once for all their communities."""
+    """What editions told some people so far, read once for all their communities."""
 
-    def __init__(self, connection: Connection, person_id: int) -> None:
-        last = dict(connection.execute(_LAST, {"person": person_id}).all())
-        # Whoever was told nothing yet in one of them has few sections there.
-        since = min((period or 0 for period in last.values()), default=0)
+    def __init__(self, connection: Connection, people: Sequence[int]) -> None:
+        last: dict[int, int | None] = dict(connection.execute(_LAST, {"people": people}).all())
+        values = {
+            "people": people,
+            "since": min((period for period in last.values() if period is not None), default=0),
+            "untold": [membership_id for membership_id, period in last.items() if period is None],
+        }
         self._periods: dict[int, list[_Period]] = {}
         self._told: dict[int, datetime] = {}
-        for row in connection.execute(_SINCE, {"person": person_id, "since": since}):
+        for row in connection.execute(_SINCE, values):
             if row.period_id == last.get(row.membership_id):
                 self._told[row.membership_id] = row.cut_off_at
             began_at = row.before or row.cut_off_at - _RHYTHMS[row.rhythm]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from tidings.communities import directory
 from tidings.communities.directory import Community
 from tidings.digests import gather, summaries, telling
-from tidings.digests.fragments import Conversation, Fragment
+from tidings.digests.fragments import Conversation, Fragment, Meeting, Title
 from tidings.digests.week import Reader, Thread, Week
 
 _WEEKS = 100  # kept at a time: most readers of a community have the same
@@ -58,10 +58,8 @@ class Weeks:
         self, connection: Connection, community: Community, thread: Thread, reader: Reader, *, words: int, week: str
     ) -> Conversation:
         """A thread as it is told to all who wrote the same of its posts, or none."""
-        there = {post.author_key for post in thread.fresh} | {thread.opening_key}
-        numbers = tuple(post.number for post in thread.fresh)
         return self.once(
-            (community.id, "conversation", numbers, frozenset(there & reader.keys), words, week),
+            (*_of(community, thread, reader), words, week),
             lambda: telling.conversation(
                 thread,
                 reader,
@@ -71,3 +69,20 @@ class Weeks:
                 written=summaries.find(connection, community.id, thread) or "",
             ),
         )
+
+    def title(self, community: Community, thread: Thread, reader: Reader) -> Title:
+        """A thread as it is titled for all who wrote the same of its posts, or none."""
+        return self.once(_of(community, thread, reader), lambda: telling.titled(thread, reader))
+
+    def meeting(self, community: Community, meeting: Meeting | None) -> Meeting | None:
+        """The meeting, the same for all who are at work then or not."""
+        if meeting is None:
+            return None
+        when = (community.id, "meeting", meeting.start, meeting.duty, meeting.duty_start, meeting.duty_end)
+        return self.once(when, lambda: meeting)
+
+
+def _of(community: Community, thread: Thread, reader: Reader) -> tuple[Hashable, ...]:
+    """What tells apart those to whom a thread looks other: its new posts, and which of all that is told is theirs."""
+    there = {post.author_key for post in thread.fresh} | {thread.opening_key}
+    return community.id, "thread", tuple(post.number for post in thread.fresh), frozenset(there & reader.keys)

@@ -169,6 +169,7 @@ def _split(element: _Domain, compiler: SQLCompiler, **how: Any) -> str:
 
 # Built once, like what stands below: building a statement costs more than running it.
 _ADD_MESSAGE = insert(outbox).returning(outbox.c.id)
+_ADD_MESSAGES = insert(outbox).returning(outbox.c.id, sort_by_parameter_order=True)
 _ROUTE = func.coalesce(route_domain.c.route, literal_column("''"))  # behind an outer join
 _ROUTE_TO = select(route_domain.c.route).where(route_domain.c.domain == bindparam("to_domain")).scalar_subquery()
 _ADD_DELIVERY = insert(delivery).values(route=func.coalesce(_ROUTE_TO, literal_column("''")))
@@ -404,26 +405,34 @@ def urgent_posts(connection: Connection, community_id: int, author: str, since: 
     return int(connection.execute(_URGENT_POSTS, values).scalar_one())
 
 
-def add_edition(
-    connection: Connection,
-    *,
-    edition_id: int,
-    recipient: str,
-    membership_id: int | None,
-    community_id: int | None,
-    mail_from: str,
-    now: datetime,
-) -> None:
-    """Put an edition out to its reader; it is dropped if that membership ends before it is sent."""
-    outbox_id = _add_message(
-        connection,
-        kind="edition",
-        community_id=community_id,
-        edition_id=edition_id,
-        mail_from=mail_from,
-        created_at=now,
-    )
-    _add_delivery(connection, outbox_id, recipient, membership_id, now)
+class NewEdition(NamedTuple):
+    """An edition that is to go out to its reader; it is dropped if that membership ends before it is sent."""
+
+    edition_id: int
+    recipient: str
+    membership_id: int | None
+    community_id: int | None
+    mail_from: str
+
+
+def add_editions(connection: Connection, editions: Sequence[NewEdition], now: datetime) -> None:
+    """Put editions (one at least) out to their readers."""
+    mails = [
+        {
+            "kind": "edition",
+            "community_id": one.community_id,
+            "edition_id": one.edition_id,
+            "mail_from": one.mail_from,
+            "created_at": now,
+        }
+        for one in editions
+    ]
+    ids = connection.execute(_ADD_MESSAGES, mails).scalars()
+    rows = [
+        _addressed(outbox_id, one.recipient, one.membership_id, now)
+        for outbox_id, one in zip(ids, editions, strict=True)
+    ]
+    connection.execute(_ADD_DELIVERY, rows)
 
 
 def add_notice(
@@ -692,9 +701,12 @@ def _new(outbox_id: int, now: datetime) -> dict[str, Any]:
 def _add_delivery(
     connection: Connection, outbox_id: int, recipient: str, membership_id: int | None, now: datetime
 ) -> None:
+    connection.execute(_ADD_DELIVERY, _addressed(outbox_id, recipient, membership_id, now))
+
+
+def _addressed(outbox_id: int, recipient: str, membership_id: int | None, now: datetime) -> dict[str, Any]:
     domain = recipient.rpartition("@")[2].lower()
-    values = {"membership_id": membership_id, "recipient": recipient, "to_domain": domain, **_new(outbox_id, now)}
-    connection.execute(_ADD_DELIVERY, values)
+    return {"membership_id": membership_id, "recipient": recipient, "to_domain": domain, **_new(outbox_id, now)}
 
 
 def _claimed(connection: Connection, rows: Sequence[Any]) -> list[Claimed]:
