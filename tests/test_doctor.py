@@ -22,6 +22,7 @@ from sqlalchemy import Connection, text
 
 from tests import feeds
 from tests.dovecot import Dovecot
+from tests.fake_model import fake_model
 from tests.hostile_imap import HostileImap
 from tests.house import ROOT
 from tests.running import RunningSite, settings_for
@@ -134,7 +135,7 @@ def test_a_site_with_all_it_needs_is_ok_throughout(
         more = smart_host(sink.port, tls="tls") + key_file(any_site)
         found = examined(any_site, more, context=trust)
     assert [one for one in found if one.state != "ok"] == []
-    rare = ("smart host of a route", "mailbox", "plus-addressing")
+    rare = ("smart host of a route", "mailbox", "plus-addressing", "summaries")
     expected = [check.name for check in CHECKS if check.name not in rare]
     assert [one.check for one in found] == ["settings", "database", *expected]
 
@@ -484,6 +485,20 @@ def test_a_mailbox_server_that_says_nothing_is_given_up(with_box: SmallSite) -> 
         server.on("GREETING", "stall")
         state, words = said("mailbox", with_box, mailbox(server.port), seconds=1)
     assert state == "failed" and "timed out" in words
+
+
+def test_a_model_that_answers_is_good_and_another_a_warning_since_digests_do_without(small_site: SmallSite) -> None:
+    with fake_model(text="Yes.") as fake:
+        settings = f'[summary]\nprovider = "openai"\nurl = "{fake.url}"\nmodel = "small"\n'
+        assert said("summaries", small_site, settings) == ("ok", f"The model small at {fake.url} answers.")
+        assert fake.asked[0].body["messages"][1]["content"] == "Are you there?"
+        fake.status = 401
+        state, words = said("summaries", small_site, settings)
+        assert state == "warning" and "It answered 401 Unauthorized. Digests are told in the members' own" in words
+        fake.status, fake.text = 200, ""
+        assert "It answered nothing." in said("summaries", small_site, settings)[1]
+        state, words = said("summaries", small_site, f'{settings}key_file = "none"\n')
+        assert state == "failed" and "Cannot read summary.key_file" in words
 
 
 def test_plus_addressing_is_explained_with_the_address_to_write_to(with_box: SmallSite) -> None:

@@ -81,6 +81,8 @@ WRITERS = {
     "edition": {"digests.freeze"},
     "edition_section": {"digests.periods", "digests.quiet", "digests.plans", "digests.editions", "digests.freeze"},
     "fragment": {"digests.shelf"},
+    "summary": {"digests.summaries"},
+    "summary_turn": {"digests.summaries"},
     "item": {"digests.freeze"},
     "kept_reply": {"digests.kept"},
     "decision": {"intake.decisions"},

@@ -77,6 +77,34 @@ def test_a_value_of_the_wrong_type_or_size_is_refused_with_its_path(text: str, p
     assert f"`{path}`" in refused(text)
 
 
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("https://api.example.org/v1", ""),
+        ("http://127.0.0.1:11434/v1", ""),
+        ("http://[::1]:11434/v1", ""),
+        ("http://models.example.org/v1", "in the clear; write https"),
+        ("", "is no address of an API"),
+        ("api.example.org/v1", "is no address of an API"),
+        ("ftp://api.example.org/v1", "is no address of an API"),
+        ("https://user:key@api.example.org/v1", "is no address of an API"),
+        ("https://api.example.org/v1?key=x", "is no address of an API"),
+        ("https://[api/v1", "is no address of an API"),
+    ],
+)
+def test_a_model_is_reached_encrypted_or_on_this_machine(url: str, complaint: str) -> None:
+    text = f'[summary]\nprovider = "openai"\nmodel = "small"\nurl = "{url}"'
+    if complaint:
+        assert complaint in refused(text)
+    else:
+        assert parse(text).summary.url == url
+
+
+def test_a_model_has_a_name_and_is_off_by_default() -> None:
+    assert parse("").summary.provider == "extractive"
+    assert "summary.model is empty" in refused('[summary]\nprovider = "openai"\nurl = "https://api.example.org/v1"')
+
+
 @pytest.mark.parametrize("domain", ["Lists.example.org", "", "lists example.org", "a@example.org", "example.org."])
 def test_a_domain_that_can_be_no_mail_domain_is_refused(domain: str) -> None:
     assert f"site.domain {domain!r} is no domain name in lower case" in refused(f'[site]\ndomain = "{domain}"')

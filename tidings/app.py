@@ -23,7 +23,7 @@ from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
-from tidings.digests import kept, plans
+from tidings.digests import kept, plans, summarise
 from tidings.intake import asking, moderation, returned, undelivered, unreadable
 from tidings.intake.case import Parts
 from tidings.intake.desk import Desk
@@ -166,8 +166,8 @@ class Site:
             extra_routes=extra_routes,
         )
 
-    def run_due(self) -> jobs.Done:
-        """Do all that is due by the site's clock, once."""
+    def run_due(self, stopping: Callable[[], bool] = lambda: False) -> jobs.Done:
+        """Do all that is due by the site's clock, once; what may be left for later is, once it is `stopping`."""
         parts = self.parts()
         chores = {
             "notices to moderators": lambda now: moderation.tell_due(self.database, self.spool, parts, now),
@@ -177,7 +177,8 @@ class Site:
             "calendars of rotas": self._refresh_calendars,
             "replies that nobody asks for any more": lambda now: kept.forget_due(self.database, now),
         }
-        return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, chores=chores)
+        ahead = {"summaries of conversations": lambda now: self._ask_model(now, stopping)}
+        return jobs.run_due(self.database, self.clock.now(), site=self.settings.site, ahead=ahead, chores=chores)
 
     def replan(self, connection: Connection, now: datetime, *, person_id: int | None = None) -> int:
         """Let what waits go out when rotas and choices say now, after one of them changed; how many editions moved.
@@ -185,6 +186,10 @@ class Site:
         It is done for one person or for everybody.
         """
         return plans.replan(connection, now, site=self.settings.site, person_id=person_id)
+
+    def _ask_model(self, now: datetime, stopping: Callable[[], bool]) -> int:
+        summarise.summarise_due(self.database, now, settings=self.settings, stopping=stopping)
+        return 0
 
     def _refresh_calendars(self, now: datetime) -> int:
         calendars.refresh_due(self.database, now, lambda connection: self.replan(connection, now))

@@ -41,22 +41,28 @@ Chore = Callable[[datetime], int]
 
 
 def run_due(
-    database: Database, now: datetime, *, site: SiteSettings, chores: Mapping[str, Chore] | None = None
+    database: Database,
+    now: datetime,
+    *,
+    site: SiteSettings,
+    ahead: Mapping[str, Chore] | None = None,
+    chores: Mapping[str, Chore] | None = None,
 ) -> Done:
-    """Do all that is due at `now`, once; `chores` are done by their names, after the editions.
+    """Do all that is due at `now`, once; `chores` are done by their names, after the editions, those `ahead` before.
 
     What fails is logged, stops nothing else and is tried again at the next run.
     """
     made, failed = _make_periods(database, now, site)
     failed += _end_quiet_hours(database, now)
+    early, unready = _do(ahead or {}, now)
     results = _compose_all(database, now, site)
     notices, broken = _do(chores or {}, now)
     return Done(
         periods=made,
         editions=results["composed"],
         quiet=results["quiet"],
-        failed=failed + results["failed"] + len(broken),
-        notices=notices,
+        failed=failed + results["failed"] + len(unready) + len(broken),
+        notices=early + notices,
     )
 
 

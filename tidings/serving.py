@@ -124,6 +124,7 @@ class Server:
         self.deliverer: Deliverer = site.deliverer()
         self._web = web
         self._parts = frozenset(parts)
+        self._stopping = threading.Event()
         self._stack = contextlib.AsyncExitStack()
 
     async def start(self) -> Ports:
@@ -145,7 +146,7 @@ class Server:
 
     def run_due(self) -> object:
         """Do what is due by the site's clock, and let it be sent."""
-        done = self.site.run_due()
+        done = self.site.run_due(self._stopping.is_set)
         self.deliverer.wake()
         return done
 
@@ -209,6 +210,7 @@ class Server:
         loop.call_soon(lambda: asyncio.ensure_future(tick()))
         scheduler.start()
         stack.callback(runner.shutdown)
+        stack.callback(self._stopping.set)
         stack.callback(scheduler.shutdown, wait=False)
 
 

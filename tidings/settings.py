@@ -9,8 +9,10 @@ import re
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -176,6 +178,26 @@ class WebSettings(Part, frozen=True):
     listen: Annotated[str, _doc("HOST:PORT of the web pages; port 0 takes a free one.")] = "127.0.0.1:8080"
 
 
+class SummarySettings(Part, frozen=True):
+    """In whose words digests tell of long conversations (docs/summaries.md)."""
+
+    provider: Annotated[
+        Literal["extractive", "openai"],
+        _doc("extractive: sentences of the members; openai: a language model, whose words are marked as such."),
+    ] = "extractive"
+    url: Annotated[
+        str,
+        _doc("What the paths of an OpenAI-compatible API begin with: https://HOST/v1; http only on this machine."),
+    ] = ""
+    model: Annotated[str, _doc("Name of the model at that URL.")] = ""
+    key_file: Annotated[
+        str, _doc("File whose first line is the key for it, relative to data_dir; empty: it needs none.")
+    ] = ""
+    timeout: Annotated[
+        int, _doc("Seconds to wait for an answer before the members' sentences are taken.", ge=1, le=60)
+    ] = 20
+
+
 class BounceSettings(Part, frozen=True):
     """When mail to an address that keeps coming back is stopped."""
 
@@ -221,6 +243,7 @@ class Settings(Part, frozen=True):
     route: list[RouteSettings] = []
     dkim: DkimSettings = DkimSettings()
     web: WebSettings = WebSettings()
+    summary: SummarySettings = SummarySettings()
     bounces: BounceSettings = BounceSettings()
     limits: LimitSettings = LimitSettings()
 
@@ -330,7 +353,7 @@ def parse(text: str, name: str = "settings") -> Settings:
         zone(settings.site.zone)
     except UsageError as error:
         raise SettingsError(f"{name}: site.zone: {error}") from error
-    if trouble := next(_trouble_with_hosts(settings), ""):
+    if trouble := next(chain(_trouble_with_hosts(settings), _trouble_with_model(settings.summary)), ""):
         raise SettingsError(f"{name}: {trouble}")
     return settings
 
@@ -363,6 +386,21 @@ def _trouble_with_route(route: RouteSettings) -> Iterator[str]:
             yield f"route {route.name}: {domain!r} is no domain name in lower case."
     if route.user and route.tls in ("none", "try") and route.host not in LOCAL_HOSTS:
         yield f'route {route.name}: user would go to {route.host!r} in the clear; set tls to "starttls" or "tls".'
+
+
+def _trouble_with_model(summary: SummarySettings) -> Iterator[str]:
+    if summary.provider == "extractive":
+        return
+    try:
+        url = urlsplit(summary.url)
+    except ValueError:  # brackets that hold no IPv6 address
+        url = urlsplit("")
+    if url.scheme not in ("http", "https") or not url.hostname or re.search(r"[\s?#@]", summary.url):
+        yield f"summary.url {summary.url!r} is no address of an API; write one like https://api.example.org/v1."
+    elif url.scheme == "http" and url.hostname not in LOCAL_HOSTS:
+        yield f"summary.url: what members wrote would go to {url.hostname!r} in the clear; write https."
+    if not summary.model:
+        yield "summary.model is empty; name a model of that API."
 
 
 def _explained(message: str) -> str:

@@ -593,6 +593,23 @@ fragment = Table(
     Column("hash", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the data when it was made
     Column("data", Text, nullable=False),  # JSON: digests.fragments
 )
+# What a language model wrote of the new posts of a conversation; empty where nothing of it could be used.
+summary = Table(
+    "summary",
+    metadata,
+    Column("community_id", Id, ForeignKey("community.id"), primary_key=True),
+    Column("posts_hash", LargeBinary(32), primary_key=True),  # of their numbers and texts: digests.summaries
+    Column("text", Text, nullable=False),
+    Column("made_at", Moment, nullable=False),
+)
+# A period of whose conversations a model is asked, or was.
+summary_turn = Table(
+    "summary_turn",
+    metadata,
+    Column("period_id", Id, ForeignKey("period.id"), primary_key=True),
+    Column("tries", Integer, nullable=False),  # also the fence: who counts one up has the turn
+    Column("due_at", Moment),  # null: all was asked, or it was tried often enough
+)
 item = Table(
     "item",
     metadata,

@@ -115,7 +115,7 @@ def tell(
         community=community,
         zone=schedule.zone_of(member, roster, site.zone),
         heading=heading,
-        entries=tuple(_entries(chosen, reader, _meeting(community, meeting, site), community, weeks)),
+        entries=tuple(_entries(connection, chosen, reader, _meeting(community, meeting, site), community, weeks)),
     )
 
 
@@ -148,7 +148,12 @@ def _meeting(community: Community, meeting: Meeting | None, site: SiteSettings) 
 
 
 def _entries(
-    chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry], community: Community, weeks: Weeks
+    connection: Connection,
+    chosen: select.Chosen,
+    reader: Reader,
+    meeting: Iterable[Entry],
+    community: Community,
+    weeks: Weeks,
 ) -> Iterable[Entry]:
     """The items of a section, block by block; what other readers were told is not made again."""
     of = community.id
@@ -164,7 +169,7 @@ def _entries(
         yield _entry("unanswered", weeks.once(asked, partial(telling.unanswered, question, reader)), question.asked)
     for place, (thread, label) in enumerate(chosen.conversations):
         words = _WORDS[min(place, len(_WORDS) - 1)]
-        told = weeks.conversation(community, thread, reader, words=words, week=label)
+        told = weeks.conversation(connection, community, thread, reader, words=words, week=label)
         yield _entry("conversation", told, thread.fresh[-1])
     for thread in chosen.titles:
         yield _entry("title", weeks.title(community, thread, reader), thread.fresh[-1])
@@ -244,7 +249,7 @@ def _preheader(parts: Sequence[Part]) -> str:
     """The most useful sentence: what concerns the reader, else the first that somebody else wrote."""
     fragments = [entry.fragment for part in parts for entry in part.entries]
     told = [one.post for one in fragments if isinstance(one, Personal)]
-    told += [told for one in fragments if isinstance(one, Conversation) for told in one.told]
+    told += [told for one in fragments if isinstance(one, Conversation) for told in one.told or one.lines]
     sentence = next((f"{one.author}: {one.text}" for one in told if one.author != YOU and one.text), "")
     return shorten(sentence, _PREHEADER_LENGTH)
 

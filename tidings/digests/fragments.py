@@ -112,7 +112,8 @@ class Conversation:
     """A thread that is told: some sentences, a line for each further post, `more` posts that are only counted.
 
     `numbers` are the archive numbers of all its new posts, `link` the message id of the last. In the edition of who was
-    away `week` says when that was: `this week`, `last week` or `earlier`.
+    away `week` says when that was: `this week`, `last week` or `earlier`. Where a language model wrote of them, its
+    words are `written`, and no sentence is told.
     """
 
     title: str
@@ -127,6 +128,7 @@ class Conversation:
     attached: tuple[Attached, ...]
     seen: Seen | None = None
     week: str = ""
+    written: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

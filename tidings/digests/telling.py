@@ -1,6 +1,7 @@
 """In whose words a thread, a question or a result is told: the members' own sentences, few and in their order; pure.
 
-What is told of a week is not decided here (select), nor how it looks (render).
+Only of a conversation may a language model have written (summaries), which is then told in its place. What is told of a
+week is not decided here (select), nor how it looks (render).
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from tidings.digests.fragments import (
     Told,
     Unanswered,
 )
+from tidings.digests.prompt import first_sentences
 from tidings.digests.select import Concerning
 from tidings.digests.week import Fresh, Question, Reader, Result, Thread
 
@@ -68,9 +70,15 @@ def unanswered(question: Question, reader: Reader) -> Unanswered:
     )
 
 
-def conversation(thread: Thread, reader: Reader, *, language: str, words: int = WORDS, week: str = "") -> Conversation:
-    """A thread with its key sentences, at most so many words; `language` is the community's."""
-    picked = {one.number: one for one in key_sentences(_said(thread.fresh), language=language, words=words)}
+def conversation(
+    thread: Thread, reader: Reader, *, language: str, words: int = WORDS, week: str = "", written: str = ""
+) -> Conversation:
+    """A thread with what a model has written of it, else with its key sentences, at most so many words.
+
+    `language` is the community's.
+    """
+    key = [] if written else key_sentences(_said(thread.fresh), language=language, words=words)
+    picked = {one.number: one for one in key}
     told = [_told(post, reader, picked[post.number]) for post in thread.fresh if post.number in picked]
     further = [post for post in thread.fresh if post.number not in picked]
     lines = [_line(post, reader) for post in further[-_LINES:]]
@@ -87,6 +95,7 @@ def conversation(thread: Thread, reader: Reader, *, language: str, words: int = 
         attached=tuple(file for _, file in thread.attached),
         seen=thread.question.seen if thread.question else None,
         week=week,
+        written=first_sentences(written, words),
     )
 
 
@@ -142,11 +151,11 @@ def _asks(sentence: str) -> bool:
 
 @lru_cache(maxsize=4_096)
 def words(fragment: Fragment) -> int:
-    """How many words of members a fragment tells."""
+    """How many words of members, or of a model, a fragment tells."""
     if isinstance(fragment, Personal | Unanswered):
         return count_words(fragment.post.text)
     if isinstance(fragment, Conversation):
-        return sum(count_words(told.text) for told in (*fragment.told, *fragment.lines))
+        return count_words(fragment.written) + sum(count_words(told.text) for told in (*fragment.told, *fragment.lines))
     return count_words(fragment.text) if isinstance(fragment, Settled) else 0
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from tidings.communities import directory
 from tidings.communities.directory import Community
-from tidings.digests import gather, telling
+from tidings.digests import gather, summaries, telling
 from tidings.digests.fragments import Conversation, Fragment, Meeting, Title
 from tidings.digests.week import Reader, Thread, Week
 
@@ -55,12 +55,19 @@ class Weeks:
         return cast(_Fragment, self._made[key])
 
     def conversation(
-        self, community: Community, thread: Thread, reader: Reader, *, words: int, week: str
+        self, connection: Connection, community: Community, thread: Thread, reader: Reader, *, words: int, week: str
     ) -> Conversation:
         """A thread as it is told to all who wrote the same of its posts, or none."""
         return self.once(
             (*_of(community, thread, reader), words, week),
-            lambda: telling.conversation(thread, reader, language=community.language, words=words, week=week),
+            lambda: telling.conversation(
+                thread,
+                reader,
+                language=community.language,
+                words=words,
+                week=week,
+                written=summaries.find(connection, community.id, thread) or "",
+            ),
         )
 
     def title(self, community: Community, thread: Thread, reader: Reader) -> Title:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 
@@ -294,6 +295,8 @@ class Erasure:
             for what, those in gone.items():
                 for table, column in those:
                     self._delete(connection, what, table, func.lower(table.c[column]).in_(emails))
+            # They are in other words than theirs, by which nobody would know what is of them.
+            self._delete(connection, "summaries by a model", tables.summary, true())
             self._delete(connection, "bounces", tables.bounce, tables.bounce.c.address_id.in_(addresses))
             self._delete(connection, "choices", tables.thread_choice, tables.thread_choice.c.membership_id.in_(members))
             self._delete(

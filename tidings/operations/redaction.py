@@ -192,6 +192,8 @@ class Redactor:
         if isinstance(author, str) and (self.is_name(author) or author in also):
             return {key: ERASED if key in ("author", *_SPOKEN) else inner for key, inner in value.items()}
         made = {key: self.value(inner, also) for key, inner in value.items()}
+        if value.get("written") and made.get("authors") != value.get("authors"):
+            made["written"] = ERASED  # a model told of their words in its own, which nobody can take apart
         return {key: self._one_line(inner) if key in _SPOKEN and inner else inner for key, inner in made.items()}
 
     # --- messages ----------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ CHECKS = (
     Check(name="smart host of a route", run=servers.smart_host_of, reads="route"),
     Check(name="mailbox", run=servers.mailbox, reads="mailbox"),
     Check(name="plus-addressing", run=servers.plus_addressing),
+    Check(name="summaries", run=servers.summaries),
     Check(name="MX", run=names.mx, reads="domain"),
     Check(name="SPF", run=names.spf, reads="domain"),
     Check(name="DKIM", run=names.dkim, reads="domain"),

@@ -1,10 +1,12 @@
-"""Checks of the servers that carry mail for a site: smart hosts and mailboxes; nothing is sent or fetched."""
+"""Checks of the servers that a site asks: smart hosts, mailboxes and the model; no mail is sent or fetched."""
 
 import contextlib
 import smtplib
 import ssl
 from typing import Any
 
+from tidings.digests import model
+from tidings.digests.model import Question
 from tidings.mailer.imap_session import LostError, RefusedError, Session, Timing
 from tidings.operations.doctor.site import Result, Site, words
 from tidings.settings import DeliverySettings, ImapSettings, RouteSettings
@@ -137,3 +139,19 @@ def plus_addressing(site: Site) -> Result | None:
 def _test_address(site: Site, box: ImapSettings) -> str:
     local, _, domain = box.user.partition("@")
     return f"{local if domain else box.community or local}{site.settings.site.separator}test@{domain or site.domain}"
+
+
+def summaries(site: Site) -> Result | None:
+    """The model that writes of conversations answers; it is told nothing of them."""
+    settings = site.settings.summary
+    if settings.provider == "extractive":
+        return None
+    key = site.settings.secret("summary.key_file", settings.key_file) if settings.key_file else ""
+    question = Question(
+        url=settings.url, model=settings.model, key=key, instructions="Answer in one word.", text="Are you there?"
+    )
+    answer, name = model.ask(question, site.patience), f"The model {settings.model} at {settings.url}"
+    if answer.error or not answer.text:
+        detail = f"{name}: {answer.error or 'It answered nothing.'} Digests are told in the members' own words."
+        return Result("warning", detail, "Mend url, model or key_file in [summary].")
+    return Result("ok", f"{name} answers.")

@@ -9,7 +9,7 @@ import msgspec
 
 from tidings.database.engine import Database
 from tidings.errors import StorageError, UsageError
-from tidings.settings import Settings
+from tidings.settings import Settings, SummarySettings
 
 _MAILDIR = "sent"
 
@@ -29,6 +29,7 @@ def copied(settings: Settings, database: Database, folder: Path) -> Settings:
         database=msgspec.structs.replace(settings.database, url="sqlite:///tidings.db"),
         delivery=msgspec.structs.replace(settings.delivery, host="", maildir=_MAILDIR),
         dkim=msgspec.structs.replace(settings.dkim, key_file=""),
+        summary=SummarySettings(),
         route=[],
         imap=[],
     )
