@@ -125,6 +125,7 @@ MEMBER = {
     *(
         "digest_at",
         "one_mail",
+        "format",
         "quiet",
         "digest_weekday",
         "digest_time",

@@ -15,7 +15,7 @@ from tidings.communities import directory
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import gather, history, meetings, render, schedule, select, telling
+from tidings.digests import enclosures, gather, history, meetings, render, schedule, select, telling
 from tidings.digests.fragments import (
     YOU,
     Conversation,
@@ -107,6 +107,7 @@ def tell(
         more_threads=chosen.more_threads,
         more_posts=chosen.more_posts,
         muted_posts=chosen.muted_posts,
+        more_numbers=chosen.more_numbers if member.format in enclosures.FORMATS else (),
     )
     return Part(
         member=member,
@@ -224,10 +225,12 @@ def _cut(part: Part, block: str) -> Part:
         titled = replace(entry, block="title", fragment=telling.as_title(entry.fragment))
         return replace(part, entries=(*before, titled, *after))
     assert isinstance(entry.fragment, Title)
+    numbers = entry.fragment.numbers if part.member.format in enclosures.FORMATS else ()
     heading = replace(
         part.heading,
         more_threads=part.heading.more_threads + 1,
         more_posts=part.heading.more_posts + len(entry.fragment.numbers),
+        more_numbers=(*part.heading.more_numbers, *numbers),
     )
     return replace(part, heading=heading, entries=(*before, *after))
 
@@ -244,6 +247,7 @@ def _printed(parts: Sequence[Part], now: datetime, site: SiteSettings) -> Printe
     return Printed(
         subject=subject,
         zone=first.zone,
+        format=first.member.format,
         recipient=first.member.email,
         message_id=f"{EDITION_PREFIX}{random_token()}@{site.domain}",
         composed_at=now,
@@ -352,7 +356,14 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
         subject=printed.subject,
         text=page("txt"),
         html=page("html"),
-        raw=render.message(printed, site=site, tokens=_NO_KEY, token=_refused, preview=True),
+        raw=render.message(
+            printed,
+            site=site,
+            tokens=_NO_KEY,
+            token=_refused,
+            enclosed=render.posts_in(connection, printed, site),
+            preview=True,
+        ),
         due_at=_next_due(found, member, roster, at, site),
     )
 

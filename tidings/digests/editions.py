@@ -222,6 +222,7 @@ def _write_edition(
         "recipient": printed.recipient,
         "subject": printed.subject,
         "zone": printed.zone,
+        "format": printed.format,
         "composed_at": now,
     }
     edition = insert(tables.edition).values(due_at=due_at, **values).returning(_edition.id)

@@ -1,10 +1,10 @@
-"""Prints an edition: its stored items as text and as HTML, and the message that carries both.
+"""Prints an edition: its stored items as text and as HTML, and the message in the format that its reader chose.
 
 It chooses nothing (select) and writes nothing (editions): the same edition gives the same bytes at every delivery.
 """
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime as mail_date
@@ -24,10 +24,11 @@ from sqlalchemy import select as query
 from tidings.clock import zone
 from tidings.database import tables
 from tidings.digests import shelf
+from tidings.digests.enclosures import NOTHING_ENCLOSED, Enclosures, Wanted, enclose
 from tidings.digests.fragments import Cover, Fragment, Heading
 from tidings.digests.words import Words, catalog
 from tidings.errors import NotFoundError
-from tidings.mailer import compose
+from tidings.mailer import compose, digest_mail
 from tidings.mailer.addresses import Addresses, ListAddress
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens
@@ -82,6 +83,7 @@ class Printed:
     cover: Cover
     sections: tuple[Section, ...]
     language: str = "en"
+    format: str = "html"  # communities.joining.FORMATS
 
     @property
     def words(self) -> Words:
@@ -100,7 +102,23 @@ Local = Callable[[Section, Entry], str]
 def assemble(connection: Connection, edition_id: int, *, site: SiteSettings, tokens: Tokens) -> bytes:
     """The bytes of an edition, the same every time. Raises NotFoundError where there is none with that id."""
     edition = load(connection, edition_id)
-    return message(edition, site=site, tokens=tokens, token=item_tokens(edition, tokens))
+    posts = posts_in(connection, edition, site)
+    return message(edition, site=site, tokens=tokens, token=item_tokens(edition, tokens), enclosed=posts)
+
+
+def posts_in(connection: Connection, edition: Printed, site: SiteSettings) -> Enclosures:
+    """The posts that stand in the edition itself; none where its format has none."""
+    wanted = [
+        Wanted(
+            membership_id=section.membership_id,
+            numbers=(
+                *section.heading.more_numbers,
+                *(number for entry in section.entries for number in getattr(entry.fragment, "numbers", ())),
+            ),
+        )
+        for section in edition.sections
+    ]
+    return enclose(connection, wanted, edition.format, site)
 
 
 def item_tokens(edition: Printed, tokens: Tokens) -> Local:
@@ -123,6 +141,7 @@ def load(connection: Connection, edition_id: int) -> Printed:
     return Printed(
         subject=row.subject,
         zone=row.zone,
+        format=row.format,
         recipient=row.recipient,
         message_id=row.message_id,
         composed_at=row.composed_at,
@@ -171,8 +190,19 @@ def address_of(section: Section, site: SiteSettings) -> ListAddress:
 # --- the message -----------------------------------------------------------------------------------------------------
 
 
-def message(edition: Printed, *, site: SiteSettings, tokens: Tokens, token: Local, preview: bool = False) -> bytes:
-    """The message that carries an edition, multipart/alternative (RFC 2046 5.1.4), one-click leaving by RFC 8058."""
+def message(
+    edition: Printed,
+    *,
+    site: SiteSettings,
+    tokens: Tokens,
+    token: Local,
+    enclosed: Enclosures = NOTHING_ENCLOSED,
+    preview: bool = False,
+) -> bytes:
+    """The message that carries an edition: multipart/alternative (RFC 2046 5.1.4) unless its reader chose otherwise.
+
+    One-click leaving by RFC 8058.
+    """
     first = edition.sections[0]
     address = address_of(first, site)
     whole = Entry(number=0, block="edition", fragment=edition.cover, subject=edition.subject)
@@ -193,10 +223,20 @@ def message(edition: Printed, *, site: SiteSettings, tokens: Tokens, token: Loca
         "Auto-Submitted": "auto-generated",
         compose.LOOP_FIELD: address.post,
     }
-    parts = {
-        kind: page(edition, kind, site=site, tokens=tokens, token=token, preview=preview) for kind in ("txt", "html")
-    }
-    return compose.alternative(fields, text=parts["txt"], html=parts["html"])
+    text = page(
+        edition, "txt", site=site, tokens=tokens, token=token, left_out=enclosed.left_out, preview=preview
+    )
+    match edition.format:
+        case "text":
+            return digest_mail.text_alone(fields, text)
+        case "mime":
+            return digest_mail.with_posts(fields, text, enclosed.posts)
+        case "plain":
+            words = [post.decode() for post in enclosed.posts]
+            return digest_mail.in_words(fields, text, words, first.heading.title)
+        case _:
+            html = page(edition, "html", site=site, tokens=tokens, token=token, preview=preview)
+            return compose.alternative(fields, text=text, html=html)
 
 
 def encoded_size(html: str) -> int:
@@ -208,9 +248,19 @@ def encoded_size(html: str) -> int:
 
 
 def page(
-    edition: Printed, kind: str, *, site: SiteSettings, tokens: Tokens, token: Local, preview: bool = False
+    edition: Printed,
+    kind: str,
+    *,
+    site: SiteSettings,
+    tokens: Tokens,
+    token: Local,
+    left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
+    preview: bool = False,
 ) -> str:
-    """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements)."""
+    """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements).
+
+    `left_out` says, by membership, how many posts there was no room for.
+    """
     words = edition.words
     frame = _template(f"edition.{kind}", edition.language).render(
         edition=edition,
@@ -222,6 +272,7 @@ def page(
         blocks=_blocks,
         archive=lambda section: _archive(section, site),
         leave=lambda section: _leave(section, site, tokens),
+        left_out=left_out,
         base_url=site.base_url.rstrip("/"),
     )
     if kind == "html":

@@ -36,6 +36,7 @@ _DONE: Mapping[str, str] = {
     "zone": "Your time zone is now: {what}.",
     "digest": "Your digest now comes {what}.",
     "name": "Your name is now: {what}.",
+    "format": "From now on your digests come as {what}.",
     "quiet": "From now on you get from {title}: {what}.",
     "one-mail": "The digests of your communities that are due together are {what} put into one mail.",
     "own-posts": "Your own posts to {title} are {what} sent to you too.",
@@ -104,6 +105,8 @@ class MemberCommands:
         """When the mail of the community comes, where that is not at once."""
         if member.delivery in ("weekly", "daily"):
             yield schedule.timing(member, self._roster(connection, member), community)
+            if member.format != "html":
+                yield f"Digests come as {letters.FORMAT[member.format]}."
         if member.delivery == "each" and member.quiet != "none":
             yield f"{letters.QUIET[member.quiet]}"
 
@@ -228,6 +231,8 @@ def _in_words(verb: str, wanted: str) -> str:
         return letters.DELIVERY[wanted]
     if verb == "digest":
         return digest_times.parse(wanted).words
+    if verb == "format":
+        return letters.FORMAT[wanted]
     if verb == "quiet":
         return letters.QUIET[wanted]
     if verb in joining.YES_OR_NO:
