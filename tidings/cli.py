@@ -423,7 +423,18 @@ def community_sender(
         _print_changed({"email": address, "rule": rule}, as_json)
 
 
-_MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_at", "digest_weekday", "digest_time", "format", "quiet", "zone")
+_MEMBER_COLUMNS = (
+    "email",
+    "name",
+    "role",
+    "delivery",
+    "digest_at",
+    "digest_weekday",
+    "digest_time",
+    "format",
+    "quiet",
+    "zone",
+)
 
 
 @_groups["member"].command("add")

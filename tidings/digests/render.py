@@ -223,9 +223,7 @@ def message(
         "Auto-Submitted": "auto-generated",
         compose.LOOP_FIELD: address.post,
     }
-    text = page(
-        edition, "txt", site=site, tokens=tokens, token=token, left_out=enclosed.left_out, preview=preview
-    )
+    text = page(edition, "txt", site=site, tokens=tokens, token=token, left_out=enclosed.left_out, preview=preview)
     match edition.format:
         case "text":
             return digest_mail.text_alone(fields, text)
