@@ -150,7 +150,7 @@ def test_the_text_of_every_format_is_that_beside_html(small_site: SmallSite) -> 
         with small_site.site.database.write() as connection:
             connection.execute(tables.edition.update().values(format=kind))
         texts[kind] = text_of(digest(small_site)).split("-" * 70)[0].strip()
-    hint = {kind: "Text only: reply with `format text`." for kind in ("html",)}
+    hint = dict.fromkeys(("html",), "Text only: reply with `format text`.")
     plain = {re.sub(r"  (Text only|With HTML): .*", "", text) for text in texts.values()}
     assert len(plain) == 1
     assert all(hint.get(kind, "With HTML: reply with `format html`.") in text for kind, text in texts.items())
@@ -323,9 +323,12 @@ def test_a_plain_digest_is_told_apart_as_rfc_1153_says(any_site: SmallSite) -> N
 
 
 def test_the_fields_of_a_plain_digest_are_those_of_rfc_1153_in_its_order() -> None:
-    fields = "Summary: s\nX-Other: no\nSubject: a\n folded\nKeywords: k\nCc: c@example.org\nTo: t@example.org\n"
+    fields = (
+        "Summary: s\nX-Other: no\nSubject: a\n folded\nKeywords: k\nCc: c@example.org\nTo: t@example.org\n"
+        "From: f@example.org\nMessage-ID: <a@example.org>\nDate: Mon, 5 Oct 2026 08:00:00 +0200\n"
+    )
     post = enclosed.Post(
-        raw=f"{fields}From: f@example.org\nMessage-ID: <a@example.org>\nDate: Mon, 5 Oct 2026 08:00:00 +0200\n\nx".encode(),
+        raw=f"{fields}\nx".encode(),
         message_id="a@example.org",
         words=f"\n\nAbove.\n{'-' * 30}\n{'-' * 31}\nBelow.\n\n",
         page="",

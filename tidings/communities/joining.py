@@ -312,7 +312,7 @@ def _present(connection: Connection, joined: Community, email: str) -> Member:
 def set_member(
     connection: Connection, *, community: str, email: str, changes: Mapping[str, str], now: datetime
 ) -> Member:
-    """The member after changes of name, role, delivery, crew, zone, digest (see digest_times), format, quiet and YES_OR_NO.
+    """The member after changes of name, role, delivery, crew, zone, digest, format, quiet and YES_OR_NO.
 
     Empty or `none` takes a crew or a zone away. Turning from each or none to daily or weekly starts at the current
     archive number. Raises NotFoundError and UsageError.

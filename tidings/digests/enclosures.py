@@ -1,4 +1,4 @@
-"""The posts that stand in a digest itself, where its reader chose such a format: read, and no more than a mail can bear.
+"""The posts that stand in a digest itself, where its reader chose such a format, and no more than a mail can bear.
 
 A reader who left a community since has none of its posts. Which numbers a digest tells of is frozen in it; this reads
 posts only, and writes nothing.

@@ -88,7 +88,7 @@ def read(text: str, today: date) -> list[Command | Problem]:
 
 
 def read_word(text: str, today: date) -> Command | Problem | None:
-    """What a one-word reply to an item asks for: mute, follow, keep, pause, resume, leave or a format; else None: a post.
+    """What a one-word reply to an item asks for: mute, follow, keep, pause, resume, leave, format; None: it is a post.
 
     A name or thanks may stand below the word.
     """

@@ -50,7 +50,7 @@ _SHORT = 3  # letters that a month has at least
 
 
 def command(line: str) -> str | None:
-    """The command, as a line of English (`pause until 3 november`, `format text`), that a line is; None where it is none."""
+    """The command that a line is, in English (`pause until 3 november`, `format text`); None where it is none."""
     said = _bare(line)
     if found := _MEANING.get(said):
         return found
