@@ -8,6 +8,7 @@ import contextlib
 import mailbox
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, message_from_string, policy
 from email.message import EmailMessage
@@ -17,13 +18,15 @@ import pytest
 from sqlalchemy import select
 
 from tests.letterbox import Letterbox
-from tests.running import message
+from tests.running import message, settings_for
 from tests.small_site import ANA, PUMP, SAM, WEDNESDAY, SmallSite, any_site, from_ana, makings, small_site
+from tests.smtp_sink import SmtpSink
 from tidings.communities import choices, directory, joining
 from tidings.database import tables
 from tidings.digests import drafts, enclosures, render
 from tidings.digests.lint import lint
 from tidings.mailer import digest_mail, enclosed, own_tokens
+from tidings.operations.demo.sent import Sent
 
 FIXTURES = (any_site, makings, small_site)
 MONDAY = WEDNESDAY + timedelta(days=5, hours=-1)  # Monday 8:00, when Sam's digest is due
@@ -138,6 +141,23 @@ def test_a_digest_says_of_what_width_the_mails_in_it_are(small_site: SmallSite) 
     assert [str(part["Content-Transfer-Encoding"]) for part in whole.walk()][:6] == [
         *("8bit", "7bit", "8bit", "7bit", "None", "8bit")
     ]
+
+
+def test_a_digest_with_posts_leaves_by_smtp_and_is_shown_without_them(small_site: SmallSite, tmp_path: Path) -> None:
+    the_week(small_site)
+    made = digest(small_site, "mime")
+    with SmtpSink() as sink:
+        out = replace(small_site.site, settings=settings_for(tmp_path, sink))
+        out.deliverer().run_once()
+        (sent,) = [one.data for one in sink.messages if one.recipients == (SAM,)]
+    assert sent == made
+    kept = tmp_path / "kept" / "new"
+    kept.mkdir(parents=True)
+    (kept / "1.P1Q1.here").write_bytes(sent)
+    shown = Sent(kept.parent).mail(1)
+    assert "FOR YOU" in shown.text or "CONVERSATIONS" in shown.text
+    assert "als früher" not in shown.text.partition("WHY YOU GET THIS")[2]
+    assert shown.html == ""
 
 
 def test_the_text_of_every_format_is_that_beside_html(small_site: SmallSite) -> None:

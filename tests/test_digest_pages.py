@@ -126,6 +126,17 @@ def test_a_moment_that_cannot_be_is_said_to_be_none(site: WebSite, at: str) -> N
     assert "so this is how it stands now." in asked(site, KIM, f"?member={SAM}&at={at}")
 
 
+def test_it_says_when_the_next_one_is_due_be_it_one_that_waits(site: WebSite) -> None:
+    jobs.run_due(site.database, CUT_OFF, site=digest_site.SITE)
+    site.clock.set(CUT_OFF)
+    words = {
+        at: " ".join(re.sub(r"<[^>]+>", " ", asked(site, KIM, f"?member={SAM}{at}")).split())
+        for at in ("", "&at=2026-10-12T20:00")
+    }
+    assert "is due on 12 Oct 2026, 19:00 , as text and HTML." in words[""]
+    assert "is due on 19 Oct 2026, 19:00 , as text and HTML." in words["&at=2026-10-12T20:00"]
+
+
 def test_to_who_gets_each_post_it_says_so(site: WebSite) -> None:
     assert "who gets no digests: this is what a weekly one would say" in asked(site, ANA)
 

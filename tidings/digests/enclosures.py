@@ -15,12 +15,10 @@ from tidings.archive import read
 from tidings.communities import directory
 from tidings.communities.directory import Community
 from tidings.database import tables
+from tidings.digests.lint import POSTS
 from tidings.mailer import enclosed
 from tidings.mailer.addresses import Addresses
 from tidings.settings import SiteSettings
-
-POSTS = 200
-"""Of one digest."""
 
 SIZE = 5_000_000
 """Bytes of the posts of one digest, as they are encoded."""

@@ -16,6 +16,9 @@ from urllib.parse import unquote, urlsplit
 HTML_LIMIT = 80_000
 """Bytes of the encoded HTML part: mail programs cut what is longer than about 100 kB."""
 
+POSTS = 200
+"""In the digest itself, for who chose such a format."""
+
 COLUMNS = 72
 TAP = 44
 """Pixels of what a thumb meets (WCAG 2.2, 2.5.5)."""
@@ -23,7 +26,6 @@ TAP = 44
 _TEXT_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 _EDGE_CONTRAST = 3.0  # WCAG 2.2, 1.4.11
 _TYPES = ("text/plain", "multipart/alternative", "multipart/mixed")
-_MOST_POSTS = 200
 _AFTER_PREAMBLE, _BETWEEN = "-" * 70, "-" * 30  # RFC 1153
 _SCREENS = {"light": (255, 255, 255), "dark": (0, 0, 0)}
 _WIDTH = 600
@@ -82,8 +84,8 @@ def _without_html(message: EmailMessage, lines: Sequence[str]) -> list[Finding]:
     if len(numbers) != len(addresses):
         found.append(Finding(check="parts", detail="There are items without a reply address."))
     posts = _attached(message) if message.is_multipart() else lines[len(own) :].count(_BETWEEN)
-    if posts > _MOST_POSTS:
-        found.append(Finding(check="size", detail=f"There are {posts} posts in it; {_MOST_POSTS} is the most."))
+    if posts > POSTS:
+        found.append(Finding(check="size", detail=f"There are {posts} posts in it; {POSTS} is the most."))
     return found
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from tidings.clock import parse_moment, zone
 from tidings.communities import directory
 from tidings.communities.directory import Community, Member
-from tidings.digests import drafts, gather, periods, schedule
+from tidings.digests import drafts, gather, periods, plans, schedule
 from tidings.errors import UsageError
 from tidings.web.door import Door, Visit
 from tidings.web.framed import MAY_FRAME, SANDBOX, framed
@@ -65,6 +65,7 @@ class DigestPages:
             asked=asked,
             local=self._local(asked.at),
             preview=preview,
+            due=self._due(visit.connection, community, asked, preview),
             moves=self._moves(visit.connection, community, asked),
             html=self._address("html", asked, asked.at),
             members=members[:_MEMBERS],
@@ -84,6 +85,15 @@ class DigestPages:
         if asked.member is None:
             return None
         return drafts.preview(connection, community.name, asked.member.email, asked.at, site=self._site)
+
+    def _due(
+        self, connection: Connection, community: Community, asked: _Asked, preview: drafts.Preview | None
+    ) -> datetime | None:
+        """When the next digest after that moment is due: one that waits already, else that of the next cut-off."""
+        if preview is None or asked.member is None:
+            return None
+        waits = plans.outlook(connection, community, asked.member, asked.at, site=self._site).next_due
+        return waits if waits is not None and waits >= asked.at else preview.due_at
 
     # --- what is asked for -------------------------------------------------------------------------------------------
 
