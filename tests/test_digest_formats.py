@@ -3,7 +3,6 @@
 What is enclosed is burst as a mail program does it, and held against what the archive has.
 """
 
-import base64
 import contextlib
 import mailbox
 import re
@@ -224,10 +223,10 @@ def test_a_token_that_somebody_quoted_stands_in_no_digest(small_site: SmallSite,
     assert not own_tokens.in_mail(inside)
 
 
-def test_no_picture_is_taken_for_a_token(small_site: SmallSite) -> None:
-    chance = base64.b64encode(base64.b64decode("/u/" + "abcd" * 6 + "A" * 49) * 3)
-    assert b"/u/abcdabcd" in chance
-    assert not own_tokens.in_mail(b"\r\n".join(chance[at : at + 76] for at in range(0, len(chance), 76)))
+def test_no_picture_is_taken_for_a_token() -> None:
+    chance = "/u/" + "abcd" * 6 + "+" + "A" * 48
+    assert own_tokens.without_tokens(chance) != chance
+    assert not own_tokens.in_mail(f"{chance}\r\n{chance}\r\n{chance[:12]}\r\n".encode())
     assert own_tokens.in_mail(f"pump+r.{TOKEN}@lists.example.org".encode())
 
 
@@ -277,11 +276,17 @@ def ids(raw: bytes) -> list[str]:
 # --- bounds, and what is frozen --------------------------------------------------------------------------------------
 
 
-def test_what_is_only_counted_is_enclosed_too(small_site: SmallSite) -> None:
+@pytest.mark.parametrize("html", [80_000, 12_000])
+def test_what_is_only_counted_is_enclosed_too(
+    small_site: SmallSite, monkeypatch: pytest.MonkeyPatch, html: int
+) -> None:
+    monkeypatch.setattr(drafts, "HTML_LIMIT", html)
     for number in range(25):
         small_site.take_in(from_ana(f"Thing {number}", f"Word {number}.\n", f"{number}@example.org"))
     raw = digest(small_site, "mime")
-    assert "more conversations" in text_of(raw)
+    counted = re.search(r"\+([0-9]+) more conversations", text_of(raw))
+    assert counted
+    assert (int(counted[1]) > 25 - 7 - 10) == (html < 80_000)
     assert ids(raw) == [f"{number}@example.org" for number in range(25)]
 
 
