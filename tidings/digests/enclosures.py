@@ -82,10 +82,10 @@ class _Mail:
 
 
 def enclose(connection: Connection, sections: Sequence[Wanted], kind: str, site: SiteSettings) -> Enclosures:
-    """The posts of these sections, each section's by number, in a format of FORMATS; none in any other."""
+    """The posts of these sections, each section's by number, in a format of FORMATS."""
     mail = _Mail(kind)
     left_out: dict[int, int] = {}
-    for section in sections if kind in FORMATS else ():
+    for section in sections:
         member = directory.member(connection, section.membership_id)
         if member is None:
             continue

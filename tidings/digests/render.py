@@ -24,7 +24,7 @@ from sqlalchemy import select as query
 from tidings.clock import zone
 from tidings.database import tables
 from tidings.digests import shelf
-from tidings.digests.enclosures import NOTHING_ENCLOSED, Enclosures, Wanted, enclose
+from tidings.digests.enclosures import FORMATS, NOTHING_ENCLOSED, Enclosures, Wanted, enclose
 from tidings.digests.fragments import Cover, Fragment, Heading
 from tidings.digests.words import Words, catalog
 from tidings.errors import NotFoundError
@@ -108,6 +108,8 @@ def assemble(connection: Connection, edition_id: int, *, site: SiteSettings, tok
 
 def posts_in(connection: Connection, edition: Printed, site: SiteSettings) -> Enclosures:
     """The posts that stand in the edition itself; none where its format has none."""
+    if edition.format not in FORMATS:
+        return NOTHING_ENCLOSED
     wanted = [
         Wanted(
             membership_id=section.membership_id,
