@@ -17,7 +17,7 @@ CORPUS ?=
 UPGRADE ?=
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header $(UPGRADE)
 # Programs that some tests need; tests/programs.py says where they are looked for.
-PROGRAMS := chromium postgres dovecot postfix
+PROGRAMS := chromium postgres dovecot postfix strace
 
 # The packages of the developers contain those of the program, so whoever has them needs no other set.
 RUN := $(if $(wildcard $(VENV)/dev.stamp),$(VENV)/dev.stamp,$(VENV)/run.stamp)

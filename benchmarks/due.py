@@ -67,7 +67,7 @@ def finding(folder: Path, people: int = 100_000, url: str = "") -> Found:
     """How long it takes to find what is due among ten sections of each of so many people, the median of some times."""
     site = open_site(_settings(folder, url))
     with site.database.write() as connection:
-        _fill(connection, people)
+        fill(connection, people)
         for community_id in range(1, _COMMUNITIES + 1):
             row = {"community_id": community_id, "rhythm": "weekly", "number": 1, "up_to": 0, "cut_off_at": _CUT_OFF}
             connection.execute(insert(tables.period).values(id=community_id, **row))
@@ -94,7 +94,7 @@ def planning(folder: Path, people: int = 10_000, url: str = "") -> Planned:
     """What it takes to make the periods of ten communities with so many members each, and to plan them anew."""
     site = open_site(_settings(folder, url))
     with site.database.write() as connection:
-        _fill(connection, people)
+        fill(connection, people)
     began = time.process_time()
     sections = _make(site.database)
     made = time.process_time() - began
@@ -124,7 +124,8 @@ def _settings(folder: Path, url: str) -> Settings:
     return Settings(site=site, database=DatabaseSettings(url=url)) if url else Settings(site=site)
 
 
-def _fill(connection: Connection, people: int) -> None:
+def fill(connection: Connection, people: int) -> None:
+    """Ten communities with so many people in each, a tenth of them in each of four crews."""
     for number in range(_COMMUNITIES):
         name = f"c{number}"
         joining.add_community(connection, name=name, title=name, zone="Europe/Berlin", now=_START)

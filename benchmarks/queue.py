@@ -11,13 +11,15 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from msgspec.structs import replace
 from sqlalchemy import Connection, insert, select
 
 from tidings.app import open_site
 from tidings.communities import joining
 from tidings.database import tables
+from tidings.database.engine import Database
 from tidings.mailer import outbox
-from tidings.settings import Settings, SiteSettings
+from tidings.settings import DatabaseSettings, Settings, SiteSettings
 
 _NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 _LEASE = timedelta(minutes=15)
@@ -41,10 +43,7 @@ def cost(folder: Path, waiting: int, copies: int = 5_000) -> Cost:
         _post(connection)
         mail = {"community_id": 1, "post_id": 1, "kind": "post", "mail_from": "bench@lists.example.org"}
         connection.execute(insert(tables.outbox).values(**mail, created_at=_NOW))
-    for begin in range(0, waiting, _ROWS):
-        rows = [_delivery(number) for number in range(begin, min(begin + _ROWS, waiting))]
-        with site.database.write() as connection:
-            connection.execute(insert(tables.delivery), rows)
+    fill(site.database, waiting)
     done, began = 0, time.process_time()
     while done < copies:
         with site.database.write() as connection:
@@ -59,9 +58,21 @@ def cost(folder: Path, waiting: int, copies: int = 5_000) -> Cost:
     return Cost(waiting=waiting, microseconds=microseconds)
 
 
-def queuing(folder: Path, members: int) -> float:
-    """Seconds until a post to so many members is in the outbox, committed."""
-    site = open_site(Settings(site=SiteSettings(data_dir=str(folder))))
+def fill(database: Database, waiting: int, membership_id: int | None = None) -> None:
+    """So many more deliveries of the first mail in the outbox, all of them due, and to that member."""
+    for begin in range(0, waiting, _ROWS):
+        numbers = range(begin, min(begin + _ROWS, waiting))
+        rows = [{**_delivery(number), "membership_id": membership_id} for number in numbers]
+        with database.write() as connection:
+            connection.execute(insert(tables.delivery), rows)
+
+
+def queuing(folder: Path, members: int, url: str = "") -> float:
+    """Seconds until a post to so many members is in the outbox, committed; on SQLite, or in the database of a URL."""
+    settings = Settings(site=SiteSettings(data_dir=str(folder)))
+    if url:
+        settings = replace(settings, database=DatabaseSettings(url=url))
+    site = open_site(settings)
     with site.database.write() as connection:
         _post(connection)
         add_members(connection, members)

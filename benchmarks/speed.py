@@ -14,10 +14,14 @@ from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any
 from urllib.parse import quote
 
+from sqlalchemy import select
+
+from benchmarks import queue
 from benchmarks.load import Load, Mail
 from benchmarks.mail import LIST, Made, authors
 from benchmarks.served import Archive, Memory, Served
 from benchmarks.sink import Sink
+from tidings.database.tables import delivery
 
 EACH = 5  # members who get each post
 _PATIENCE = 120.0  # seconds until what never comes fails a measure
@@ -131,13 +135,32 @@ def memory_of_many(message: Made, members: int, folder: Path, connections: int) 
     return measured, most - before, wrong
 
 
+def restart(message: Made, waiting: int, folder: Path, connections: int) -> tuple[float, float]:
+    """Seconds from the start of the program to the first copy taken, where so many have waited since it ended.
+
+    And the CPU seconds of its processes meanwhile.
+    """
+    with Sink() as sink:
+        served = Served(folder, sink.port, connections=connections)
+        served.add_members(authors(), "none")
+        served.add_many(1)
+        with served:
+            Load(served.smtp, 1, _mails([message]), folder).result()
+            _until(lambda: sink.ask()["recipients"] == 1, "the first copy")
+        with served.site.database.read() as connection:
+            reader = connection.execute(select(delivery.c.membership_id)).scalar_one()
+        queue.fill(served.site.database, waiting, reader)
+        served.close()
+        began = time.monotonic()
+        with served:
+            _until(lambda: sink.ask()["recipients"] > 1, "a copy after the restart")
+            return time.monotonic() - began, served.cpu()
+
+
 def importing(mbox: Path, count: int, folder: Path) -> Measured:
     """`tidings import` of an mbox into a new site, index and all; the start of the program counts."""
     served = Served(folder)
-    began, before = time.monotonic(), getrusage(RUSAGE_CHILDREN)
-    import_into(served, mbox)
-    seconds, after = time.monotonic() - began, getrusage(RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds, cpu = _run(served, "import", "bench", mbox)
     wrong = _archive_is_whole(served.archive, count, copies=0)
     served.close()
     return Measured(count=count, seconds=seconds, cpu={"import and its parser": cpu}, wrong=tuple(wrong))
@@ -145,7 +168,22 @@ def importing(mbox: Path, count: int, folder: Path) -> Measured:
 
 def import_into(served: Served, mbox: Path) -> None:
     """Run `tidings import` on a site."""
-    subprocess.run(served.command("import", "bench", mbox), check=True, stdout=subprocess.DEVNULL)
+    _run(served, "import", "bench", mbox)
+
+
+def rebuilding(served: Served, count: int) -> Measured:
+    """`tidings rebuild threads` of so many posts, from the start of the program to its end."""
+    seconds, cpu = _run(served, "rebuild", "threads")
+    wrong = _archive_is_whole(served.archive, count, copies=0)
+    return Measured(count=count, seconds=seconds, cpu={"rebuild": cpu}, wrong=tuple(wrong))
+
+
+def _run(served: Served, *arguments: object) -> tuple[float, float]:
+    """Run a command on a site; seconds, and CPU seconds of it and of its parser."""
+    began, before = time.monotonic(), getrusage(RUSAGE_CHILDREN)
+    subprocess.run(served.command(*arguments), check=True, stdout=subprocess.DEVNULL)
+    seconds, after = time.monotonic() - began, getrusage(RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def reading(served: Served, messages: Sequence[Made], words: Sequence[str], rounds: int) -> dict[str, list[float]]:

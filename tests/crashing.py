@@ -10,23 +10,24 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from sqlalchemy import Connection, Executable, func, select, text
+from sqlalchemy import Select, func, or_, select
 
+from tests.invariants import archived, copies, must_be_sound, must_be_whole, same
 from tests.running import wait_until
 from tests.smtp_sink import SmtpSink
 from tidings.app import Site, open_site
 from tidings.clock import FixedClock
 from tidings.communities import joining
 from tidings.database import tables
-from tidings.operations.check import check
+from tidings.database.engine import Database
 from tidings.settings import Settings, parse
 
 PUMP = "pump@lists.example.org"
@@ -66,9 +67,7 @@ class Life:
     def port(self) -> int:
         """The SMTP port, once the site is ready."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line.startswith(b"ready"), line
-        return int(line.partition(b'"smtp": ')[2].partition(b",")[0])
+        return smtp_port(self._process.stdout.readline())
 
     def memory(self, what: str) -> int:
         """Bytes that the site's own process has (`VmRSS`), or had at most (`VmHWM`)."""
@@ -87,6 +86,12 @@ class Life:
         _, errors = self._process.communicate(timeout=30)
         wait_until(lambda: not any(map(_runs, children)), "the end of the parser")
         return errors
+
+
+def smtp_port(line: bytes) -> int:
+    """The port in the line that `tidings serve` prints when it is ready."""
+    assert line.startswith(b"ready"), line
+    return int(line.partition(b'"smtp": ')[2].partition(b",")[0])
 
 
 def _runs(process: int) -> bool:
@@ -135,19 +140,21 @@ def _reply(replies: BinaryIO) -> bytes:
 class CrashingSite:
     """A site in a folder with its recording smart host, driven by one seed."""
 
-    def __init__(self, folder: Path, seed: int, *, connections: int = 2, readers: int = 3) -> None:
+    def __init__(self, folder: Path, seed: int, *, connections: int = 2, readers: int = 3, url: str = "") -> None:
+        """`url` is that of its database, where that is not a file in the folder."""
         self._folder = folder
+        self._database = f'[database]\nurl = "{url}"\n' if url else ""
         self._chance = random.Random(seed)
         self._connections = connections
-        self._readers = ["ana@example.org", *(f"reader{number}@example.org" for number in range(1, readers))]
+        self.readers = ["ana@example.org", *(f"reader{number}@example.org" for number in range(1, readers))]
         self.tally = Tally()
 
     def __enter__(self) -> Self:
-        self._sink = SmtpSink().__enter__()
-        self._config = self._folder / "tidings.toml"
-        self._config.write_text(
+        self.sink = SmtpSink().__enter__()
+        self.config = self._folder / "tidings.toml"
+        self.config.write_text(
             f'[site]\ndata_dir = "{self._folder}"\n[smtp]\nlisten = "127.0.0.1:0"\n[web]\nlisten = "127.0.0.1:0"\n'
-            f'[delivery]\nhost = "127.0.0.1"\nport = {self._sink.port}\n'
+            f'{self._database}[delivery]\nhost = "127.0.0.1"\nport = {self.sink.port}\n'
             f"connections = {self._connections}\nrecipients = {BATCH}\n"
             # The whole load is one conversation of minutes: none of it is to be held.
             "[limits]\nstorm_posts = 1000000\n"
@@ -156,25 +163,25 @@ class CrashingSite:
         now = site.clock.now()
         with site.database.write() as connection:
             joining.add_community(connection, name="pump", title="Pump", zone="UTC", now=now)
-            for email in self._readers:
+            for email in self.readers:
                 joining.add_member(connection, community="pump", email=email, now=now)
         site.close()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sink.close()
+        self.sink.close()
 
     def kill(self) -> None:
         """One life: some load, and SIGKILL at any moment from the start of the program on."""
-        life = Life(self._config)
+        life = Life(self.config)
         try:
             if self._chance.random() < 0.1:  # before it is ready
                 time.sleep(self._chance.uniform(0, 0.8))
                 return
-            senders = self._start_senders(life.port(), self._chance.randint(0, 15))
+            senders = self.start_senders(life.port(), self._chance.randint(0, 15))
             # As often while mail comes in as while it is archived and delivered.
             until = time.monotonic() + self._chance.uniform(0, self._chance.choice((0.1, 0.6)))
-            self._must_be_whole()
+            self.must_be_whole()
             time.sleep(max(0.0, until - time.monotonic()))
         finally:
             life.end(signal.SIGKILL)
@@ -184,9 +191,9 @@ class CrashingSite:
 
     def finish(self) -> None:
         """One more life in which all is sent, archived and delivered; then check that nothing is lost or doubled."""
-        life = Life(self._config)
+        life = Life(self.config)
         try:
-            for sender in self._start_senders(life.port(), 5):
+            for sender in self.start_senders(life.port(), 5):
                 sender.join()
             site = self._open()
             wait_until(
@@ -199,11 +206,11 @@ class CrashingSite:
         # What a killed worker had claimed is another's when its lease has run out.
         site = self._open(FixedClock(datetime.now(UTC) + timedelta(days=1)))
         site.deliverer().run_once()
-        self._must_be_whole()
+        self.must_be_whole()
         self._must_be_complete(site)
         site.close()
 
-    def _start_senders(self, port: int, new: int) -> list[_Sender]:
+    def start_senders(self, port: int, new: int) -> list[_Sender]:
         """Each with what it was not told about, and as many as `new` new messages."""
         waiting = [post for post in self.tally.posts if not post.answered]
         self.tally.sent_again += sum(post.tries > 0 for post in waiting)
@@ -226,48 +233,37 @@ class CrashingSite:
         )
         return Post(message_id, f"{head}\r\n{words}.\r\n..{number}\r\n".replace("\r\n.", "\r\n..").encode())
 
-    def _must_be_whole(self) -> None:
-        """Whatever is stored is stored wholly: each post with its place, index, decision and copies for all readers."""
-        site = self._open()
-        with site.database.read() as connection:
-            posts = _ids(connection, select(tables.post.c.id))
-            seen = select(tables.node.c.post_id).where(tables.node.c.post_id.is_not(None))
-            accepted = select(tables.decision.c.post_id).where(tables.decision.c.verdict == "accept")
-            copies = connection.execute(select(func.count()).select_from(tables.delivery)).scalar_one()
-            _same("posts with a place", _ids(connection, seen), posts)
-            _same("posts with an outbox row", _ids(connection, select(tables.outbox.c.post_id)), posts)
-            _same("posts with a decision", _ids(connection, accepted), posts)
-            _same("posts in the index", _ids(connection, text("SELECT rowid FROM post_text")), posts)
-            _same("deliveries", copies, len(self._readers) * len(posts))
-            _same("numbers", _ids(connection, select(tables.post.c.number)), list(range(1, len(posts) + 1)))
-            _same("last number", connection.execute(select(tables.community.c.last_number)).scalar_one(), len(posts))
-        site.close()
+    def rests(self) -> bool:
+        """Whether nothing waits in the spool, and in the outbox nothing but what a killed worker had claimed."""
+        free = or_(tables.delivery.c.claimed_until.is_(None), tables.delivery.c.claimed_until < datetime.now(UTC))
+        due = select(tables.delivery.c.id).where(tables.delivery.c.state == "queued", free)
+        url = self.settings().database.url
+        spool = "sqlite:///spool.db" if url.startswith("sqlite") else url
+        return not (self._any(spool, select(tables.spool.c.id)) or self._any(url, due))
+
+    def _any(self, url: str, query: Select[int]) -> bool:
+        # By a connection that is gone at once: it would be the one that a killed site's log is emptied by.
+        with closing(Database(url, folder=self._folder)) as database, database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def must_be_whole(self) -> None:
+        """See `invariants`."""
+        with closing(self._open()) as site:
+            must_be_whole(site, len(self.readers))
 
     def _must_be_complete(self, site: Site) -> None:
         sent = {post.message_id: post.raw.replace(b"\r\n..", b"\r\n.") for post in self.tally.posts}
-        _same("messages without an answer", [post.message_id for post in self.tally.posts if not post.answered], [])
-        raw = select(tables.post.c.message_id, tables.blob.c.data)
+        same("messages without an answer", [post.message_id for post in self.tally.posts if not post.answered], [])
+        stored = archived(site)
+        same("posts", len(stored), len(sent))
+        same("bytes", dict(stored), sent)
         with site.database.read() as connection:
-            rows = connection.execute(raw.join(tables.blob, tables.blob.c.hash == tables.post.c.blob_hash))
-            stored = [(message_id, zlib.decompress(data)) for message_id, data in rows]
-            _same("posts", len(stored), len(sent))
-            _same("bytes", dict(stored), sent)
             again = select(func.count()).where(tables.decision.c.verdict == "duplicate")
             self.tally.duplicates = connection.execute(again).scalar_one()
-            _same("damage", connection.exec_driver_sql("PRAGMA integrity_check").scalar_one(), "ok")
-            _same("broken references", connection.exec_driver_sql("PRAGMA foreign_key_check").all(), [])
-        _same("findings of check", list(check(site.database)), [])
-        self._must_be_delivered(sent)
-
-    def _must_be_delivered(self, sent: dict[str, bytes]) -> None:
-        copies: Counter[tuple[str, str]] = Counter()
-        for received in self._sink.messages:
-            head, _, body = received.data.partition(b"\r\n\r\n")
-            message_id = head.partition(b"\r\nMessage-ID: <")[2].partition(b">")[0].decode()
-            _same(f"the body of {message_id}", body, sent[message_id].partition(b"\r\n\r\n")[2])
-            copies.update((message_id, recipient) for recipient in received.recipients)
-        _same("copies", set(copies), {(message_id, reader) for message_id in sent for reader in self._readers})
-        self.tally.twice = sum(count - 1 for count in copies.values())
+        must_be_sound(site)
+        taken = Counter(copies(self.sink.messages, sent))
+        same("copies", set(taken), {(message_id, reader) for message_id in sent for reader in self.readers})
+        self.tally.twice = sum(count - 1 for count in taken.values())
         assert self.tally.twice <= self.most_twice, f"{self.tally.twice} copies came twice"
 
     @property
@@ -275,16 +271,9 @@ class CrashingSite:
         """How many copies may have come twice: what was under way at each kill."""
         return self.tally.kills * self._connections * BATCH
 
-    def _settings(self) -> Settings:
-        return parse(self._config.read_text())
+    def settings(self) -> Settings:
+        """Those of the site."""
+        return parse(self.config.read_text())
 
     def _open(self, clock: FixedClock | None = None) -> Site:
-        return open_site(self._settings(), clock)
-
-
-def _ids(connection: Connection, statement: Executable) -> list[int]:
-    return sorted(connection.execute(statement).scalars())
-
-
-def _same(what: str, found: object, wanted: object) -> None:
-    assert found == wanted, f"{what}: {str(found)[:500]} is not {str(wanted)[:500]}"
+        return open_site(self.settings(), clock)

@@ -25,9 +25,6 @@ class Postgres:
     """A running server with a template database that has the schema."""
 
     def __init__(self) -> None:
-        binary = program("postgres")
-        assert binary is not None
-        self._programs = Path(binary).parent
         # In memory where that is to be had: most of the time of a new database is spent waiting for the disk.
         memory = Path("/dev/shm")
         self._folder = Path(tempfile.mkdtemp(prefix="tidings-postgres-", dir=memory if memory.is_dir() else None))
@@ -101,7 +98,12 @@ class Postgres:
             link.execute(statement)
 
     def _run(self, name: str, *arguments: str) -> None:
-        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        subprocess.run(
-            [*as_user, str(self._programs / name), *arguments], check=True, stdout=subprocess.DEVNULL, cwd=self._folder
-        )
+        subprocess.run(command(name, *arguments), check=True, stdout=subprocess.DEVNULL, cwd=self._folder)
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    """The command line of one of PostgreSQL's programs, which refuse to run as root."""
+    binary = program("postgres")
+    assert binary is not None
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    return [*as_user, str(Path(binary).parent / name), *arguments]

@@ -8,6 +8,7 @@ _PLACES = {
     "dovecot": ("dovecot", "/usr/sbin/dovecot"),
     "postfix": ("postfix", "/usr/sbin/postfix"),
     "postgres": ("postgres", *sorted(str(p) for p in Path("/usr/lib/postgresql").glob("*/bin/postgres"))),
+    "strace": ("strace",),
 }
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.mailer.parse import ParsedMessage, parse
+from tidings.mailer.parse import ParsedMessage, parse, relations
 from tidings.settings import LimitSettings
 
 LIMITS = LimitSettings()
@@ -150,3 +150,17 @@ def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
     parsed.text.encode()
     parsed.subject.encode()
     parsed.recipients.encode()
+
+
+_PIECES = (
+    *(b"References: <a@x>", b" <b@x>", b"\t<c@x>", b"In-Reply-To: <a@x> <b@x>", b"In-Reply-To:", b"List-Id: A <a.x>"),
+    *(b"List-Id: <caf\xe9.x>", b"Thread-Index: AQHZ", b"Subject: x", b"From alice Mon", b"no field", b" ", b""),
+    *(b"Content-Type: multipart/mixed; boundary=b", b"--b", b"Content-Type: text/plain; charset=euc-kr", b": x"),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(_PIECES), st.sampled_from([b"\n", b"\r\n", b"\r"])), max_size=12))
+def test_what_a_header_alone_says_of_others_is_what_the_whole_message_says(pieces: list[tuple[bytes, bytes]]) -> None:
+    raw = b"".join(line + end for line, end in pieces)
+    said, whole = relations(raw, LIMITS), parse(raw, LIMITS)
+    assert all(getattr(said, name) == getattr(whole, name) for name in said.__struct_fields__)

@@ -6,7 +6,7 @@ It does nothing itself that a part could do.
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -64,6 +64,7 @@ class Site:
     communities: Directory
     notices: Notices
     dns: Dns
+    closing: list[Callable[[], None]] = field(default_factory=list)  # what is to be done when the site is closed
 
     def worker(self) -> ParseWorker:
         """A parser process, started when it is first needed."""
@@ -106,6 +107,7 @@ class Site:
             policies=Policies(self.dns, self.clock),
             key=_key(self.settings),
         )
+        self.closing.append(outgoing.close)
         return Deliverer(
             database=self.database,
             settings=self.settings.delivery,
@@ -193,7 +195,9 @@ class Site:
         refused(connection, claimed.recipient, str(answer), self.clock.now(), claimed.community_id)
 
     def close(self) -> None:
-        """Close the databases."""
+        """End what signs, and close the databases."""
+        while self.closing:
+            self.closing.pop()()
         self.database.close()
         if self.spool_database is not self.database:
             self.spool_database.close()

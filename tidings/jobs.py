@@ -5,16 +5,19 @@ It keeps no state and knows no timer: who wakes it passes the time in, and any n
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from tidings.database.engine import Database
 from tidings.digests import editions, periods, quiet
 from tidings.digests.editions import Due
+from tidings.digests.weeks import Weeks
 from tidings.settings import SiteSettings
 
 _BATCH = 500
+_AT_ONCE = 20  # people whose editions are composed in one transaction: others wait for the writer no longer than that
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +49,7 @@ def run_due(
     """
     made, failed = _make_periods(database, now, site)
     failed += _end_quiet_hours(database, now)
-    results: Counter[str] = Counter()
-    for person_id in _due_people(database, now):
-        results[_compose(database, person_id, now, site)] += 1
+    results = _compose_all(database, now, site)
     notices, broken = _do(chores or {}, now)
     return Done(
         periods=made,
@@ -115,10 +116,30 @@ def _due_people(database: Database, now: datetime) -> Iterator[int]:
                 yield one.person_id
 
 
-def _compose(database: Database, person_id: int, now: datetime, site: SiteSettings) -> str:
-    try:
-        with database.write() as connection:
-            return editions.compose_for(connection, person_id, now, site=site)
-    except Exception:
-        _log.exception("The edition of person %d could not be composed; it is tried again.", person_id)
-        return "failed"
+def _compose_all(database: Database, now: datetime, site: SiteSettings) -> Counter[str]:
+    """Compose what is due to everybody, some people in one transaction; how many came to each result."""
+    results: Counter[str] = Counter()
+    people, weeks = _due_people(database, now), Weeks(now)
+    while some := list(islice(people, _AT_ONCE)):
+        try:
+            results.update(_compose(database, some, now, site, weeks))
+        except Exception:  # whose fault it is shows when each is by itself
+            weeks = Weeks(now)
+            results.update(_one_by_one(database, some, now, site, weeks))
+    return results
+
+
+def _one_by_one(
+    database: Database, people: Iterable[int], now: datetime, site: SiteSettings, weeks: Weeks
+) -> Iterator[str]:
+    for person_id in people:
+        try:
+            yield from _compose(database, [person_id], now, site, weeks)
+        except Exception:
+            _log.exception("The edition of person %d could not be composed; it is tried again.", person_id)
+            yield "failed"
+
+
+def _compose(database: Database, people: Sequence[int], now: datetime, site: SiteSettings, weeks: Weeks) -> list[str]:
+    with database.write() as connection:
+        return list(editions.Composer(connection, now, site=site, weeks=weeks).compose(people))

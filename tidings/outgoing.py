@@ -3,7 +3,7 @@
 It sends nothing and decides nobody's mail; the deliverer asks for each mail once, and for the lines of each copy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
 
@@ -18,6 +18,7 @@ from tidings.mailer.courier import Assembler, Mail
 from tidings.mailer.dmarc import Policies
 from tidings.mailer.outbox import Claimed
 from tidings.mailer.sign import DkimKey, Signature
+from tidings.mailer.signers import Signers
 from tidings.settings import Settings
 from tidings.tokens import Tokens
 
@@ -31,6 +32,12 @@ class Outgoing:
         """`policies` are those of the authors' domains; without a `key` nothing is signed."""
         self._settings, self._tokens, self._clock = settings, tokens, clock
         self._policies, self._key = policies, key
+        self._signers = Signers(key.key) if key else None
+
+    def close(self) -> None:
+        """End what signs."""
+        if self._signers:
+            self._signers.close()
 
     @property
     def assemblers(self) -> Mapping[str, Assembler]:
@@ -65,10 +72,20 @@ class Outgoing:
 
         def head(one: Claimed) -> bytes:
             assert one.membership_id is not None
-            own = copies.head(self._tokens.leave(one.membership_id))
-            return signature.field(own) + own if signature else own
+            return copies.head(self._tokens.leave(one.membership_id))
 
-        return Mail(data=copies.data, head=head)
+        return Mail(data=copies.data, head=head, sign=self._ahead(signature) if signature else None)
+
+    def _ahead(self, signature: Signature) -> Callable[[bytes], Callable[[], bytes]]:
+        """What makes the signatures of copies while others are sent."""
+        assert self._signers is not None
+        signers = self._signers
+
+        def sign(own: bytes) -> Callable[[], bytes]:
+            made = signers.ahead(signature.digest(own))
+            return lambda: signature.written(made())
+
+        return sign
 
     def _edition(self, connection: Connection, claimed: Claimed) -> Mail:
         assert claimed.edition_id is not None

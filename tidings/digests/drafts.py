@@ -6,6 +6,7 @@ It writes nothing; a preview is a draft that was printed.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection, func
 from sqlalchemy import select as query
@@ -16,6 +17,7 @@ from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.digests import enclosures, gather, history, meetings, render, schedule, select, telling
+from tidings.digests.cutting import Cut, cut
 from tidings.digests.fragments import (
     YOU,
     Conversation,
@@ -33,21 +35,18 @@ from tidings.digests.history import History
 from tidings.digests.lint import HTML_LIMIT
 from tidings.digests.render import Entry, Printed, Section
 from tidings.digests.week import Fresh, Reader
+from tidings.digests.weeks import Weeks
 from tidings.digests.words import Words
 from tidings.errors import NotFoundError
 from tidings.mailer.addresses import EDITION_PREFIX
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens, random_token
 
-WORD_LIMIT = 900
-"""Words of an edition that members' own sentences make: what is read in a break."""
-
 _WORDS = (120, 120, 80, 80, 60)  # of a conversation, by its place; the last stands for all further ones
 _SUBJECT_LENGTH = 60
 _PREHEADER_LENGTH = 110
 _NAME_LENGTH = 60
 _NO_KEY = Tokens(bytes(32))  # mints what is only measured, or shown in a preview and never answered
-_LONG_TOKEN = _NO_KEY.item(0, 0, schedule.FIRST_DAY)
 
 
 Answerable = Personal | Settled | Unanswered | Conversation | Title
@@ -84,6 +83,9 @@ def tell(
     rhythm: str,
     up_to: int,
     before: History,
+    reader: Reader,
+    roster: Roster | None,
+    weeks: Weeks,
     now: datetime,
     site: SiteSettings,
 ) -> Part | None:
@@ -91,10 +93,9 @@ def tell(
 
     Where nothing is new, a meeting or an open question may still concern them.
     """
-    reader, roster = gather.reader(connection, member), gather.roster(connection, member)
-    week = gather.week(connection, community, member.cursor, up_to, now)
+    week = weeks.week(connection, community, member.cursor, up_to)
     chosen = select.choose(week, reader, before.windows)
-    meeting = meetings.next_meeting(community, roster, now)
+    meeting = weeks.meeting(community, meetings.next_meeting(community, roster, now))
     if not chosen.new:
         chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
         meeting = meeting if meeting and meetings.concerns(meeting) else None
@@ -114,7 +115,7 @@ def tell(
         community=community,
         zone=schedule.zone_of(member, roster, site.zone),
         heading=heading,
-        entries=tuple(_entries(chosen, reader, _meeting(community, meeting, site), community.language)),
+        entries=tuple(_entries(chosen, reader, _meeting(community, meeting, site), community, weeks)),
     )
 
 
@@ -146,21 +147,27 @@ def _meeting(community: Community, meeting: Meeting | None, site: SiteSettings) 
     ]
 
 
-def _entries(chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry], language: str) -> Iterable[Entry]:
-    """The items of a section, block by block."""
+def _entries(
+    chosen: select.Chosen, reader: Reader, meeting: Iterable[Entry], community: Community, weeks: Weeks
+) -> Iterable[Entry]:
+    """The items of a section, block by block; what other readers were told is not made again."""
+    of = community.id
     for one in chosen.for_you:
-        yield _entry("for-you", telling.personal(one, reader), one.post)
+        made = weeks.once((of, "for-you", one.concern, one.post.id), partial(telling.personal, one, reader))
+        yield _entry("for-you", made, one.post)
     yield from meeting
     for result in chosen.settled:
-        yield _entry("settled", telling.settled(result, reader), result.said)
+        outcome = (of, "settled", result.said.id, result.outcome, result.author_key in reader.keys)
+        yield _entry("settled", weeks.once(outcome, partial(telling.settled, result, reader)), result.said)
     for question in chosen.unanswered:
-        yield _entry("unanswered", telling.unanswered(question, reader), question.asked)
-    for place, (thread, week) in enumerate(chosen.conversations):
+        asked = (of, "unanswered", question.asked.id, question.new)
+        yield _entry("unanswered", weeks.once(asked, partial(telling.unanswered, question, reader)), question.asked)
+    for place, (thread, label) in enumerate(chosen.conversations):
         words = _WORDS[min(place, len(_WORDS) - 1)]
-        told = telling.conversation(thread, reader, language=language, words=words, week=week)
+        told = weeks.conversation(community, thread, reader, words=words, week=label)
         yield _entry("conversation", told, thread.fresh[-1])
     for thread in chosen.titles:
-        yield _entry("title", telling.titled(thread, reader), thread.fresh[-1])
+        yield _entry("title", weeks.title(community, thread, reader), thread.fresh[-1])
 
 
 def _entry(block: str, fragment: Answerable, post: Fresh) -> Entry:
@@ -180,59 +187,26 @@ def _entry(block: str, fragment: Answerable, post: Fresh) -> Entry:
 
 def draft(parts: Iterable[Part], now: datetime, site: SiteSettings) -> Draft:
     """The edition of these parts (one at least), cut until it is short enough to be read and not to be clipped."""
-    kept = _few_words(tuple(sorted(parts, key=lambda part: part.heading.title.casefold())))
-    while True:
-        made = Draft(parts=kept, printed=_printed(kept, now, site))
-        shorter = None if _fits(made.printed, site) else _shortened(kept, ("conversation", "title"))
-        if shorter is None:
-            return made
-        kept = shorter
-
-
-def _few_words(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The parts with as many conversations told as WORD_LIMIT allows, the others by their titles."""
-    while sum(telling.words(entry.fragment) for part in parts if not part.whole for entry in part.entries) > WORD_LIMIT:
-        shorter = _shortened(parts, ("conversation",))
-        if shorter is None:
-            break
-        parts = shorter
-    return parts
-
-
-def _fits(printed: Printed, site: SiteSettings) -> bool:
-    html = render.page(printed, "html", site=site, tokens=_NO_KEY, token=lambda _section, _entry: _LONG_TOKEN)
-    # Encoding makes at most three bytes of one, so most editions need not be measured.
-    return len(html.encode()) * 3 < HTML_LIMIT or render.encoded_size(html) <= HTML_LIMIT
-
-
-def _shortened(parts: tuple[Part, ...], blocks: Sequence[str]) -> tuple[Part, ...] | None:
-    """The parts with one conversation told by its title only, or with one title only counted; None: none is left.
-
-    It is one of the first of the blocks that is left, the last one of the part that has most of them.
-    """
-    for block in blocks:
-        counts = [sum(entry.block == block for entry in part.entries if not part.whole) for part in parts]
-        longest = max(range(len(parts)), key=lambda place: (counts[place], place))
-        if counts[longest]:
-            return (*parts[:longest], _cut(parts[longest], block), *parts[longest + 1 :])
-    return None
-
-
-def _cut(part: Part, block: str) -> Part:
-    place = max(place for place, entry in enumerate(part.entries) if entry.block == block)
-    before, entry, after = part.entries[:place], part.entries[place], part.entries[place + 1 :]
-    if isinstance(entry.fragment, Conversation):
-        titled = replace(entry, block="title", fragment=telling.as_title(entry.fragment))
-        return replace(part, entries=(*before, titled, *after))
-    assert isinstance(entry.fragment, Title)
-    numbers = entry.fragment.numbers if part.member.format in enclosures.FORMATS else ()
-    heading = replace(
-        part.heading,
-        more_threads=part.heading.more_threads + 1,
-        more_posts=part.heading.more_posts + len(entry.fragment.numbers),
-        more_numbers=(*part.heading.more_numbers, *numbers),
-    )
-    return replace(part, heading=heading, entries=(*before, *after))
+    kept = sorted(parts, key=lambda part: part.heading.title.casefold())
+    whole = _printed(kept, now, site)
+    sections = [
+        Cut(
+            part.heading,
+            part.entries,
+            whole=part.whole,
+            weigh=render.weigher(whole, section, site),
+            keeps_numbers=part.member.format in enclosures.FORMATS,
+        )
+        for part, section in zip(kept, whole.sections, strict=True)
+    ]
+    cut(sections, render.frame_weight(whole, site, _NO_KEY), HTML_LIMIT)
+    if not any(section.is_cut for section in sections):
+        return Draft(parts=tuple(kept), printed=whole)
+    shorter = [
+        replace(part, heading=section.heading, entries=tuple(section.entries))
+        for part, section in zip(kept, sections, strict=True)
+    ]
+    return Draft(parts=tuple(shorter), printed=_printed(shorter, now, site))
 
 
 def _printed(parts: Sequence[Part], now: datetime, site: SiteSettings) -> Printed:
@@ -333,9 +307,12 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
         connection,
         found,
         member,
+        reader=gather.Readers(connection, [member.person_id]).of(member),
+        roster=roster,
+        weeks=Weeks(at),
         rhythm=member.delivery,
         up_to=found.last_number,
-        before=history.read(connection, found, member),
+        before=history.Past(connection, [member.person_id]).of(found, member),
         now=at,
         site=site,
     )

@@ -1,29 +1,30 @@
-"""Editions and items: composed and frozen when due; the only writer of their tables, and of what became of a section.
+"""Editions: who is due, and what each is told in which mail; the only writer of what became of a section.
 
-It neither prints (render) nor sends (mailer.outbox), and makes no period (periods does). Of others' rows it moves
-`membership.cursor`. A member's window is archive numbers (cursor, up_to]: a post is told once, whatever the clock did.
+It stores no edition (freeze), neither prints (render) nor sends (mailer.outbox), and makes no period (periods does). Of
+others' rows it moves `membership.cursor`. A member's window is archive numbers (cursor, up_to]: a post is told once,
+whatever the clock did.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import msgspec
-from sqlalchemy import Connection, func, insert, tuple_, update
+from sqlalchemy import Connection, bindparam, tuple_, update
 from sqlalchemy import select as query
 
 from tidings.communities import directory
 from tidings.communities.directory import Member
 from tidings.communities.rosters import Rosters
+from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import bundles, history, render, schedule, shelf
-from tidings.digests.drafts import Draft, Part, draft, tell
-from tidings.digests.history import Window
+from tidings.database.tables import Moment
+from tidings.digests import bundles, freeze, gather, history, schedule
+from tidings.digests.drafts import draft, tell
+from tidings.digests.freeze import Made, Told
 from tidings.digests.plans import WAITING
-from tidings.digests.render import Entry
-from tidings.mailer import held, outbox
+from tidings.digests.weeks import Weeks
+from tidings.mailer import held
 from tidings.settings import SiteSettings
 
 LATE = timedelta(hours=1)
@@ -31,7 +32,36 @@ LATE = timedelta(hours=1)
 
 Result = Literal["composed", "quiet", "dropped", "asleep", "none"]
 
-_period, _section, _edition = tables.period.c, tables.edition_section.c, tables.edition.c
+_period, _section = tables.period.c, tables.edition_section.c
+# Built once: building a statement costs more than running it.
+_LOCK = (
+    query(tables.person.c.id)
+    .where(tables.person.c.id.in_(bindparam("people", expanding=True)))
+    .with_for_update(skip_locked=True, key_share=True)
+)
+_WAITING = (
+    query(
+        _section.person_id,
+        _section.id,
+        _section.community_id,
+        _section.membership_id,
+        _section.due_at,
+        _period.up_to,
+        _period.cut_off_at,
+        _period.rhythm,
+    )
+    .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
+    .where(
+        _section.person_id.in_(bindparam("people", expanding=True)),
+        WAITING,
+        _section.due_at <= bindparam("now", type_=Moment),
+    )
+    .order_by(_section.community_id, _period.up_to, _period.cut_off_at, _section.id)
+)
+_MOVE_CURSOR = (
+    update(tables.membership).where(tables.membership.c.id == bindparam("told_to")).values(cursor=bindparam("up_to"))
+)
+_CLOSE = update(tables.edition_section).where(_section.id == bindparam("section")).values(state=bindparam("became"))
 
 
 class Due(NamedTuple):
@@ -58,56 +88,7 @@ def due(connection: Connection, now: datetime, limit: int, after: Due | None = N
     return [Due(*row) for row in connection.execute(statement)]
 
 
-def compose_for(connection: Connection, person_id: int, now: datetime, *, site: SiteSettings) -> Result:
-    """Compose all that is due to a person into one edition, in the caller's transaction: items, cursors and outbox row.
-
-    `quiet`: nothing was new; `dropped`: the person no longer wants it; `asleep`: it was late and waits for the end of
-    their sleep; `none`: nothing was due, or another process is at it.
-    """
-    if not _locked(connection, person_id):
-        return "none"
-    waiting = _waiting(connection, person_id, now)
-    if not waiting:
-        return "none"
-    if _let_sleep(connection, waiting, now):
-        return "asleep"
-    found = [_part(connection, list(rows), now, site) for _, rows in groupby(waiting, key=lambda row: row.community_id)]
-    told = [one for one in found if isinstance(one, _Told)]
-    for mail in _mails(told):
-        _write_edition(connection, draft([one.part for one in mail], now, site), mail, now, site)
-    if told:
-        return "composed"
-    return "quiet" if "quiet" in found else "dropped"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Told:
-    """What a section tells."""
-
-    section_id: int
-    part: Part
-    windows: tuple[Window, ...] = ()
-
-
-def _mails(told: Iterable[_Told]) -> Iterator[list[_Told]]:
-    """What goes into one mail each: all, by the address that it goes to, or each community by itself if so chosen."""
-
-    def mail(one: _Told) -> tuple[str, int]:
-        member = one.part.member
-        return member.email, 0 if member.one_mail else member.community_id
-
-    for _, together in groupby(sorted(told, key=mail), key=mail):
-        yield list(together)
-
-
-def _locked(connection: Connection, person_id: int) -> bool:
-    """Whether the person is ours until the commit: two processes never compose for one person at a time."""
-    person = query(tables.person.c.id).where(tables.person.c.id == person_id)
-    return connection.execute(person.with_for_update(skip_locked=True, key_share=True)).first() is not None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     """A section that is due."""
 
     id: int
@@ -119,146 +100,154 @@ class _Waiting:
     rhythm: str
 
 
-def _waiting(connection: Connection, person_id: int, now: datetime) -> list[_Waiting]:
-    """What is due to the person, by community and then from the oldest period to the newest."""
-    columns = (
-        _section.id,
-        _section.community_id,
-        _section.membership_id,
-        _section.due_at,
-        _period.up_to,
-        _period.cut_off_at,
-        _period.rhythm,
-    )
-    rows = connection.execute(
-        query(*columns)
-        .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
-        .where(_section.person_id == person_id, WAITING, _section.due_at <= now)
-        .order_by(_section.community_id, _period.up_to, _period.cut_off_at, _section.id)
-    )
-    return [_Waiting(**row) for row in rows.mappings()]
+class Composer:
+    """Composes editions in one transaction of the caller's; what they have in common is read once."""
+
+    def __init__(self, connection: Connection, now: datetime, *, site: SiteSettings, weeks: Weeks) -> None:
+        """`weeks` are those of the moment `now`, and may serve many transactions."""
+        self._connection, self._now, self._site, self._weeks = connection, now, site, weeks
+        self._rosters = Rosters(connection)
+        self._closed: list[dict[str, object]] = []
+        self._moved: list[dict[str, object]] = []
+
+    def compose(self, people: Sequence[int]) -> list[Result]:
+        """Compose all that is due to each person into one edition: items, cursors and outbox row; what that came to.
+
+        `quiet`: nothing was new; `dropped`: the person no longer wants it; `asleep`: it was late and waits for the end
+        of their sleep; `none`: nothing was due, or another process is at it.
+        """
+        connection = self._connection
+        locked = set(connection.execute(_LOCK, {"people": people}).scalars())
+        waiting = _waiting(connection, locked, self._now)
+        ids = {row.membership_id for rows in waiting.values() for row in rows}
+        members = directory.members_by_id(connection, ids)
+        readers, past = gather.Readers(connection, list(waiting)), history.Past(connection, list(waiting))
+        results, made = [], list[Made]()
+        for person_id in people:
+            result, mails = self._compose(waiting.get(person_id, ()), members, readers, past)
+            results.append(result)
+            made += mails
+        if self._closed:
+            connection.execute(_CLOSE, self._closed)
+        if self._moved:
+            connection.execute(_MOVE_CURSOR, self._moved)
+        freeze.write(connection, made, self._now, site=self._site)
+        return results
+
+    def _compose(
+        self,
+        waiting: Sequence[_Waiting],
+        members: Mapping[int, Member],
+        readers: gather.Readers,
+        past: history.Past,
+    ) -> tuple[Result, list[Made]]:
+        """What is due to one person, as the mails that tell it."""
+        if not waiting:
+            return "none", []
+        if self._let_sleep(waiting, members.get(waiting[0].membership_id)):
+            return "asleep", []
+        found = [
+            self._part(list(rows), members, readers, past)
+            for _, rows in groupby(waiting, key=lambda row: row.community_id)
+        ]
+        told = [one for one in found if isinstance(one, Told)]
+        if told:
+            return "composed", [self._made(mail) for mail in _mails(told)]
+        return ("quiet" if "quiet" in found else "dropped"), []
+
+    def _made(self, mail: Sequence[Told]) -> Made:
+        made = draft([one.part for one in mail], self._now, self._site)
+        return Made(draft=made, told={one.part.member.membership_id: one for one in mail})
+
+    def _let_sleep(self, waiting: Sequence[_Waiting], member: Member | None) -> bool:
+        """Whether all of it was put off, since it is late and the person sleeps after a night shift."""
+        if member is None or member.crew_id is None or max(row.due_at for row in waiting) > self._now - LATE:
+            return False
+        risen = schedule.wake(self._roster(member), self._now)
+        if risen > self._now:
+            put_off = update(tables.edition_section).where(_section.id.in_([row.id for row in waiting]))
+            self._connection.execute(put_off.values(due_at=risen))
+        return risen > self._now
+
+    def _roster(self, member: Member) -> Roster | None:
+        return self._rosters.of(member.person_id, member.crew_id)
+
+    def _close(self, rows: Iterable[_Waiting], state: Literal["quiet", "dropped"]) -> None:
+        self._closed += [{"section": row.id, "became": state} for row in rows]
+
+    def _part(
+        self,
+        rows: Sequence[_Waiting],
+        members: Mapping[int, Member],
+        readers: gather.Readers,
+        past: history.Past,
+    ) -> Told | Literal["quiet", "dropped"]:
+        """What the waiting sections of one community tell, or how they end without.
+
+        It is told by the newest, whose window holds those of the older ones.
+        """
+        *older, newest = rows
+        self._close(older, "dropped")
+        if newest.rhythm != "each" and any(row.rhythm == "each" for row in older):
+            held.let_go(self._connection, [newest.membership_id], self._now)  # turned to digests between the two
+        member = members.get(newest.membership_id)
+        if newest.rhythm == "each":
+            return self._bundle(newest, member)
+        if member is None or not _wants(member, self._now) or newest.up_to < member.cursor:
+            self._close([newest], "dropped")
+            return "dropped"
+        community = self._weeks.community(self._connection, newest.community_id)
+        before = past.of(community, member, newest.cut_off_at)
+        part = tell(
+            self._connection,
+            community,
+            member,
+            rhythm=newest.rhythm,
+            up_to=newest.up_to,
+            before=before,
+            reader=readers.of(member),
+            roster=self._roster(member),
+            weeks=self._weeks,
+            now=self._now,
+            site=self._site,
+        )
+        self._moved.append({"told_to": member.membership_id, "up_to": newest.up_to})
+        if part is None:
+            self._close([newest], "quiet")
+            return "quiet"
+        return Told(section_id=newest.id, due_at=newest.due_at, part=part, windows=before.windows)
+
+    def _bundle(self, row: _Waiting, member: Member | None) -> Told | Literal["dropped"]:
+        """What quiet hours held, as one section; none where it goes out as the copies that it is."""
+        part = bundles.bundle(self._connection, member, self._now, self._site) if member else None
+        if part is None:
+            self._close([row], "dropped")
+            return "dropped"
+        # What was urgent in between has left before.
+        return Told(section_id=row.id, due_at=row.due_at, part=part, is_window=False)
 
 
-def _let_sleep(connection: Connection, waiting: Sequence[_Waiting], now: datetime) -> bool:
-    """Whether all of it was put off, since it is late and the person sleeps after a night shift."""
-    member = directory.member(connection, waiting[0].membership_id)
-    if member is None or member.crew_id is None or max(row.due_at for row in waiting) > now - LATE:
-        return False
-    risen = schedule.wake(Rosters(connection).of(member.person_id, member.crew_id), now)
-    if risen > now:
-        put_off = update(tables.edition_section).where(_section.id.in_([row.id for row in waiting]))
-        connection.execute(put_off.values(due_at=risen))
-    return risen > now
+def _mails(told: Iterable[Told]) -> Iterator[list[Told]]:
+    """What goes into one mail each: all, by the address that it goes to, or each community by itself if so chosen."""
+
+    def mail(one: Told) -> tuple[str, int]:
+        member = one.part.member
+        return member.email, 0 if member.one_mail else member.community_id
+
+    for _, together in groupby(sorted(told, key=mail), key=mail):
+        yield list(together)
 
 
-def _close(connection: Connection, section_ids: Sequence[int], state: str) -> None:
-    if section_ids:
-        closed = update(tables.edition_section).where(_section.id.in_(section_ids))
-        connection.execute(closed.values(state=state))
-
-
-def _part(
-    connection: Connection, rows: Sequence[_Waiting], now: datetime, site: SiteSettings
-) -> _Told | Literal["quiet", "dropped"]:
-    """What the waiting sections of one community tell, or how they end without.
-
-    It is told by the newest, whose window holds those of the older ones.
-    """
-    *older, newest = rows
-    _close(connection, [row.id for row in older], "dropped")
-    if newest.rhythm != "each" and any(row.rhythm == "each" for row in older):
-        held.let_go(connection, [newest.membership_id], now)  # turned to digests between the two
-    member = directory.member(connection, newest.membership_id)
-    if newest.rhythm == "each":
-        return _bundle(connection, newest, member, now, site)
-    if member is None or not _wants(member, now) or newest.up_to < member.cursor:
-        _close(connection, [newest.id], "dropped")
-        return "dropped"
-    community = directory.community_by_id(connection, newest.community_id)
-    before = history.read(connection, community, member, newest.cut_off_at)
-    rhythm, up_to = newest.rhythm, newest.up_to
-    part = tell(connection, community, member, rhythm=rhythm, up_to=up_to, before=before, now=now, site=site)
-    _move_cursor(connection, member, newest.up_to)
-    if part is None:
-        _close(connection, [newest.id], "quiet")
-        return "quiet"
-    return _Told(section_id=newest.id, part=part, windows=before.windows)
-
-
-def _bundle(
-    connection: Connection, row: _Waiting, member: Member | None, now: datetime, site: SiteSettings
-) -> _Told | Literal["dropped"]:
-    """What quiet hours held, as one section; none where it goes out as the copies that it is."""
-    part = bundles.bundle(connection, member, now, site) if member else None
-    if part is None:
-        _close(connection, [row.id], "dropped")
-        return "dropped"
-    return _Told(section_id=row.id, part=part)
+def _waiting(connection: Connection, people: Collection[int], now: datetime) -> dict[int, list[_Waiting]]:
+    """What is due by person, in their order by community and then from the oldest period to the newest."""
+    found: dict[int, list[_Waiting]] = {}
+    for row in connection.execute(_WAITING, {"people": list(people), "now": now}):
+        person_id, *values = row
+        found.setdefault(person_id, []).append(_Waiting(*values))
+    return found
 
 
 def _wants(member: Member, now: datetime) -> bool:
     """Whether the member is to be told now; who paused, or whose mail comes back, is told later of all since."""
     paused = member.paused_until is not None and member.paused_until > now
     return member.delivery in ("weekly", "daily") and not paused and member.stopped_at is None
-
-
-def _move_cursor(connection: Connection, member: Member, up_to: int) -> None:
-    told_to = tables.membership.c.id == member.membership_id
-    connection.execute(update(tables.membership).where(told_to).values(cursor=up_to))
-
-
-def _write_edition(
-    connection: Connection, made: Draft, told: Iterable[_Told], now: datetime, site: SiteSettings
-) -> None:
-    """Freeze a draft of what is `told`: its edition, items and outbox row."""
-    printed, member = made.printed, made.parts[0].member
-    by_membership = {one.part.member.membership_id: one for one in told}
-    of = [by_membership[section.membership_id] for section in printed.sections]
-    ids = [one.section_id for one in of]
-    due_at = query(func.min(_section.due_at)).where(_section.id.in_(ids)).scalar_subquery()
-    values = {
-        "person_id": member.person_id,
-        "message_id": printed.message_id,
-        "recipient": printed.recipient,
-        "subject": printed.subject,
-        "zone": printed.zone,
-        "format": printed.format,
-        "composed_at": now,
-    }
-    edition = insert(tables.edition).values(due_at=due_at, **values).returning(_edition.id)
-    edition_id = connection.execute(edition).scalar_one()
-    for position, (one, section) in enumerate(zip(made.parts, printed.sections, strict=True)):
-        row = update(tables.edition_section).where(_section.id == ids[position])
-        # A bundle is no window of archive numbers: what was urgent in between has left before.
-        after = None if one.heading.rhythm == bundles.RHYTHM else one.member.cursor
-        windows = msgspec.json.encode(of[position].windows).decode() if of[position].windows else None
-        values = {"edition_id": edition_id, "after": after, "position": position, "windows": windows}
-        connection.execute(row.values(state="composed", **values))
-        fragment_ids = shelf.put(connection, [entry.fragment for entry in section.entries])
-        items = [
-            _item(ids[position], entry, fragment_id)
-            for entry, fragment_id in zip(section.entries, fragment_ids, strict=True)
-        ]
-        connection.execute(insert(tables.item), items)
-    outbox.add_edition(
-        connection,
-        edition_id=edition_id,
-        recipient=printed.recipient,
-        # An edition of several communities still goes out when its reader leaves one of them.
-        membership_id=member.membership_id if len(ids) == 1 else None,
-        community_id=member.community_id,
-        mail_from=render.address_of(printed.sections[0], site).post,
-        now=now,
-    )
-
-
-def _item(section_id: int, entry: Entry, fragment_id: int) -> dict[str, Any]:
-    return {
-        "section_id": section_id,
-        "number": entry.number,
-        "block": entry.block,
-        "post_id": entry.post_id,
-        "message_id": None if entry.post_id else entry.answers,
-        "subject": entry.subject,
-        "fragment_id": fragment_id,
-    }

@@ -1,7 +1,8 @@
 """What an edition tells, item by item: the values that are stored when it is composed and printed at every delivery.
 
 It chooses nothing (select) and prints nothing (render). Readers who are told the same have the same fragment: it is
-stored once, and printed once for each language. Who reads is called YOU in a fragment of their own.
+stored once, and printed once for each language. Who reads is called YOU in a fragment of their own. What was made of a
+fragment is kept by the object itself: fragments are not compared by what they hold (`eq=False`).
 """
 
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Told:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Personal:
     """A post that concerns the reader: it answers or names them, or asks in a field in which they answered before."""
 
@@ -71,7 +72,7 @@ class Personal:
     seen: Seen | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Meeting:
     """The next meeting and whether the reader is at work then; `duty_start` and `duty_end` are of that shift."""
 
@@ -82,7 +83,7 @@ class Meeting:
     duty_end: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Settled:
     """What a thread came to: an answer that held, a decision, or a practice that somebody used."""
 
@@ -94,7 +95,7 @@ class Settled:
     link: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Unanswered:
     """A question that nobody else has written to; `numbers` is empty where it was told before."""
 
@@ -105,7 +106,7 @@ class Unanswered:
     seen: Seen | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Conversation:
     """A thread that is told: some sentences, a line for each further post, `more` posts that are only counted.
 
@@ -127,7 +128,7 @@ class Conversation:
     week: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Title:
     """A thread of which only the title is told."""
 

@@ -65,29 +65,43 @@ _ALONE = (
 )
 _CHOICE = tables.thread_choice.c
 _CHOICES = (
-    query(_NODE.thread_id, _CHOICE.choice)
+    query(_CHOICE.membership_id, _NODE.thread_id, _CHOICE.choice)
     .join_from(tables.thread_choice, tables.membership, tables.membership.c.id == _CHOICE.membership_id)
     .join(
         tables.node,
         (_NODE.community_id == tables.membership.c.community_id) & (_NODE.message_id == _CHOICE.message_id),
     )
-    .where(_CHOICE.membership_id == bindparam("membership"))
+    .where(tables.membership.c.person_id.in_(bindparam("people", expanding=True)))
+)
+
+
+_KEYS = query(tables.address.c.person_id, tables.address.c.email_key).where(
+    tables.address.c.person_id.in_(bindparam("people", expanding=True))
 )
 
 
 # --- who reads -------------------------------------------------------------------------------------------------------
 
 
-def reader(connection: Connection, member: Member) -> Reader:
-    """The member as the reader of an edition."""
-    mine = query(tables.address.c.email_key).where(tables.address.c.person_id == member.person_id)
-    wanted = connection.execute(_CHOICES, {"membership": member.membership_id}).all()
-    return Reader(
-        keys=frozenset(connection.execute(mine).scalars()),
-        name=member.name,
-        muted=frozenset(thread for thread, choice in wanted if choice == "mute"),
-        followed=frozenset(thread for thread, choice in wanted if choice == "follow"),
-    )
+class Readers:
+    """Some people as the readers of their communities."""
+
+    def __init__(self, connection: Connection, people: Sequence[int]) -> None:
+        self._keys: dict[int, set[str]] = {}
+        for person_id, key in connection.execute(_KEYS, {"people": people}):
+            self._keys.setdefault(person_id, set()).add(key)
+        self._wanted: dict[tuple[int, str], set[int]] = {}
+        for membership_id, thread_id, choice in connection.execute(_CHOICES, {"people": people}):
+            self._wanted.setdefault((membership_id, choice), set()).add(thread_id)
+
+    def of(self, member: Member) -> Reader:
+        """The reader of one community."""
+        return Reader(
+            keys=frozenset(self._keys.get(member.person_id, ())),
+            name=member.name,
+            muted=frozenset(self._wanted.get((member.membership_id, "mute"), ())),
+            followed=frozenset(self._wanted.get((member.membership_id, "follow"), ())),
+        )
 
 
 def roster(connection: Connection, member: Member) -> Roster | None:

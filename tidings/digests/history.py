@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_
+from sqlalchemy import Connection, bindparam
 from sqlalchemy import select as query
 
 from tidings.clock import zone
@@ -21,6 +21,42 @@ _RHYTHMS = {"weekly": timedelta(days=7), "daily": timedelta(days=1)}
 _PERIODS = ("weekly", "daily")
 _section, _period = tables.edition_section.c, tables.period.c
 _before = tables.period.alias("before")
+_membership = tables.membership.c
+_OF_DIGESTS = _period.rhythm.in_(_PERIODS)
+# By membership the period that its newest edition told; the index of sections ends with the period.
+_LAST = query(
+    _membership.id,
+    query(_section.period_id)
+    .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
+    .where(_section.person_id == _membership.person_id, _section.community_id == _membership.community_id)
+    .where(_section.membership_id == _membership.id, _section.state == "composed", _OF_DIGESTS)
+    .order_by(_section.period_id.desc())
+    .limit(1)
+    .scalar_subquery(),
+).where(_membership.person_id.in_(bindparam("people", expanding=True)))
+_SINCE = (
+    query(
+        _section.membership_id,
+        _section.period_id,
+        _section.state,
+        _period.cut_off_at,
+        _period.up_to,
+        _period.rhythm,
+        _before.c.cut_off_at.label("before"),
+    )
+    .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
+    .outerjoin(
+        _before,
+        (_before.c.community_id == _period.community_id)
+        & (_before.c.rhythm == _period.rhythm)
+        & (_before.c.number == _period.number - 1),
+    )
+    .where(_section.person_id.in_(bindparam("people", expanding=True)), _OF_DIGESTS)
+    .where(
+        (_section.period_id >= bindparam("since")) | _section.membership_id.in_(bindparam("untold", expanding=True)),
+    )
+    .order_by(_period.cut_off_at, _period.id)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,59 +99,38 @@ class _Period:
     began_at: datetime
 
 
-def read(connection: Connection, community: Community, member: Member, up_to: datetime | None = None) -> History:
-    """What was told before the period whose cut-off is `up_to`, which is to be told now; None: before any to come."""
-    told = _last(connection, member, "composed")
-    after = [one for one in _periods(connection, member, told) if up_to is None or one.cut_off_at <= up_to]
-    quiet = [one for one in after if one.state == "quiet"]
-    last = quiet[-1].cut_off_at if quiet else told
-    missed = [one for one in after if (last is None or one.cut_off_at > last) and one.up_to >= member.cursor]
-    return History(
-        since=told,
-        quiet=tuple(_joined(quiet)),
-        windows=() if up_to is None else tuple(_windows(community, member, missed)),
-    )
+class Past:
+    """What editions told some people so far, read once for all their communities."""
 
+    def __init__(self, connection: Connection, people: Sequence[int]) -> None:
+        last: dict[int, int | None] = dict(connection.execute(_LAST, {"people": people}).all())
+        values = {
+            "people": people,
+            "since": min((period for period in last.values() if period is not None), default=0),
+            "untold": [membership_id for membership_id, period in last.items() if period is None],
+        }
+        self._periods: dict[int, list[_Period]] = {}
+        self._told: dict[int, datetime] = {}
+        for row in connection.execute(_SINCE, values):
+            if row.period_id == last.get(row.membership_id):
+                self._told[row.membership_id] = row.cut_off_at
+            began_at = row.before or row.cut_off_at - _RHYTHMS[row.rhythm]
+            one = _Period(state=row.state, cut_off_at=row.cut_off_at, up_to=row.up_to, began_at=began_at)
+            self._periods.setdefault(row.membership_id, []).append(one)
 
-def _last(connection: Connection, member: Member, state: str) -> datetime | None:
-    """The newest cut-off whose section came to that."""
-    found = (
-        query(_period.cut_off_at)
-        .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
-        .where(_of(member), _section.state == state)
-        .order_by(_period.cut_off_at.desc())
-        .limit(1)
-    )
-    moment: datetime | None = connection.execute(found).scalar()
-    return moment
-
-
-def _of(member: Member) -> ColumnElement[bool]:
-    # The person and the community too: they begin the index.
-    ours = and_(_section.person_id == member.person_id, _section.community_id == member.community_id)
-    return and_(ours, _section.membership_id == member.membership_id, _period.rhythm.in_(_PERIODS))
-
-
-def _periods(connection: Connection, member: Member, told: datetime | None) -> list[_Period]:
-    """The periods after that cut-off, oldest first."""
-    columns = (_section.state, _period.cut_off_at, _period.up_to, _period.rhythm, _before.c.cut_off_at.label("before"))
-    found = (
-        query(*columns)
-        .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
-        .outerjoin(
-            _before,
-            (_before.c.community_id == _period.community_id)
-            & (_before.c.rhythm == _period.rhythm)
-            & (_before.c.number == _period.number - 1),
+    def of(self, community: Community, member: Member, up_to: datetime | None = None) -> History:
+        """What was told before the period that ended at `up_to`, which is to be told now; None: before any to come."""
+        told, periods = self._told.get(member.membership_id), self._periods.get(member.membership_id, ())
+        after = [one for one in periods if told is None or one.cut_off_at > told]
+        after = [one for one in after if up_to is None or one.cut_off_at <= up_to]
+        quiet = [one for one in after if one.state == "quiet"]
+        last = quiet[-1].cut_off_at if quiet else told
+        missed = [one for one in after if (last is None or one.cut_off_at > last) and one.up_to >= member.cursor]
+        return History(
+            since=told,
+            quiet=tuple(_joined(quiet)),
+            windows=() if up_to is None else tuple(_windows(community, member, missed)),
         )
-        .where(_of(member))
-        .order_by(_period.cut_off_at, _period.id)
-    )
-    rows = connection.execute(found if told is None else found.where(_period.cut_off_at > told))
-    return [
-        _Period(state=state, cut_off_at=end, up_to=up_to, began_at=before or end - _RHYTHMS[rhythm])
-        for state, end, up_to, rhythm, before in rows
-    ]
 
 
 def _joined(periods: Sequence[_Period]) -> Iterator[Quiet]:

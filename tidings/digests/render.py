@@ -4,7 +4,7 @@ It chooses nothing (select) and writes nothing (editions): the same edition give
 """
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime as mail_date
@@ -40,11 +40,14 @@ _COLUMNS = 72
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False)
 _TEMPLATES = Path(__file__).parent / "templates"
 _LISTS = ("settled", "title")  # blocks whose items are of one list
-_KEPT = 4_096  # printed items that wait for their next reader
+_LONG_TOKEN = "x" * 34  # an item's (tokens.Tokens.item)
+_IN_LINK = 4  # bytes of a link that quoted-printable escapes
+_FIELDS = 200  # bytes of the fields of a part
 
 # Places in what is printed once for many readers: noncharacters, which no mail can hold (archive.sentences.clean). A
 # number takes three columns, so that no line grows beyond its width.
 _NUMBER, _ADDRESS, _MAILTO, _SLOT = "\ufdd0" * 3, "\ufdd1", "\ufdd2", "\ufdd3"
+_SUBJECT, _PREHEADER, _GREETING, _LEAVE = "\ufdd4", "\ufdd5", "\ufdd6", "\ufdd7"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,23 +228,22 @@ def message(
         "Auto-Submitted": "auto-generated",
         compose.LOOP_FIELD: address.post,
     }
-    text = page(edition, "txt", site=site, tokens=tokens, token=token, left_out=enclosed.left_out, preview=preview)
+    addresses = _addresses(edition, site, token)
+
+    def printed(kind: str) -> str:
+        left_out = enclosed.left_out
+        return _page(edition, kind, addresses, site=site, tokens=tokens, preview=preview, left_out=left_out)
+
     match edition.format:
         case "text":
-            return digest_mail.text_alone(fields, text)
+            return digest_mail.text_alone(fields, printed("txt"))
         case "mime":
-            return digest_mail.with_posts(fields, text, enclosed.posts)
+            return digest_mail.with_posts(fields, printed("txt"), enclosed.posts)
         case "plain":
             words = [post.decode() for post in enclosed.posts]
-            return digest_mail.in_words(fields, text, words, first.heading.title)
+            return digest_mail.in_words(fields, printed("txt"), words, first.heading.title)
         case _:
-            html = page(edition, "html", site=site, tokens=tokens, token=token, preview=preview)
-            return compose.alternative(fields, text=text, html=html)
-
-
-def encoded_size(html: str) -> int:
-    """How many bytes the HTML part is in a message, a few hundred for its header fields included."""
-    return len(compose.alternative({"Message-ID": "<>"}, text="", html=html))
+            return compose.alternative(fields, text=printed("txt"), html=printed("html"))
 
 
 # --- the pages -------------------------------------------------------------------------------------------------------
@@ -254,37 +256,130 @@ def page(
     site: SiteSettings,
     tokens: Tokens,
     token: Local,
-    left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
     preview: bool = False,
 ) -> str:
-    """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements).
+    """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements)."""
+    return _page(edition, kind, _addresses(edition, site, token), site=site, tokens=tokens, preview=preview)
 
-    `left_out` says, by membership, how many posts there was no room for.
-    """
-    words = edition.words
-    frame = _template(f"edition.{kind}", edition.language).render(
-        edition=edition,
-        preview=preview,
-        words=words,
-        language=edition.language,
-        slot=_SLOT,
-        lists=_LISTS,
-        blocks=_blocks,
-        archive=lambda section: _archive(section, site),
-        leave=lambda section: _leave(section, site, tokens),
-        left_out=left_out,
-        base_url=site.base_url.rstrip("/"),
-    )
-    if kind == "html":
-        frame = _INLINER.inline(frame)
-    bodies = [
-        _item(kind, entry, words, _archive(section, site), address_of(section, site).token("r", token(section, entry)))
+
+def _addresses(edition: Printed, site: SiteSettings, token: Local) -> list[str]:
+    """The reply addresses of the items, in their order."""
+    return [
+        address_of(section, site).token("r", token(section, entry))
         for section in edition.sections
-        for _, _, entries in _blocks(section)
-        for entry in entries
+        for entry in section.entries
+        if entry.number
     ]
+
+
+def _page(
+    edition: Printed,
+    kind: str,
+    addresses: Sequence[str],
+    *,
+    site: SiteSettings,
+    tokens: Tokens,
+    preview: bool,
+    left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
+) -> str:
+    """The page; `left_out` says, by membership, for how many posts the mail had no room."""
+    numbered = [(section, entry) for section in edition.sections for entry in section.entries if entry.number]
+    words = edition.words
+    bodies = [
+        _item(kind, entry, words, _archive(section, site), address)
+        for (section, entry), address in zip(numbered, addresses, strict=True)
+    ]
+    frame = _frame(edition, kind, site=site, tokens=tokens, preview=preview, left_out=left_out)
     pieces = frame.split(_SLOT + "\n")
     return "".join(piece + body for piece, body in zip(pieces, [*bodies, ""], strict=True))
+
+
+def _frame(
+    edition: Printed,
+    kind: str,
+    *,
+    site: SiteSettings,
+    tokens: Tokens,
+    preview: bool,
+    left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
+) -> str:
+    """All that is not of one item, with a slot for each."""
+    headings = tuple(
+        _Outline(
+            heading=section.heading,
+            archive=_archive(section, site),
+            blocks=tuple((block, week, len(entries)) for block, week, entries in _blocks(section)),
+            left_out=left_out.get(section.membership_id, 0),
+        )
+        for section in edition.sections
+    )
+    frame = _frame_once(kind, headings, edition.words, site.base_url.rstrip("/"), edition.format, preview)
+    whole = edition.sections[0].heading
+    greeting = edition.words.greeting(edition.cover.reader, whole.since)
+    if kind == "html":
+        own = {
+            _SUBJECT: escape(edition.subject),
+            _PREHEADER: escape(edition.cover.preheader),
+            _GREETING: escape(greeting),
+        }
+    else:
+        name = edition.words.name(whole.title, whole.rhythm).upper()
+        own = {_GREETING: wrap(f"{name} - {greeting}")}
+    for slot, value in own.items():
+        frame = frame.replace(slot, value)
+    pieces = frame.split(_LEAVE)
+    # Every section has as many links to leave by: one.
+    leave = [tokens.leave(section.membership_id) for section in edition.sections]
+    return "".join(piece + link for piece, link in zip(pieces, [*leave, ""], strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outline:
+    """What of a section stands around its items: the number of items of each block, and of which week."""
+
+    heading: Heading
+    archive: str
+    blocks: tuple[tuple[str, str, int], ...]
+    left_out: int  # posts for which the mail had no room
+
+
+@lru_cache(maxsize=512)
+def _frame_once(
+    kind: str, sections: tuple[_Outline, ...], words: Words, base_url: str, format_: str, preview: bool
+) -> str:
+    """The frame as all have it who are told as much of the same communities, with slots for what is one reader's."""
+    frame = _template(f"edition.{kind}", words.language).render(
+        sections=sections,
+        format=format_,
+        preview=preview,
+        words=words,
+        subject=_SUBJECT,
+        preheader=_PREHEADER,
+        greeting=_GREETING,
+        slot=_SLOT,
+        lists=_LISTS,
+        base_url=base_url,
+        leave=f"{base_url}/u/{_LEAVE}",
+    )
+    return _INLINER.inline(frame) if kind == "html" else str(frame)
+
+
+def weigher(edition: Printed, section: Section, site: SiteSettings) -> Callable[[Entry], tuple[int, int]]:
+    """What weighs an item of a section in the HTML part (compose.weigh), its reply link included."""
+    words, archive = edition.words, _archive(section, site)
+    link = len("mailto:") + len(address_of(section, site).token("r", _LONG_TOKEN))
+
+    def weigh(entry: Entry) -> tuple[int, int]:
+        length, escaped = _weighed_once(entry.block, entry.fragment, words, archive)
+        return length + link + len(_of_reply(entry.subject, entry.answers)), escaped + _IN_LINK
+
+    return weigh
+
+
+def frame_weight(edition: Printed, site: SiteSettings, tokens: Tokens) -> tuple[int, int]:
+    """What the HTML part weighs without its items, its own fields in the message included."""
+    length, escaped = compose.weigh(_frame(edition, "html", site=site, tokens=tokens, preview=False))
+    return length + _FIELDS, escaped
 
 
 def _blocks(section: Section) -> list[tuple[str, str, list[Entry]]]:
@@ -305,7 +400,7 @@ def _item(kind: str, entry: Entry, words: Words, archive: str, address: str) -> 
     )
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=2 * shelf.KEPT)
 def _printed_once(kind: str, block: str, fragment: Fragment, words: Words, archive: str) -> str:
     """An item as all have it who are told the same in one language, with places for what is the reader's own."""
     printed = str(
@@ -321,10 +416,20 @@ def _printed_once(kind: str, block: str, fragment: Fragment, words: Words, archi
     return _INLINER.inline_fragment(printed, _css()) + "\n" if kind == "html" else printed
 
 
+@lru_cache(maxsize=2 * shelf.KEPT)
+def _weighed_once(block: str, fragment: Fragment, words: Words, archive: str) -> tuple[int, int]:
+    return compose.weigh(_printed_once("html", block, fragment, words, archive))
+
+
 def _mailto(address: str, entry: Entry) -> str:
     """A mailto link (RFC 6068) with the subject, and with In-Reply-To, which some programs honour."""
-    link = f"mailto:{quote(address, safe='@+')}?subject={quote(entry.subject, safe='')}"
-    return link + (f"&In-Reply-To={quote(f'<{entry.answers}>', safe='')}" if entry.answers else "")
+    return f"mailto:{quote(address, safe='@+')}{_of_reply(entry.subject, entry.answers)}"
+
+
+@lru_cache(maxsize=2 * shelf.KEPT)
+def _of_reply(subject: str, answers: str | None) -> str:
+    link = f"?subject={quote(subject, safe='')}"
+    return link + (f"&In-Reply-To={quote(f'<{answers}>', safe='')}" if answers else "")
 
 
 def _archive(section: Section, site: SiteSettings) -> str:

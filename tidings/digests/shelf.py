@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 from sqlalchemy import Connection, bindparam, select
@@ -9,6 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tidings.database import tables
 from tidings.digests.fragments import BLOCKS, Fragment
+
+KEPT = 4_096
+"""Fragments that are kept as they were stored, read or printed, for their next reader."""
 
 _fragment = tables.fragment.c
 _KNOWN = select(_fragment.hash, _fragment.id).where(_fragment.hash.in_(bindparam("hashes", expanding=True)))
@@ -20,21 +24,28 @@ _ADD = {
 
 def put(connection: Connection, fragments: Sequence[Fragment]) -> list[int]:
     """The ids of fragments, in their order; those that nobody was told before are stored."""
-    data = [msgspec.json.encode(fragment).decode() for fragment in fragments]
-    hashes = [hashlib.sha256(one.encode()).digest() for one in data]
-    known = _known(connection, hashes)
-    missing = [{"hash": key, "data": one} for key, one in zip(hashes, data, strict=True) if key not in known]
+    rows = [_row(fragment) for fragment in fragments]
+    by_hash = dict(rows)
+    known = _known(connection, list(by_hash))
+    missing = [{"hash": key, "data": data} for key, data in by_hash.items() if key not in known]
     if missing:
         # Where another process stores one of them at this moment, its row is ours too.
         connection.execute(_ADD[connection.dialect.name], missing)
-        known = _known(connection, hashes)
-    return [known[key] for key in hashes]
+        known |= _known(connection, [key for key in by_hash if key not in known])
+    return [known[key] for key, _ in rows]
+
+
+@lru_cache(maxsize=KEPT)
+def _row(fragment: Fragment) -> tuple[bytes, str]:
+    data = msgspec.json.encode(fragment)
+    return hashlib.sha256(data).digest(), data.decode()
 
 
 def _known(connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
     return {bytes(key): fragment_id for key, fragment_id in connection.execute(_KNOWN, {"hashes": hashes})}
 
 
+@lru_cache(maxsize=KEPT)
 def read(block: str, data: str) -> Fragment:
-    """The fragment of an item of that block, from its row."""
+    """The fragment of an item of that block, from its row; the same object while it is told to one after another."""
     return msgspec.json.decode(data, type=BLOCKS[block])

@@ -4,6 +4,7 @@ What is told of a week is not decided here (select), nor how it looks (render).
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tidings.archive.prose import prose
 from tidings.archive.sentences import sentences, shorten
@@ -100,6 +101,7 @@ def titled(thread: Thread, reader: Reader) -> Title:
     )
 
 
+@lru_cache(maxsize=4_096)
 def as_title(told: Conversation) -> Title:
     """A conversation of which only the title is told, for an edition that would be too large."""
     return Title(title=told.title, posts=told.posts, authors=told.authors, numbers=told.numbers, link=told.link)
@@ -138,6 +140,7 @@ def _asks(sentence: str) -> bool:
     return sentence.endswith(("?", "？"))
 
 
+@lru_cache(maxsize=4_096)
 def words(fragment: Fragment) -> int:
     """How many words of members a fragment tells."""
     if isinstance(fragment, Personal | Unanswered):

@@ -5,8 +5,10 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -77,8 +79,31 @@ def file_message(
     return stored
 
 
+class Related(Protocol):
+    """What `place` is told of a message, by its header and by what is shown of it."""
+
+    @property
+    def in_reply_to(self) -> str: ...
+    @property
+    def references(self) -> str: ...
+    @property
+    def thread_index(self) -> str: ...
+    @property
+    def list_ids(self) -> list[str]: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def author_email(self) -> str: ...
+    @property
+    def recipients(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def folds(self) -> Sequence[tuple[int, int, str]]: ...
+
+
 def arrival_of(
-    message: ParsedMessage, settings: Settings, *, message_id: str, post_id: int, date: datetime, answers: str | None
+    message: Related, settings: Settings, *, message_id: str, post_id: int, date: datetime, answers: str | None
 ) -> Arrival:
     """What `place` wants to know of a stored message; `answers` is the id that a reply token named."""
     return Arrival(

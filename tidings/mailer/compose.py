@@ -428,6 +428,20 @@ def _folded(line: str) -> str:
     return "\r\n".join(lines)
 
 
+def weigh(text: str) -> tuple[int, int]:
+    """How many bytes a text is in UTF-8, and how many of these quoted-printable has to escape."""
+    data = text.encode("utf-8", "replace")
+    return len(data), len(data.translate(None, _PLAIN_BYTES))
+
+
+def encoded_length(length: int, escaped: int) -> int:
+    """At most how many bytes a text part of that weight is, once it is encoded; its fields are not counted."""
+    if escaped * 6 < length:
+        quoted = length + 2 * escaped
+        return quoted + 3 * (quoted // 73 + 1)  # the soft line breaks of RFC 2045 6.7
+    return -(-length // 57) * 78
+
+
 def text_part(text: str, subtype: str) -> tuple[list[tuple[str, str]], bytes]:
     """The Content fields and the encoded bytes of a text: short ASCII lines as they are, else the shorter encoding."""
     data = crlf(text.replace("\0", "\ufffd").encode("utf-8", "replace"))

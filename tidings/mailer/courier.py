@@ -42,11 +42,13 @@ class Mail:
     """A mail as it was assembled, once for all who get it.
 
     `head` makes the header lines that only one copy has, which stand in front of `data`: with CR LF line ends, and
-    quickly, since it is asked for each copy.
+    quickly, since it is asked for each copy. `sign` is given them and makes the field on top of them while other copies
+    are sent: it is waited for when this one's turn has come.
     """
 
     data: bytes
     head: Callable[[Claimed], bytes] | None = None
+    sign: Callable[[bytes], Callable[[], bytes]] | None = None
 
 
 Assembler = Callable[[Connection, Claimed], Mail]
@@ -378,7 +380,8 @@ class Courier:
     def _letter(self, one: Claimed, mail: Mail, today: date) -> Letter | None:
         try:
             mail_from = self._office.return_path(one, today) if one.mail_from else ""
-            return Letter(mail_from, one.recipient, mail.data, mail.head(one) if mail.head else b"")
+            head = mail.head(one) if mail.head else b""
+            return Letter(mail_from, one.recipient, mail.data, head, mail.sign(head) if mail.sign else bytes)
         except Exception as error:
             self._cannot_be_made(one, error)
             return None

@@ -32,7 +32,7 @@ class MaildirTransport:
         try:
             envelope = [("Return-Path", f"<{letter.mail_from}>"), ("X-Envelope-To", letter.recipient)]
             names = [name for name, _ in envelope]
-            self._write(compose.splice(letter.head + letter.data, remove=names, add=envelope))
+            self._write(compose.splice(letter.signature() + letter.head + letter.data, remove=names, add=envelope))
         except (OSError, ValueError) as error:
             return Answer(0, f"the Maildir cannot be written: {error}", "connect")
         return Answer(250, "written to the Maildir")

@@ -169,6 +169,7 @@ def _split(element: _Domain, compiler: SQLCompiler, **how: Any) -> str:
 
 # Built once, like what stands below: building a statement costs more than running it.
 _ADD_MESSAGE = insert(outbox).returning(outbox.c.id)
+_ADD_MESSAGES = insert(outbox).returning(outbox.c.id, sort_by_parameter_order=True)
 _ROUTE = func.coalesce(route_domain.c.route, literal_column("''"))  # behind an outer join
 _ROUTE_TO = select(route_domain.c.route).where(route_domain.c.domain == bindparam("to_domain")).scalar_subquery()
 _ADD_DELIVERY = insert(delivery).values(route=func.coalesce(_ROUTE_TO, literal_column("''")))
@@ -189,30 +190,44 @@ _MUTERS = (
 # People, not addresses: who stands in Cc with one address is a member with another.
 _AUTHOR = select(address.c.person_id).where(address.c.email_key == bindparam("author"))
 _NAMED = select(address.c.person_id).where(address.c.email_key.in_(bindparam("named", expanding=True)))
+# The address by a subquery and not by a join: a table that has grown since PostgreSQL counted its rows is taken for
+# empty, and a join then goes through all addresses for each member. Materialized, so that each is looked up once.
+_EMAIL = select(address.c.email).where(address.c.id == membership.c.address_id, address.c.stopped_at.is_(None))
+_READER = (
+    select(
+        membership.c.id,
+        _EMAIL.scalar_subquery().label("email"),
+        case((_HELD, literal_column("'held'")), else_=literal_column("'queued'")).label("state"),
+        case((_HELD, membership.c.quiet_until), (_URGENT & _ASLEEP, membership.c.asleep_until), else_=_NOW).label(
+            "due"
+        ),
+    )
+    .where(
+        membership.c.community_id == bindparam("in_community"),
+        membership.c.delivery == "each",
+        membership.c.left_at.is_(None),
+        or_(membership.c.paused_until.is_(None), membership.c.paused_until <= _NOW),
+        membership.c.id.not_in(_MUTERS),
+        or_(membership.c.own_posts, membership.c.person_id.not_in(_AUTHOR)),
+        or_(membership.c.also_named, membership.c.person_id.not_in(_NAMED)),
+    )
+    .cte("reader")
+    .prefix_with("MATERIALIZED")
+)
 _TO_EACH = (
     insert(delivery)
     .from_select(
         ["membership_id", "recipient", "route", "state", "due_at", *_NEW_COLUMNS],
         select(
-            membership.c.id,
-            address.c.email,
+            _READER.c.id,
+            _READER.c.email,
             _ROUTE,
-            case((_HELD, literal_column("'held'")), else_=literal_column("'queued'")),
-            case((_HELD, membership.c.quiet_until), (_URGENT & _ASLEEP, membership.c.asleep_until), else_=_NOW),
+            _READER.c.state,
+            _READER.c.due,
             *(bindparam(name, type_=delivery.c[name].type) for name in _NEW_COLUMNS),
         )
-        .join(address, address.c.id == membership.c.address_id)
-        .outerjoin(route_domain, route_domain.c.domain == _Domain(address.c.email))
-        .where(
-            membership.c.community_id == bindparam("in_community"),
-            membership.c.delivery == "each",
-            membership.c.left_at.is_(None),
-            or_(membership.c.paused_until.is_(None), membership.c.paused_until <= _NOW),
-            address.c.stopped_at.is_(None),
-            membership.c.id.not_in(_MUTERS),
-            or_(membership.c.own_posts, membership.c.person_id.not_in(_AUTHOR)),
-            or_(membership.c.also_named, membership.c.person_id.not_in(_NAMED)),
-        ),
+        .outerjoin(route_domain, route_domain.c.domain == _Domain(_READER.c.email))
+        .where(_READER.c.email.is_not(None)),
     )
     .execution_options(preserve_rowcount=True)
 )
@@ -390,26 +405,34 @@ def urgent_posts(connection: Connection, community_id: int, author: str, since: 
     return int(connection.execute(_URGENT_POSTS, values).scalar_one())
 
 
-def add_edition(
-    connection: Connection,
-    *,
-    edition_id: int,
-    recipient: str,
-    membership_id: int | None,
-    community_id: int | None,
-    mail_from: str,
-    now: datetime,
-) -> None:
-    """Put an edition out to its reader; it is dropped if that membership ends before it is sent."""
-    outbox_id = _add_message(
-        connection,
-        kind="edition",
-        community_id=community_id,
-        edition_id=edition_id,
-        mail_from=mail_from,
-        created_at=now,
-    )
-    _add_delivery(connection, outbox_id, recipient, membership_id, now)
+class NewEdition(NamedTuple):
+    """An edition that is to go out to its reader; it is dropped if that membership ends before it is sent."""
+
+    edition_id: int
+    recipient: str
+    membership_id: int | None
+    community_id: int | None
+    mail_from: str
+
+
+def add_editions(connection: Connection, editions: Sequence[NewEdition], now: datetime) -> None:
+    """Put editions (one at least) out to their readers."""
+    mails = [
+        {
+            "kind": "edition",
+            "community_id": one.community_id,
+            "edition_id": one.edition_id,
+            "mail_from": one.mail_from,
+            "created_at": now,
+        }
+        for one in editions
+    ]
+    ids = connection.execute(_ADD_MESSAGES, mails).scalars()
+    rows = [
+        _addressed(outbox_id, one.recipient, one.membership_id, now)
+        for outbox_id, one in zip(ids, editions, strict=True)
+    ]
+    connection.execute(_ADD_DELIVERY, rows)
 
 
 def add_notice(
@@ -678,9 +701,12 @@ def _new(outbox_id: int, now: datetime) -> dict[str, Any]:
 def _add_delivery(
     connection: Connection, outbox_id: int, recipient: str, membership_id: int | None, now: datetime
 ) -> None:
+    connection.execute(_ADD_DELIVERY, _addressed(outbox_id, recipient, membership_id, now))
+
+
+def _addressed(outbox_id: int, recipient: str, membership_id: int | None, now: datetime) -> dict[str, Any]:
     domain = recipient.rpartition("@")[2].lower()
-    values = {"membership_id": membership_id, "recipient": recipient, "to_domain": domain, **_new(outbox_id, now)}
-    connection.execute(_ADD_DELIVERY, values)
+    return {"membership_id": membership_id, "recipient": recipient, "to_domain": domain, **_new(outbox_id, now)}
 
 
 def _claimed(connection: Connection, rows: Sequence[Any]) -> list[Claimed]:

@@ -1,7 +1,7 @@
 """DKIM signatures of mail that goes out (RFC 6376): the body is summed up once a mail, the header once a copy.
 
-It sends nothing and writes no other field. dkimpy canonicalises, OpenSSL signs; rsa-sha256 with 2,048 bits or more is
-what every receiver can check (RFC 8301).
+It sends nothing and writes no other field. dkimpy canonicalises, OpenSSL signs (signers); rsa-sha256 with 2,048 bits or
+more is what every receiver can check (RFC 8301).
 """
 
 import base64
@@ -13,14 +13,12 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from dkim.canonicalization import Relaxed, compress_whitespace
 
 from tidings.errors import SettingsError
+from tidings.mailer.signers import sign
 
 _LEAST_BITS = 2048
 # What a reader sees or a program acts on (RFC 6376 5.4.1). Each is named as often as it stands there.
@@ -98,13 +96,20 @@ class Signature:
 
         `personal` are the header lines of that copy alone, in the order in which their fields were named.
         """
+        return self.written(sign(self._key, self.digest(personal)))
+
+    def digest(self, personal: bytes) -> bytes:
+        """What is to be signed for the copy with these lines: a SHA-256 digest."""
         total = self._shared.copy()
         for found in _FIELD.finditer(personal):
             total.update(found[1].lower() + b":" + b" ".join(found[2].split()) + b"\r\n")
         total.update(self._own)
-        signature = base64.b64encode(self._key.sign(total.digest(), PKCS1v15(), Prehashed(hashes.SHA256())))
-        lines = (signature[at : at + _LINE] for at in range(0, len(signature), _LINE))
-        return self._field + b"\r\n\t".join(lines) + b"\r\n"
+        return total.digest()
+
+    def written(self, signature: bytes) -> bytes:
+        """The whole field with the signature over a copy's digest."""
+        text = base64.b64encode(signature)
+        return self._field + b"\r\n\t".join(text[at : at + _LINE] for at in range(0, len(text), _LINE)) + b"\r\n"
 
 
 def _folded(names: bytes) -> list[bytes]:

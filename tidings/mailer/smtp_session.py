@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,13 +28,15 @@ class Letter:
     """One message to one recipient, with CR LF line ends only.
 
     `data` may be one object for many letters: what is made of it is then made once. `head` is whole header lines of
-    this letter alone, which go in front of it.
+    this letter alone, which go in front of it, and `signature` makes those that go in front of these: it is asked for
+    when the letter's turn has come, and may wait for them.
     """
 
     mail_from: str  # empty: the null return path
     recipient: str
     data: bytes
     head: bytes = b""
+    signature: Callable[[], bytes] = bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,9 @@ class Session(smtplib.SMTP):
         if self._body.data is not letter.data:
             self._body = _Body(letter.data)
         self._offered, self._refusal = place, None
-        self._next_text = (letter.head, self._body.stuffed, self._body.ending)
-        commands = self._envelope(letter)
+        head = letter.signature() + letter.head
+        self._next_text = (head, self._body.stuffed, self._body.ending)
+        commands = self._envelope(letter, head)
         if self.pipelined:
             self._await(*(("end",) if self._text else ()), "mail", "rcpt", "data")
             self._write(*self._take_text(), *commands)
@@ -249,9 +252,9 @@ class Session(smtplib.SMTP):
         # RFC 2920 3.1: where no recipient was taken and DATA was answered 354 all the same, a lone dot ends it.
         self._write(b".\r\n" if last[0] == 354 else b"RSET\r\n")
 
-    def _envelope(self, letter: Letter) -> tuple[bytes, bytes, bytes]:
-        options = f" SIZE={len(letter.head) + len(letter.data)}" if self.has_extn("size") else ""
-        if not (self._body.ascii and letter.head.isascii()) and self.has_extn("8bitmime"):
+    def _envelope(self, letter: Letter, head: bytes) -> tuple[bytes, bytes, bytes]:
+        options = f" SIZE={len(head) + len(letter.data)}" if self.has_extn("size") else ""
+        if not (self._body.ascii and head.isascii()) and self.has_extn("8bitmime"):
             options += " BODY=8BITMIME"
         if not (letter.mail_from.isascii() and letter.recipient.isascii()) and self.has_extn("smtputf8"):
             options += " SMTPUTF8"

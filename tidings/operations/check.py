@@ -22,7 +22,7 @@ from tidings.database.tables import post
 from tidings.errors import UsageError
 from tidings.mailer.parse import ParsedMessage
 from tidings.mailer.worker import ParseWorker
-from tidings.operations.rereading import Row, arrival, as_archived, batches, newest, raw_of, reread
+from tidings.operations.rereading import Row, arrival, as_archived, batches, newest, raw_of, related, reread
 from tidings.settings import Settings
 from tidings.threading import decisions, nodes
 from tidings.threading.mending import Change, changes
@@ -131,6 +131,7 @@ def _not_indexed(database: Database, community: Community) -> Iterator[Finding]:
 def rebuild(database: Database, worker: ParseWorker, settings: Settings, what: What) -> Iterator[int]:
     """Make threads, index or both anew from the raw bytes; yields how many posts were read so far.
 
+    For threads alone no more than the header of each is parsed: what its text is like, what is stored of it tells.
     Mail may come in meanwhile: no transaction is longer than a blink.
     """
     with database.read() as connection:
@@ -181,19 +182,23 @@ class _Rebuild:
             self._set_threads()
 
     def _read(self, what: What, up_to: int | None = None) -> Iterator[int]:
-        """Parse what was not yet read, make it anew where that is asked, and place it in memory."""
+        """Make what was not yet read anew where that is asked, and place it in memory."""
         for batch in batches(self._database, self._community_id, self._up_to, up_to):
-            parsed = reread(batch, self._worker)
-            if what in ("index", "all"):
-                for some in _few(parsed):
-                    with self._writing() as connection:
-                        _refresh(connection, some, self._language)
-            for row, message in parsed:
-                # As it is archived: what it is like depends on the words that are shown.
-                archived = message and as_archived(row, message)
-                place(self._memory, arrival(row, archived, self._settings))
+            read = related(batch, self._settings.limits) if what == "threads" else self._refreshed(batch)
+            for row, message in read:
+                place(self._memory, arrival(row, message, self._settings))
             self._up_to = batch[-1].number
             yield self._up_to
+
+    def _refreshed(self, batch: list[Row]) -> Iterator[tuple[Row, ParsedMessage | None]]:
+        """Each post as it is archived, parsed and made anew."""
+        parsed = reread(batch, self._worker)
+        for some in _few(parsed):
+            with self._writing() as connection:
+                _refresh(connection, some, self._language)
+        for row, message in parsed:
+            # As it is archived: what it is like depends on the words that are shown.
+            yield row, message and as_archived(row, message)
 
     def _lay_decisions(self) -> None:
         """Let what people decided count again, where they decided anything."""

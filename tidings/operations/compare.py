@@ -4,9 +4,9 @@ Every message is read again for it, as a rebuild reads it, and nothing is writte
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, bindparam, select
 
 from tidings.archive import store
@@ -30,7 +30,7 @@ _INDEX = "The text index is damaged; `tidings rebuild index` mends that."
 
 # What a node is like, and what follows from that: an erasure leaves it, since nothing else holds such threads together.
 _OF_LIKENESS: dict[str, Any] = {"like": None, "turn": 0, "subject_id": None, "kin_id": 0, "thread_id": 0}
-_COLUMNS = ("subject", "author_name", "author_email", "recipients", "date", "text", "folds", "attachments")
+_COLUMNS = ("subject", "author_name", "author_email", "recipients", "date", "text", "folds", "attachments", "has_html")
 _DERIVED = select(post.c.id, *(post.c[name] for name in _COLUMNS)).where(
     post.c.id.in_(bindparam("posts", expanding=True))
 )

@@ -3,19 +3,22 @@
 It writes nothing; what becomes of what it finds is for `check`, `compare` and a rebuild.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Connection, bindparam, func, select
 
 from tidings.archive import store
+from tidings.archive.text_index import folds
 from tidings.database.engine import Database
 from tidings.database.tables import blob, post
-from tidings.intake.posting import arrival_of, as_item_reply
-from tidings.mailer.parse import ParsedMessage
+from tidings.errors import MessageTooComplexError
+from tidings.intake.posting import Related, arrival_of, as_item_reply
+from tidings.mailer.parse import ParsedMessage, Relations, relations
 from tidings.mailer.worker import ParseWorker, Readable
-from tidings.settings import Settings
+from tidings.settings import LimitSettings, Settings
 from tidings.threading.place import Arrival
 
 _BATCH = 200  # posts in memory at once
@@ -29,7 +32,10 @@ class Row:
     number: int
     message_id: str
     subject: str
+    author_email: str
+    recipients: str
     text: str
+    folds: str
     answers: str | None
     date: datetime
     received_at: datetime
@@ -43,7 +49,10 @@ _ROWS = (
         post.c.number,
         post.c.message_id,
         post.c.subject,
+        post.c.author_email,
+        post.c.recipients,
         post.c.text,
+        post.c.folds,
         post.c.answers,
         post.c.date,
         post.c.received_at,
@@ -72,11 +81,51 @@ def reread(batch: list[Row], worker: ParseWorker) -> list[tuple[Row, ParsedMessa
     ]
 
 
-def arrival(row: Row, message: ParsedMessage | None, settings: Settings) -> Arrival:
+def related(batch: list[Row], limits: LimitSettings) -> Iterator[tuple[Row, Related | None]]:
+    """Each post as it is stored, with what its header says of others; None where its bytes cannot be read any more.
+
+    What it is like depends on the words that are shown, and these are there: its body is not parsed.
+    """
+    for row in batch:
+        raw = raw_of(row)
+        try:
+            said = None if raw is None else relations(raw, limits)
+        except MessageTooComplexError:
+            said = None
+        yield row, None if said is None else _as_stored(row, said)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """A post as it is stored, with what its header says of others: all that its place depends on."""
+
+    subject: str
+    author_email: str
+    recipients: str
+    text: str
+    folds: Sequence[tuple[int, int, str]]
+    in_reply_to: str
+    references: str
+    thread_index: str
+    list_ids: list[str]
+
+
+def _as_stored(row: Row, said: Relations) -> _Stored:
+    return _Stored(
+        subject=row.subject,
+        author_email=row.author_email,
+        recipients=row.recipients,
+        text=row.text,
+        folds=folds(row.folds),
+        **msgspec.structs.asdict(said),
+    )
+
+
+def arrival(row: Row, message: Related | None, settings: Settings) -> Arrival:
     """What `place` wants to know of a post; `message` is as it is archived."""
     if message is None:  # it could be read when it was stored; now it stands alone, and is not lost
         return Arrival(message_id=row.message_id, post_id=row.id, date=row.date, candidates=())
-    date = store.believed_date(message, row.received_at)
+    date = store.believed_date(message, row.received_at) if isinstance(message, ParsedMessage) else row.date
     return arrival_of(message, settings, message_id=row.message_id, post_id=row.id, date=date, answers=row.answers)
 
 

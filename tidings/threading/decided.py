@@ -6,8 +6,10 @@ along. The rest of a thread is held together as before, by kin and by joins (pla
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec.structs import replace
 
 from tidings.threading.place import Node
 from tidings.threading.tree import loop_cuts

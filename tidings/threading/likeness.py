@@ -116,6 +116,8 @@ def _lines(texts: Iterable[str]) -> frozenset[int]:
     found: set[int] = set()
     for text in texts:
         for line in text[:20_000].split("\n"):
+            if len(line) < _LINE_LEAST:
+                continue
             bare = " ".join(line[:300].lstrip("> \t").split())
             if len(bare) >= _LINE_LEAST:
                 found.add(crc32(bare.lower().encode("utf-8", "replace")))

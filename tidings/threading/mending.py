@@ -5,8 +5,10 @@ all. It neither places messages (place.py) nor opens transactions.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+from msgspec.structs import replace
 
 from tidings.threading.place import Node, Wish
 

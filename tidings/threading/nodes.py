@@ -4,10 +4,10 @@ It decides nothing: `place` says what to keep.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, union_all, update
 
 from tidings.database.tables import node as node_table

@@ -1,0 +1,127 @@
+"""What it takes to compose and to assemble the editions of many people in many communities: CPU and memory.
+
+Everybody is in every community, and has an edition with a section of each. People are written by set-based statements;
+posts are filed, editions composed and mails assembled by the program.
+"""
+
+import random
+import resource
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+
+from sqlalchemy import select, text
+
+from benchmarks.due import fill
+from tidings import jobs
+from tidings.app import Site, open_site
+from tidings.archive import store
+from tidings.communities import directory
+from tidings.database import tables
+from tidings.digests import render
+from tidings.intake.posting import file_message
+from tidings.mailer.parse import parse
+from tidings.settings import LimitSettings, Settings, SiteSettings
+
+_START = datetime(2026, 10, 5, 8, 0, tzinfo=UTC)
+_DUE = datetime(2026, 10, 20, 16, 0, tzinfo=UTC)  # of everybody, after the cut-off on Sunday 11 October
+_POSTS = 20  # of a week in each community, in nine threads
+_WORDS = (
+    *("the", "seal", "of", "pump", "line", "bearing", "leaks", "at", "start-up", "after", "ten", "minutes", "when"),
+    *("it", "is", "cold", "and", "we", "changed", "spring", "in", "March", "because", "pressure", "was", "too", "high"),
+    *(
+        "so",
+        "somebody",
+        "from",
+        "night",
+        "shift",
+        "measured",
+        "again",
+        "wrote",
+        "down",
+        "what",
+        "valve",
+        "did",
+        "before",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """Editions, and seconds of CPU for each of the two steps; `memory` in bytes at the most, `size` of a mail."""
+
+    editions: int
+    composing: float
+    assembling: float
+    memory: int
+    size: int
+
+
+def measure(folder: Path, people: int = 10_000, assembled: int = 2_000) -> Composed:
+    """Compose an edition for each of so many people, then assemble so many of them."""
+    site = open_site(Settings(site=SiteSettings(data_dir=str(folder))))
+    with site.database.write() as connection:
+        fill(connection, people)
+    _write(site)
+    with site.database.write() as connection:
+        connection.execute(text("UPDATE person SET digest_at = 'day', digest_weekday = 0, digest_time = '09:00'"))
+    began = time.process_time()
+    done = jobs.run_due(site.database, _DUE, site=site.settings.site)
+    composing = time.process_time() - began
+    began, size = time.process_time(), 0
+    with site.database.read() as connection:
+        editions = connection.execute(select(tables.edition.c.id).limit(assembled)).scalars().all()
+        for edition_id in editions:
+            size += len(render.assemble(connection, edition_id, site=site.settings.site, tokens=site.tokens))
+    assembling = (time.process_time() - began) * done.editions / len(editions)
+    site.close()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Composed(
+        editions=done.editions,
+        composing=composing,
+        assembling=assembling,
+        memory=memory,
+        size=size // len(editions),
+    )
+
+
+def _write(site: Site) -> None:
+    """The posts of a week in every community, some of them by members."""
+    chance = random.Random(20)
+    with site.database.write() as connection:
+        for community in directory.communities(connection):
+            writes, ids = store.Writes(), list[str]()
+            for number in range(_POSTS):
+                made = _post(chance, community.name, number, ids[-1] if number % 9 and ids else "")
+                ids.append(str(made["Message-ID"]))
+                raw = made.as_bytes()
+                at = _START + timedelta(hours=number)
+                file_message(
+                    connection,
+                    community.id,
+                    parse(raw, LimitSettings()),
+                    raw,
+                    settings=site.settings,
+                    received_at=at,
+                    via="smtp",
+                    writes=writes,
+                )
+            writes.flush(connection)
+
+
+def _post(chance: random.Random, community: str, number: int, answers: str) -> EmailMessage:
+    made = EmailMessage()
+    author = chance.randrange(1, 200)
+    made["From"] = f"Reader {author} <reader{author}@example.org>"
+    made["To"] = f"{community}@lists.example.org"
+    made["Subject"] = f"Re: matter {number}" if answers else f"Matter {number} of {community}"
+    made["Message-ID"] = f"<{number}.{community}@example.org>"
+    made["Date"] = _START + timedelta(hours=number)
+    if answers:
+        made["In-Reply-To"] = answers
+    sentences = (" ".join(chance.choices(_WORDS, k=chance.randrange(6, 20))) for _ in range(chance.randrange(2, 10)))
+    made.set_content(" ".join(f"{sentence.capitalize()}." for sentence in sentences))
+    return made
