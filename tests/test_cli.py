@@ -126,6 +126,7 @@ MEMBER = {
         "language",
         "digest_at",
         "one_mail",
+        "format",
         "quiet",
         "digest_weekday",
         "digest_time",

@@ -80,4 +80,4 @@ def test_the_command_says_what_it_found_and_fails_then(tmp_path: Path) -> None:
     other.write_bytes(b"Subject: Seal\r\n\r\nIt leaks.\r\n")
     assert tidings("digest", "lint", str(good)).text == "Nothing is wrong with it.\n"
     assert [one["check"] for one in tidings("digest", "lint", str(bad), "--json", status=1).json] == ["language"]
-    assert "needs a text part" in tidings("digest", "lint", str(other), status=2).err
+    assert "no item has a reply address" in tidings("digest", "lint", str(other), status=2).err

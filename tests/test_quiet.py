@@ -130,6 +130,18 @@ def test_several_are_told_in_one_mail_with_all_of_their_words(site: SmallSite) -
     assert len(copies(site)) == 4
 
 
+def test_who_wants_posts_in_the_mail_itself_has_those_that_were_held(site: SmallSite) -> None:
+    change(site.site, LI, NINE, format="mime")
+    held = [post(site, NOON, "Seal"), post(site, NOON + timedelta(minutes=1), "Stock")]
+    run(site, SEVEN)
+    with site.site.database.read() as connection:
+        raw = render.assemble(connection, 1, site=site.site.settings.site, tokens=site.site.tokens)
+    whole = email.message_from_bytes(raw)
+    assert whole.get_content_type() == "multipart/mixed"
+    mails = [part.get_payload(0) for part in whole.walk() if part.get_content_type() == "message/rfc822"]
+    assert [str(mail["Message-ID"]) for mail in mails] == [f"<{one}>" for one in held]
+
+
 def test_at_work_a_post_goes_out_at_once_and_after_the_shift_it_waits_again(site: SmallSite) -> None:
     run(site, SEVEN)
     post(site, SEVEN + timedelta(hours=1))

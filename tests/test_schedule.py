@@ -51,6 +51,7 @@ def member(**values: object) -> Member:
         "digest_weekday": None,
         "digest_time": None,
         "one_mail": True,
+        "format": "html",
         "quiet": "none",
     }
     if values.get("digest_weekday") is not None:

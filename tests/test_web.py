@@ -104,6 +104,8 @@ _ROUTES = {
     ("GET", "/c/{name}/search"): ("/c/pump/search?q=seal", _MEMBERS),
     ("GET", "/c/{name}/atom.xml"): ("/c/pump/atom.xml", _MEMBERS),
     ("GET", "/c/{name}/mbox"): ("/c/pump/mbox", _MEMBERS),
+    ("GET", "/c/{name}/digests/"): ("/c/pump/digests/", _MEMBERS),
+    ("GET", "/c/{name}/digests/html"): (f"/c/pump/digests/html?member={MEMBER}", _MEMBERS),
     ("GET", "/c/{name}/m/{message_id:path}/"): ("/c/pump/m/root@example.org/", _MEMBERS),
     ("GET", "/c/{name}/m/{message_id:path}/raw"): ("/c/pump/m/root@example.org/raw", _MEMBERS),
     ("GET", "/c/{name}/m/{message_id:path}/html"): ("/c/pump/m/root@example.org/html", _MEMBERS),

@@ -423,7 +423,18 @@ def community_sender(
         _print_changed({"email": address, "rule": rule}, as_json)
 
 
-_MEMBER_COLUMNS = ("email", "name", "role", "delivery", "digest_at", "digest_weekday", "digest_time", "quiet", "zone")
+_MEMBER_COLUMNS = (
+    "email",
+    "name",
+    "role",
+    "delivery",
+    "digest_at",
+    "digest_weekday",
+    "digest_time",
+    "format",
+    "quiet",
+    "zone",
+)
 
 
 @_groups["member"].command("add")
@@ -493,7 +504,7 @@ def member_set(
     changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
     as_json: Json = False,
 ) -> None:
-    """Change a member: name, role, delivery, crew, zone, language, digest, one-mail, quiet, own-posts, also-named."""
+    """Change a member: name, role, delivery, crew, zone, language, digest, format, quiet and yes or no settings."""
     from tidings.communities import joining
 
     with _open() as site, site.database.write() as connection:

@@ -75,6 +75,7 @@ class Member:
     digest_weekday: int | None
     digest_time: str | None
     one_mail: bool  # for all communities that are due at once
+    format: str  # of digests: html, text, mime, plain
     quiet: str  # when copies are held: none, asleep, off
 
 
@@ -144,6 +145,7 @@ _MEMBERS = (
         _person.digest_weekday,
         _person.digest_time,
         _person.one_mail,
+        _person.format,
         _membership.quiet,
     )
     .join_from(tables.membership, tables.person, _person.id == _membership.person_id)

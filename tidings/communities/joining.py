@@ -27,7 +27,7 @@ DELIVERIES = ("each", "daily", "weekly", "none")
 LANGUAGES = (*Stemmer.algorithms(), "none")
 """Whose words search knows to belong together; with none, only a word itself is found."""
 
-COLUMNS = ("email", "name", "role", "delivery", "crew", "zone", "language")
+COLUMNS = ("email", "name", "role", "delivery", "crew", "zone", "language", "format")
 """Of a file of members to import."""
 
 UNTIL_RESUMED = datetime(9999, 1, 1, tzinfo=UTC)
@@ -44,10 +44,13 @@ YES_OR_NO = (*COPIES, "one-mail")
 """What a member answers with yes or no; `one-mail` is for all communities whose digests are due at once."""
 QUIET = ("none", "asleep", "off")
 """When copies to a member who gets each post are held: never, in the sleep after nights, or always between shifts."""
+FORMATS = ("html", "text", "mime", "plain")
+"""What a person's digests are: text with HTML, text alone, text with the posts as they came (RFC 2046 5.1.5), or text
+with the words of the posts (RFC 1153)."""
 
 # Of who comes back: the hours that they had were of another time.
 _NEVER_QUIET = {"quiet": "none", "quiet_from": None, "quiet_until": None, "asleep_until": None}
-_MEMBER_SETTINGS = ("name", "role", "delivery", "crew", "zone", "language", "digest", "quiet", *YES_OR_NO)
+_MEMBER_SETTINGS = ("name", "role", "delivery", "crew", "zone", "language", "digest", "format", "quiet", *YES_OR_NO)
 _PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off", "meeting", "meeting-place")
 _RHYTHM = {"zone", "cut_off_weekday", "cut_off_time"}  # columns
 _COPY_SETTINGS = ("subject-prefix", "footer")
@@ -240,19 +243,21 @@ def add_member(
     crew: str | None = None,
     zone: str | None = None,
     language: str | None = None,
+    format: str | None = None,
 ) -> Member:
     """The person with this address as a member of the community of that name, made known where the address is new.
 
     Digests begin at what is posted from now on. Somebody who left comes back as asked; who is a member already stays
-    as they are. A name, crew, zone or language that is given replaces the one that the person had. Raises NotFoundError
-    (community, crew) and UsageError, both before anything is written.
+    as they are. A name, crew, zone, language or format that is given replaces the one that the person had. Raises
+    NotFoundError (community, crew) and UsageError, both before anything is written.
     """
     joined = _open_community(connection, community)
     address = parse_email(email)
     choice(role, ROLES, "role")
     choice(delivery, DELIVERIES, "delivery")
     person: dict[str, Any] = {}
-    for key, text in (("name", name), ("crew", crew), ("zone", zone), ("language", language)):
+    given = (("name", name), ("crew", crew), ("zone", zone), ("language", language), ("format", format))
+    for key, text in given:
         person |= _person_change(connection, key, text) if text else {}
     present = member_by_address(connection, joined.id, address)
     if present is not None:
@@ -309,7 +314,7 @@ def _present(connection: Connection, joined: Community, email: str) -> Member:
 def set_member(
     connection: Connection, *, community: str, email: str, changes: Mapping[str, str], now: datetime
 ) -> Member:
-    """The member after changes: of name, role, delivery, crew, zone, language, digest (digest_times), quiet, YES_OR_NO.
+    """The member after changes of name, role, delivery, crew, zone, language, digest, format, quiet and YES_OR_NO.
 
     Empty or `none` takes a crew, a zone or a language away. Turning from each or none to daily or weekly starts at the
     current archive number. Raises NotFoundError and UsageError.
@@ -349,6 +354,8 @@ def _person_change(connection: Connection, key: str, text: str) -> dict[str, Any
             return {"language": languages.parse(text)}
         case "one-mail":
             return _yes_or_no(key, text)
+        case "format":
+            return {"format": choice(text, FORMATS, "format")}
         case _:
             chosen = digest_times.parse(text)
             return {"digest_at": chosen.at, "digest_weekday": chosen.weekday, "digest_time": chosen.time}

@@ -120,6 +120,7 @@ person = Table(
     Column(
         "one_mail", Boolean, nullable=False, server_default=text("true")
     ),  # for all communities that are due at once
+    Column("format", String(8), nullable=False, server_default="html"),  # of digests: communities.joining.FORMATS
     Column("created_at", Moment, nullable=False),
 )
 # Days on which something else is worked: of all crews of a rota, of one crew or of one person.
@@ -558,6 +559,7 @@ edition = Table(
     Column("subject", Text, nullable=False),
     Column("zone", String(64), nullable=False),
     Column("language", String(8), nullable=False, server_default="en"),
+    Column("format", String(8), nullable=False, server_default="html"),  # the reader's at that time
     Column("due_at", Moment, nullable=False),
     Column("composed_at", Moment, nullable=False),
 )

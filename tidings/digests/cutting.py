@@ -22,9 +22,13 @@ Weigh = Callable[[Entry], tuple[int, int]]
 class Cut:
     """A section that may become shorter; one that is `whole` never does."""
 
-    def __init__(self, heading: Heading, entries: Sequence[Entry], *, whole: bool, weigh: Weigh) -> None:
+    def __init__(
+        self, heading: Heading, entries: Sequence[Entry], *, whole: bool, weigh: Weigh, keeps_numbers: bool = False
+    ) -> None:
+        """`keeps_numbers`: of posts that are only counted, where the mail has the posts in it."""
         self.heading, self.entries = heading, list(entries)
         self._weigh = weigh
+        self._keeps_numbers = keeps_numbers
         self.words = 0 if whole else sum(telling.words(entry.fragment) for entry in entries)
         self.weights = [weigh(entry) for entry in entries]
         self.counts = Counter() if whole else Counter(entry.block for entry in entries)  # of what may be cut
@@ -43,8 +47,13 @@ class Cut:
             return
         assert isinstance(entry.fragment, Title)
         del self.entries[place], self.weights[place]
-        more, heading = len(entry.fragment.numbers), self.heading
-        self.heading = replace(heading, more_threads=heading.more_threads + 1, more_posts=heading.more_posts + more)
+        numbers, heading = entry.fragment.numbers, self.heading
+        self.heading = replace(
+            heading,
+            more_threads=heading.more_threads + 1,
+            more_posts=heading.more_posts + len(numbers),
+            more_numbers=(*heading.more_numbers, *(numbers if self._keeps_numbers else ())),
+        )
 
 
 def cut(sections: Sequence[Cut], frame: tuple[int, int], most: int) -> None:

@@ -16,7 +16,7 @@ from tidings.communities import directory, languages
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
 from tidings.database import tables
-from tidings.digests import gather, history, meetings, render, schedule, select, telling
+from tidings.digests import enclosures, gather, history, meetings, render, schedule, select, telling
 from tidings.digests.cutting import Cut, cut
 from tidings.digests.direction import BEGIN, END, in_text
 from tidings.digests.fragments import (
@@ -109,6 +109,7 @@ def tell(
         more_threads=chosen.more_threads,
         more_posts=chosen.more_posts,
         muted_posts=chosen.muted_posts,
+        more_numbers=chosen.more_numbers if member.format in enclosures.FORMATS else (),
     )
     return Part(
         member=member,
@@ -195,7 +196,13 @@ def draft(parts: Iterable[Part], now: datetime, site: SiteSettings) -> Draft:
     kept = sorted(parts, key=lambda part: part.heading.title.casefold())
     whole = _printed(kept, now, site)
     sections = [
-        Cut(part.heading, part.entries, whole=part.whole, weigh=render.weigher(whole, section, site))
+        Cut(
+            part.heading,
+            part.entries,
+            whole=part.whole,
+            weigh=render.weigher(whole, section, site),
+            keeps_numbers=part.member.format in enclosures.FORMATS,
+        )
         for part, section in zip(kept, whole.sections, strict=True)
     ]
     cut(sections, render.frame_weight(whole, site, _NO_KEY), HTML_LIMIT)
@@ -222,6 +229,7 @@ def _printed(parts: Sequence[Part], now: datetime, site: SiteSettings) -> Printe
         subject=subject,
         zone=first.zone,
         language=language,
+        format=first.member.format,
         recipient=first.member.email,
         message_id=f"{EDITION_PREFIX}{random_token()}@{site.domain}",
         composed_at=now,
@@ -339,7 +347,14 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
         subject=printed.subject,
         text=page("txt"),
         html=page("html"),
-        raw=render.message(printed, site=site, tokens=_NO_KEY, token=_refused, preview=True),
+        raw=render.message(
+            printed,
+            site=site,
+            tokens=_NO_KEY,
+            token=_refused,
+            enclosed=render.posts_in(connection, printed, site),
+            preview=True,
+        ),
         due_at=_next_due(found, member, roster, at, site),
     )
 

@@ -171,6 +171,7 @@ class Heading:
     more_threads: int
     more_posts: int
     muted_posts: int = 0  # of what was frozen before there were any
+    more_numbers: tuple[int, ...] = ()  # of the posts in more_posts, where its reader's format has posts in it
 
 
 @dataclass(frozen=True, kw_only=True)

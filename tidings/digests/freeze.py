@@ -82,6 +82,7 @@ def _edition(one: Made, now: datetime) -> dict[str, Any]:
         "subject": printed.subject,
         "zone": printed.zone,
         "language": printed.language,
+        "format": printed.format,
         "composed_at": now,
         "due_at": min(told.due_at for told in one.sections),
     }

@@ -1,7 +1,7 @@
 """Looks at a digest as a reader's program gets it, and names what a reader could trip over; pure.
 
-It judges the message alone: size, headings, links, colours in light and in dark, and that both parts tell the same. It
-does not know what the edition should have told.
+It judges the message alone: size, headings, links, colours in light and in dark, and that both parts tell the same; of
+a digest without HTML its text, and how many posts stand in it. It does not know what the edition should have told.
 """
 
 import re
@@ -18,11 +18,16 @@ from tidings.digests.columns import COLUMNS, width
 HTML_LIMIT = 80_000
 """Bytes of the encoded HTML part: mail programs cut what is longer than about 100 kB."""
 
+POSTS = 200
+"""In the digest itself, for who chose such a format."""
+
 TAP = 44
 """Pixels of what a thumb meets (WCAG 2.2, 2.5.5)."""
 
 _TEXT_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 _EDGE_CONTRAST = 3.0  # WCAG 2.2, 1.4.11
+_TYPES = ("text/plain", "multipart/alternative", "multipart/mixed")
+_AFTER_PREAMBLE, _BETWEEN = "-" * 70, "-" * 30  # RFC 1153
 _SCREENS = {"light": (255, 255, 255), "dark": (0, 0, 0)}
 _WIDTH = 600
 _READABLE = 16
@@ -45,13 +50,17 @@ class Finding:
 
 
 def lint(raw: bytes) -> list[Finding]:
-    """What is wrong with a digest; empty where nothing is. Raises ValueError where it is none: no text and HTML."""
+    """What is wrong with a digest of any format; empty where nothing is. Raises ValueError where it is none."""
     message = message_from_bytes(raw, policy=policy.default)
     assert isinstance(message, EmailMessage)
     text, html = message.get_body(("plain",)), message.get_body(("html",))
-    if text is None or html is None or message.get_content_type() != "multipart/alternative":
-        raise ValueError("This is no digest: it needs a text part and an HTML part in a multipart/alternative.")
+    if text is None or message.get_content_type() not in _TYPES:
+        raise ValueError(f"This is no digest: it needs a text part, alone or in one of {', '.join(_TYPES[1:])}.")
     lines = text.get_content().splitlines()
+    if message.get_content_type() != "multipart/alternative":
+        return _without_html(message, lines)
+    if html is None:
+        raise ValueError("This is no digest: there is no HTML beside its text.")
     page = _Page()
     page.feed(html.get_content())
     page.close()
@@ -64,6 +73,27 @@ def lint(raw: bytes) -> list[Finding]:
         *_lines(lines),
         *_both("\n".join(lines), page),
     ]
+
+
+def _without_html(message: EmailMessage, lines: Sequence[str]) -> list[Finding]:
+    """What is wrong with a text alone, one with the posts attached (RFC 2046 5.1.5), or one with them below (1153)."""
+    own = lines[: lines.index(_AFTER_PREAMBLE)] if _AFTER_PREAMBLE in lines else lines
+    numbers, addresses = _items("\n".join(own))
+    if not addresses:
+        raise ValueError("This is no digest: no item has a reply address, and there is no HTML.")
+    found = [*_lines(own), *_numbering(numbers)]
+    if len(numbers) != len(addresses):
+        found.append(Finding(check="parts", detail="There are items without a reply address."))
+    posts = _attached(message) if message.is_multipart() else lines[len(own) :].count(_BETWEEN)
+    if posts > POSTS:
+        found.append(Finding(check="size", detail=f"There are {posts} posts in it; {POSTS} is the most."))
+    return found
+
+
+def _attached(message: EmailMessage) -> int:
+    """How many mails are in the multipart/digest of a message."""
+    digests = (part for part in message.iter_parts() if part.get_content_type() == "multipart/digest")
+    return sum(part.get_content_type() == "message/rfc822" for digest in digests for part in digest.iter_parts())
 
 
 # --- the HTML part ---------------------------------------------------------------------------------------------------
@@ -214,12 +244,21 @@ def _both(text: str, page: _Page) -> Iterator[Finding]:
     """Whether both parts have the same items with the same addresses."""
     replies = [link for link in page.all("a") if link.attributes.get("href", "").startswith("mailto:")]
     there = [(_number(link.words), unquote(urlsplit(link.attributes["href"]).path)) for link in replies]
-    numbers, addresses = [int(number) for number in _ITEM.findall(text)], _TEXT_ADDRESS.findall(text)
+    numbers, addresses = _items(text)
     here = list(zip(numbers, addresses, strict=False))
     if len(numbers) != len(addresses) or here != there:
         missing = sorted({number for number, _ in there} ^ set(numbers))
         detail = f"only one part has the items {missing}" if missing else "their addresses or their order differ"
         yield Finding(check="parts", detail=f"Text and HTML do not tell the same: {detail}.")
+    yield from _numbering(numbers)
+
+
+def _items(text: str) -> tuple[list[int], list[str]]:
+    """The numbers of the items of a text, and their addresses."""
+    return [int(number) for number in _ITEM.findall(text)], _TEXT_ADDRESS.findall(text)
+
+
+def _numbering(numbers: Sequence[int]) -> Iterator[Finding]:
     if numbers != list(range(1, len(numbers) + 1)):
         yield Finding(check="parts", detail="The items are not numbered through.")
 

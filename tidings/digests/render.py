@@ -1,9 +1,9 @@
-"""Prints an edition: its stored items as text and as HTML, and the message that carries both.
+"""Prints an edition: its stored items as text and as HTML, and the message in the format that its reader chose.
 
 It chooses nothing (select) and writes nothing (editions): the same edition gives the same bytes at every delivery.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime as mail_date
@@ -25,10 +25,11 @@ from tidings.database import tables
 from tidings.digests import shelf
 from tidings.digests.columns import wrap
 from tidings.digests.direction import apart, in_html, in_text, unmarked
+from tidings.digests.enclosures import FORMATS, NOTHING_ENCLOSED, Enclosures, Wanted, enclose
 from tidings.digests.fragments import Cover, Fragment, Heading
 from tidings.digests.words import Words, catalog
 from tidings.errors import NotFoundError
-from tidings.mailer import compose
+from tidings.mailer import compose, digest_mail
 from tidings.mailer.addresses import Addresses, ListAddress
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens
@@ -84,7 +85,8 @@ class Printed:
     composed_at: datetime
     cover: Cover
     sections: tuple[Section, ...]
-    language: str
+    language: str = "en"
+    format: str = "html"  # communities.joining.FORMATS
 
     @property
     def words(self) -> Words:
@@ -129,7 +131,25 @@ Local = Callable[[Section, Entry], str]
 def assemble(connection: Connection, edition_id: int, *, site: SiteSettings, tokens: Tokens) -> bytes:
     """The bytes of an edition, the same every time. Raises NotFoundError where there is none with that id."""
     edition = load(connection, edition_id)
-    return message(edition, site=site, tokens=tokens, token=item_tokens(edition, tokens))
+    posts = posts_in(connection, edition, site)
+    return message(edition, site=site, tokens=tokens, token=item_tokens(edition, tokens), enclosed=posts)
+
+
+def posts_in(connection: Connection, edition: Printed, site: SiteSettings) -> Enclosures:
+    """The posts that stand in the edition itself; none where its format has none."""
+    if edition.format not in FORMATS:
+        return NOTHING_ENCLOSED
+    wanted = [
+        Wanted(
+            membership_id=section.membership_id,
+            numbers=(
+                *section.heading.more_numbers,
+                *(number for entry in section.entries for number in getattr(entry.fragment, "numbers", ())),
+            ),
+        )
+        for section in edition.sections
+    ]
+    return enclose(connection, wanted, edition.format, site)
 
 
 def item_tokens(edition: Printed, tokens: Tokens) -> Local:
@@ -153,6 +173,7 @@ def load(connection: Connection, edition_id: int) -> Printed:
         subject=row.subject,
         zone=row.zone,
         language=row.language,
+        format=row.format,
         recipient=row.recipient,
         message_id=row.message_id,
         composed_at=row.composed_at,
@@ -205,8 +226,19 @@ def address_of(section: Section, site: SiteSettings) -> ListAddress:
 # --- the message -----------------------------------------------------------------------------------------------------
 
 
-def message(edition: Printed, *, site: SiteSettings, tokens: Tokens, token: Local, preview: bool = False) -> bytes:
-    """The message that carries an edition, multipart/alternative (RFC 2046 5.1.4), one-click leaving by RFC 8058."""
+def message(
+    edition: Printed,
+    *,
+    site: SiteSettings,
+    tokens: Tokens,
+    token: Local,
+    enclosed: Enclosures = NOTHING_ENCLOSED,
+    preview: bool = False,
+) -> bytes:
+    """The message that carries an edition: multipart/alternative (RFC 2046 5.1.4) unless its reader chose otherwise.
+
+    One-click leaving by RFC 8058.
+    """
     first = edition.sections[0]
     address = address_of(first, site)
     whole = Entry(number=0, block="edition", fragment=edition.cover, subject=edition.subject)
@@ -229,17 +261,34 @@ def message(edition: Printed, *, site: SiteSettings, tokens: Tokens, token: Loca
         compose.LOOP_FIELD: address.post,
     }
     addresses = _addresses(edition, site, token)
-    parts = {
-        kind: _page(edition, kind, addresses, site=site, tokens=tokens, preview=preview) for kind in ("txt", "html")
-    }
-    return compose.alternative(fields, text=parts["txt"], html=parts["html"])
+
+    def printed(kind: str) -> str:
+        left_out = enclosed.left_out
+        return _page(edition, kind, addresses, site=site, tokens=tokens, preview=preview, left_out=left_out)
+
+    match edition.format:
+        case "text":
+            return digest_mail.text_alone(fields, printed("txt"))
+        case "mime":
+            return digest_mail.with_posts(fields, printed("txt"), enclosed.posts)
+        case "plain":
+            words = [post.decode() for post in enclosed.posts]
+            return digest_mail.in_words(fields, printed("txt"), words, first.heading.title)
+        case _:
+            return compose.alternative(fields, text=printed("txt"), html=printed("html"))
 
 
 # --- the pages -------------------------------------------------------------------------------------------------------
 
 
 def page(
-    edition: Printed, kind: str, *, site: SiteSettings, tokens: Tokens, token: Local, preview: bool = False
+    edition: Printed,
+    kind: str,
+    *,
+    site: SiteSettings,
+    tokens: Tokens,
+    token: Local,
+    preview: bool = False,
 ) -> str:
     """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements)."""
     return _page(edition, kind, _addresses(edition, site, token), site=site, tokens=tokens, preview=preview)
@@ -256,29 +305,47 @@ def _addresses(edition: Printed, site: SiteSettings, token: Local) -> list[str]:
 
 
 def _page(
-    edition: Printed, kind: str, addresses: Sequence[str], *, site: SiteSettings, tokens: Tokens, preview: bool
+    edition: Printed,
+    kind: str,
+    addresses: Sequence[str],
+    *,
+    site: SiteSettings,
+    tokens: Tokens,
+    preview: bool,
+    left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
 ) -> str:
+    """The page; `left_out` says, by membership, for how many posts the mail had no room."""
     numbered = [(section, entry) for section in edition.sections for entry in section.entries if entry.number]
     words = edition.words
     bodies = [
         _item(kind, entry, words, _archive(section, site), address)
         for (section, entry), address in zip(numbered, addresses, strict=True)
     ]
-    pieces = _frame(edition, kind, site=site, tokens=tokens, preview=preview).split(_SLOT + "\n")
+    frame = _frame(edition, kind, site=site, tokens=tokens, preview=preview, left_out=left_out)
+    pieces = frame.split(_SLOT + "\n")
     return "".join(piece + body for piece, body in zip(pieces, [*bodies, ""], strict=True))
 
 
-def _frame(edition: Printed, kind: str, *, site: SiteSettings, tokens: Tokens, preview: bool) -> str:
+def _frame(
+    edition: Printed,
+    kind: str,
+    *,
+    site: SiteSettings,
+    tokens: Tokens,
+    preview: bool,
+    left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
+) -> str:
     """All that is not of one item, with a slot for each."""
     headings = tuple(
         _Outline(
             heading=section.heading,
             archive=_archive(section, site),
             blocks=tuple((block, week, len(entries)) for block, week, entries in _blocks(section)),
+            left_out=left_out.get(section.membership_id, 0),
         )
         for section in edition.sections
     )
-    frame = _frame_once(kind, headings, edition.words, site.base_url.rstrip("/"), preview)
+    frame = _frame_once(kind, headings, edition.words, site.base_url.rstrip("/"), edition.format, preview)
     whole = edition.sections[0].heading
     greeting = edition.words.greeting(edition.cover.reader, whole.since)
     if kind == "html":
@@ -305,13 +372,17 @@ class _Outline:
     heading: Heading
     archive: str
     blocks: tuple[tuple[str, str, int], ...]
+    left_out: int  # posts for which the mail had no room
 
 
 @lru_cache(maxsize=512)
-def _frame_once(kind: str, sections: tuple[_Outline, ...], words: Words, base_url: str, preview: bool) -> str:
+def _frame_once(
+    kind: str, sections: tuple[_Outline, ...], words: Words, base_url: str, format_: str, preview: bool
+) -> str:
     """The frame as all have it who are told as much of the same communities, with slots for what is one reader's."""
     frame = _template(f"edition.{kind}", words.language).render(
         sections=sections,
+        format=format_,
         preview=preview,
         words=words,
         subject=_SUBJECT,

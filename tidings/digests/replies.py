@@ -4,7 +4,7 @@ answers.
 It reads the database and writes nothing; whether the sender may post there is for intake to decide.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam
@@ -97,7 +97,8 @@ def sent(connection: Connection, item: Item, tokens: Tokens, site: SiteSettings)
     """The words of the edition that the item is of, as they were sent."""
     edition = render.load(connection, item.edition_id)
     token = render.item_tokens(edition, tokens)
-    message = read_message(render.assemble(connection, item.edition_id, site=site, tokens=tokens))
+    # Text and HTML, whatever its format: the words of its items are in both, and posts that came with it are quotes.
+    message = read_message(render.message(replace(edition, format="html"), site=site, tokens=tokens, token=token))
     return quoted.sent(
         text.display(message).text,
         html_text.to_text(text.html_source(message) or ""),

@@ -41,6 +41,7 @@ class Chosen:
     more_threads: int
     more_posts: int
     muted_posts: int
+    more_numbers: tuple[int, ...] = ()
 
     @property
     def new(self) -> bool:
@@ -72,6 +73,7 @@ def choose(week: Week, reader: Reader, windows: Sequence[Window] = ()) -> Chosen
         titles=tuple(ranked[many:end]),
         more_threads=len(counted),
         more_posts=sum(len(thread.fresh) for thread in counted),
+        more_numbers=tuple(post.number for thread in counted for post in thread.fresh),
         muted_posts=sum(len(thread.fresh) for thread in week.threads if thread.id in reader.muted),
     )
 

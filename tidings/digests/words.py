@@ -241,6 +241,20 @@ class Words:
             heading.muted_posts,
         )
 
+    def no_room(self, posts: int) -> str:
+        """Of the posts for which a mail that has posts in it had no room."""
+        return self.count(
+            "%(number)s post is not in this mail, which would be too long; read it here:",
+            "%(number)s posts are not in this mail, which would be too long; read them here:",
+            posts,
+        )
+
+    def other_format(self, format_: str) -> str:
+        """How to have a digest of another format; `format_` is the one that this is of."""
+        if format_ == "html":
+            return self.say("Text only: reply with `format text`.")
+        return self.say("With HTML: reply with `format html`.")
+
     def why(self, heading: Heading) -> str:
         """Why the reader gets it."""
         title = apart(heading.title)

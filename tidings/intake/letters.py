@@ -27,6 +27,13 @@ QUIET = {
     "off": "what comes between your shifts, when the next one starts",
 }
 """What each kind of quiet hours gives to who gets each message."""
+FORMAT = {
+    "html": "text and HTML",
+    "text": "text only",
+    "mime": "text with the posts themselves attached (MIME)",
+    "plain": "text with the words of the posts below (RFC 1153)",
+}
+"""What each format of a digest is."""
 
 _ONCE = "It can be answered once, within three days."
 
@@ -280,6 +287,8 @@ with one or more of these, each on a line of its own (as plain text):
 - delivery weekly: one mail a week; or: each, daily, none
 - digest shift: the weekly mail comes when your shift starts
 - digest shift-end, digest day-off 10:00, digest Mon 08:00: or it comes then
+- format text: digests without HTML; format html: with it again
+- format mime, format plain: with the posts themselves in them
 - one-mail no: a digest for each community, and not one for all
 - quiet off: single messages wait while you are off shift
 - quiet asleep: they wait while you sleep after a night; quiet none: at once

@@ -37,6 +37,7 @@ _DONE: Mapping[str, str] = {
     "language": "Your digests are now in {what}.",
     "digest": "Your digest now comes {what}.",
     "name": "Your name is now: {what}.",
+    "format": "From now on your digests come as {what}.",
     "quiet": "From now on you get from {title}: {what}.",
     "one-mail": "The digests of your communities that are due together are {what} put into one mail.",
     "own-posts": "Your own posts to {title} are {what} sent to you too.",
@@ -108,6 +109,8 @@ class MemberCommands:
             told = plans.outlook(connection, community, member, now, site=site)
             yield told.timing
             yield f"It is in {languages.NAMES[told.told_in]}."
+            if member.format != "html":
+                yield f"Digests come as {letters.FORMAT[member.format]}."
         if member.delivery == "each" and member.quiet != "none":
             yield f"{letters.QUIET[member.quiet]}"
 
@@ -234,6 +237,8 @@ def _in_words(verb: str, wanted: str) -> str:
         return digest_times.parse(wanted).words
     if verb == "language":
         return languages.NAMES.get(wanted, "the language of each community")
+    if verb == "format":
+        return letters.FORMAT[wanted]
     if verb == "quiet":
         return letters.QUIET[wanted]
     if verb in joining.YES_OR_NO:

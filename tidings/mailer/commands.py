@@ -13,17 +13,16 @@ from typing import Literal
 from tidings.clock import zone
 from tidings.communities import digest_times, languages
 from tidings.communities.entries import choice, line, parse_email
-from tidings.communities.joining import DELIVERIES, QUIET
+from tidings.communities.joining import DELIVERIES, FORMATS, QUIET
 from tidings.errors import UsageError
 from tidings.mailer import item_words
 
 Reading = Literal["help", "which", "search", "get"]
-Setting = Literal[
-    "pause", "resume", "delivery", "crew", "zone", "language", "digest", "quiet", "name", "address", "also", "forget"
-]
+Setting = Literal["pause", "resume", "delivery", "crew", "zone", "language", "digest", "format", "quiet", "name"]
+Addressing = Literal["address", "also", "forget"]
 YesOrNo = Literal["own-posts", "also-named", "one-mail"]
 AtAnItem = Literal["mute", "follow", "keep"]
-Verb = Literal[Reading, Setting, YesOrNo, AtAnItem, "subscribe", "leave"]
+Verb = Literal[Reading, Setting, Addressing, YesOrNo, AtAnItem, "subscribe", "leave"]
 
 READING: frozenset[Verb] = frozenset({"help", "which", "search", "get"})
 """The commands that change nothing."""
@@ -89,7 +88,7 @@ def read(text: str, today: date) -> list[Command | Problem]:
 
 
 def read_word(text: str, today: date) -> Command | Problem | None:
-    """What a one-word reply to an item asks for: mute, follow, keep, pause, resume or leave; None where it is a post.
+    """What a one-word reply to an item asks for: mute, follow, keep, pause, resume, leave, format; None: it is a post.
 
     A name or thanks may stand below the word.
     """
@@ -233,6 +232,10 @@ def _digest(text: str, _today: date) -> str:
     return digest_times.parse(text.rstrip(" .!")).text
 
 
+def _format(text: str, _today: date) -> str:
+    return choice(text.lower().rstrip(" .!"), FORMATS, "format")
+
+
 def _quiet(text: str, _today: date) -> str:
     return choice(text.lower().rstrip(" .!"), QUIET, "kind of quiet hours")
 
@@ -260,6 +263,7 @@ _ARGUMENTS: dict[Verb, tuple[Callable[[str, date], str], str]] = {
     "zone": (_zone, "Write a place of your time zone, like this: zone Europe/Paris"),
     "language": (_language, f"Write one of these: {', '.join(f'language {one}' for one in languages.NAMES)}"),
     "digest": (_digest, "Write one of these: digest shift, digest shift-end, digest day-off 10:00, digest Mon 08:00"),
+    "format": (_format, f"Write one of these: {', '.join(f'format {one}' for one in FORMATS)}"),
     "quiet": (_quiet, f"Write one of these: {', '.join(f'quiet {one}' for one in QUIET)}"),
     "name": (lambda text, _today: person_name(text), "Write your name, like this: name Ana Lindgren"),
     "address": (_email, "Write the new address, like this: address ana@example.org"),

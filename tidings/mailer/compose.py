@@ -47,9 +47,7 @@ _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc"})
 OWN_FIELDS = ("List-Unsubscribe", "List-Unsubscribe-Post")
 """The fields that each copy of a post has for itself, in their order."""
 _PLAIN_BYTES = bytes(byte for byte in range(128) if byte != ord("="))
-# What a list must not pass on: another list's marks, the last hop's envelope, and requests that would have every
-# member's program tell the author that the mail was read.
-_NOT_PASSED_ON = (
+NOT_PASSED_ON = (
     "List-*",
     "Sender",
     "Precedence",
@@ -60,6 +58,8 @@ _NOT_PASSED_ON = (
     "Return-Receipt-To",
     "X-Confirm-Reading-To",
 )
+"""What a list must not pass on: another list's marks, the last hop's envelope, and requests that would have every
+member's program tell the author that the mail was read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +131,8 @@ def splice(raw: bytes, *, remove: Collection[str], add: Sequence[tuple[str, str]
     without an empty line gets one, where a parser sees its end. `body` replaces what follows the block. Raises
     ValueError as `header_field` does.
     """
-    fields, own_body = _split(crlf(raw))
-    return _joined(fields, remove, add, own_body if body is None else crlf(body))
+    fields, own_body = split(crlf(raw))
+    return joined(fields, remove, add, own_body if body is None else crlf(body))
 
 
 def list_copies(raw: bytes, facts: CopyFacts) -> Copies:
@@ -145,9 +145,9 @@ def list_copies(raw: bytes, facts: CopyFacts) -> Copies:
 
 
 def _common(raw: bytes, facts: CopyFacts) -> bytes:
-    fields, body = _split(crlf(raw))
-    fields = _without_tokens(fields, facts)
-    remove = [*_NOT_PASSED_ON, *facts.fields]
+    fields, body = split(crlf(raw))
+    fields = fields_without_tokens(fields, frozenset({facts.address.domain, facts.site_domain or facts.address.domain}))
+    remove = [*NOT_PASSED_ON, *facts.fields]
     add = _list_fields(facts)
     message_id = f"<{facts.message_id}>"
     if [part.partition(b":")[2].strip() for name, part in fields if name == "message-id"] != [message_id.encode()]:
@@ -155,11 +155,11 @@ def _common(raw: bytes, facts: CopyFacts) -> bytes:
         add.append(("Message-ID", message_id))
     text = _footer_text(facts)
     if facts.body is not None:
-        mime, body = _text_part(_under(facts.body, text), "plain")
+        mime, body = text_part(_under(facts.body, text), "plain")
         remove += ["MIME-Version", "Content-*"]
         add += [("MIME-Version", "1.0"), *mime]
     elif text:
-        footed = footer.under(fields, body, text, _joined([], (), *_text_part(text, "plain")))
+        footed = footer.under(fields, body, text, joined([], (), *text_part(text, "plain")))
         fields, body = footed.kept, footed.body
         add += footed.add
     replaced = {name.lower() for name in facts.fields}
@@ -169,15 +169,14 @@ def _common(raw: bytes, facts: CopyFacts) -> bytes:
     add += people
     if facts.subject_prefix:
         fields, add = _prefixed(fields, add, facts.subject_prefix)
-    return _joined(fields, [*remove, *(name for name, _ in people)], add, body)
+    return joined(fields, [*remove, *(name for name, _ in people)], add, body)
 
 
-def _without_tokens(fields: Sequence[tuple[str, bytes]], facts: CopyFacts) -> list[tuple[str, bytes]]:
-    """The fields without the tokens of our addresses: To and Cc have them, and what the last hops wrote.
+def fields_without_tokens(fields: Sequence[tuple[str, bytes]], domains: frozenset[str]) -> list[tuple[str, bytes]]:
+    """Fields as `split` gives them, without the tokens of our addresses: To and Cc have them, and the last hops' own.
 
     Whoever reads a copy could else answer in the name of whom the token was for, or send to a question's address.
     """
-    domains = frozenset({facts.address.domain, facts.site_domain or facts.address.domain})
     return [(name, part if name in _IDS else without_tokens(part, domains)) for name, part in fields]
 
 
@@ -292,8 +291,8 @@ def notice(
     ]
     if answers:
         fields += [("In-Reply-To", f"<{answers}>"), ("References", f"<{answers}>")]
-    mime, body = _text_part(text, "plain")
-    return _joined([], (), [*fields, ("MIME-Version", "1.0"), *mime], body)
+    mime, body = text_part(text, "plain")
+    return joined([], (), [*fields, ("MIME-Version", "1.0"), *mime], body)
 
 
 def alternative(fields: Mapping[str, str], *, text: str, html: str) -> bytes:
@@ -302,16 +301,21 @@ def alternative(fields: Mapping[str, str], *, text: str, html: str) -> bytes:
     The boundary comes from the Message-ID, which must be among the fields: KeyError. Raises ValueError as
     `header_field` does.
     """
-    # "=_" never stands in quoted-printable or base64 (RFC 2045 6.7); no text that is printed can know the digest of a
-    # random id.
-    boundary = "=_" + hashlib.sha256(fields["Message-ID"].encode()).hexdigest()[:32]
+    boundary = boundary_of(fields["Message-ID"])
     body = b""
     for content, subtype in ((text, "plain"), (html, "html")):
-        mime, part = _text_part(content, subtype)
-        body += f"--{boundary}\r\n".encode() + _joined([], (), mime, part) + b"\r\n"  # the delimiter's own
+        mime, part = text_part(content, subtype)
+        body += f"--{boundary}\r\n".encode() + joined([], (), mime, part) + b"\r\n"  # the delimiter's own
     body += f"--{boundary}--\r\n".encode()
     mime = [("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="{boundary}"')]
-    return _joined([], (), [*fields.items(), *mime], body)
+    return joined([], (), [*fields.items(), *mime], body)
+
+
+def boundary_of(text: str) -> str:
+    """The boundary of a multipart (RFC 2046 5.1.1), the same for the same text, which holds a random id."""
+    # "=_" never stands in quoted-printable or base64 (RFC 2045 6.7); nothing that is carried can know the digest of the
+    # random id.
+    return "=_" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _list_fields(facts: CopyFacts) -> list[tuple[str, str]]:
@@ -346,7 +350,7 @@ def _page(facts: CopyFacts) -> str:
     return f"{_pages(facts)}m/{quote(facts.message_id, safe='@')}/"
 
 
-def _split(wire: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
+def split(wire: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
     """The fields (lower-case name, whole bytes) and the body of a message whose line ends are all CR LF."""
     fields: list[tuple[str, bytes]] = []
     at = 0
@@ -359,9 +363,13 @@ def _split(wire: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
     return fields, wire[at:].removeprefix(b"\r\n")
 
 
-def _joined(
+def joined(
     fields: Sequence[tuple[str, bytes]], remove: Collection[str], add: Sequence[tuple[str, str]], body: bytes
 ) -> bytes:
+    """A message of the `fields` but for those named in `remove`, under what `add` has. Raises ValueError.
+
+    `List-*` names all that begin so.
+    """
     names = {name.lower() for name in remove if not name.endswith("*")}
     prefixes = tuple(name[:-1].lower() for name in remove if name.endswith("*"))
     kept = [(name, part) for name, part in fields if name not in names and not name.startswith(prefixes)]
@@ -373,7 +381,7 @@ def _joined(
 
 
 def _check(head: bytes, intended: Sequence[str]) -> None:
-    found = [name for name, _ in _split(head)[0]]
+    found = [name for name, _ in split(head)[0]]
     if found != intended:
         odd = next((name for name, wanted in zip(found, intended, strict=False) if name != wanted), "the last")
         raise ValueError(f"the header block that was made has other fields than intended, from {odd} on")
@@ -434,7 +442,7 @@ def encoded_length(length: int, escaped: int) -> int:
     return -(-length // 57) * 78
 
 
-def _text_part(text: str, subtype: str) -> tuple[list[tuple[str, str]], bytes]:
+def text_part(text: str, subtype: str) -> tuple[list[tuple[str, str]], bytes]:
     """The Content fields and the encoded bytes of a text: short ASCII lines as they are, else the shorter encoding."""
     data = crlf(text.replace("\0", "\ufffd").encode("utf-8", "replace"))
     if data and not data.endswith(b"\r\n"):

@@ -7,6 +7,8 @@ that begins with it is a post.
 import re
 from typing import Literal
 
+from tidings.communities.joining import FORMATS
+
 Meaning = Literal["used", "answer"]
 
 _COMMANDS = {
@@ -48,11 +50,13 @@ _SHORT = 3  # letters that a month has at least
 
 
 def command(line: str) -> str | None:
-    """The command, as a line of English (`pause until 3 november`), that a line is; None where it is none."""
+    """The command that a line is, in English (`pause until 3 november`, `format text`); None where it is none."""
     said = _bare(line)
     if found := _MEANING.get(said):
         return found
     word, _, rest = said.partition(" ")
+    if word == "format" and rest in FORMATS:
+        return said
     until = _UNTIL.match(rest)
     # "Pause until the seal is fixed" answers somebody; what has a digit in it is meant as a day.
     if word not in _PAUSES or not until or not re.search(r"[0-9]", rest):

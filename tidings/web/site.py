@@ -23,6 +23,7 @@ from tidings.tokens import Tokens
 from tidings.web.admin_pages import AdminPages, Spool
 from tidings.web.archive_pages import ArchivePages
 from tidings.web.come_back import ComeBackPages
+from tidings.web.digest_pages import DigestPages
 from tidings.web.door import Door, Reader, Visit
 from tidings.web.leave import LeavePages
 from tidings.web.pages import HEADERS, ICON, STYLE, Pages
@@ -61,6 +62,7 @@ def build(
             *LeavePages(door, pages).routes(),
             *ComeBackPages(door, pages).routes(),
             *AdminPages(door, pages, spool).routes(),
+            *DigestPages(door, pages).routes(),
             *ArchivePages(door, pages).routes(),
         ],
         middleware=[Middleware(_Headers)],

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from tidings.archive import read
@@ -27,7 +27,8 @@ from tidings.operations.demo.controls import Controls
 from tidings.operations.demo.sent import Mail, Sent
 from tidings.tokens import BadTokenError
 from tidings.web.door import COOKIE, Door, Visit
-from tidings.web.pages import HEADERS, Pages, post_path, with_query
+from tidings.web.framed import MAY_FRAME, SANDBOX, framed
+from tidings.web.pages import Pages, post_path, with_query
 from tidings.web.sign_in import own_path
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -41,14 +42,6 @@ _PUSHES = {
 _SHOWN = 5  # mails on the first page
 _LISTED = 50  # mails on a page of all
 _PUSHED = 200  # mails that one push is said to have sent
-_MAY_FRAME = HEADERS["Content-Security-Policy"] + "; frame-src 'self'"
-# A mail's HTML is a stranger's: no script, no form, nothing fetched, no origin; a link that is pressed leaves
-SANDBOX = "allow-top-navigation-by-user-activation"
-_MAIL_HEADERS = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox {SANDBOX}"
-    )
-}
 _REPLY_LINK = re.compile(r'href="mailto:[^"+]+\+r\.([a-z2-7]+)@[^"]*"')
 
 
@@ -145,7 +138,7 @@ class DemoPages:
         page = self._render(
             visit, "mail.html", mail=mail, answering=answering, count=self._sent.count(), sandbox=SANDBOX
         )
-        page.headers["Content-Security-Policy"] = _MAY_FRAME
+        page.headers["Content-Security-Policy"] = MAY_FRAME
         return page
 
     def _answering(self, visit: Visit, mail: Mail) -> list[tuple[str, str]]:
@@ -163,7 +156,7 @@ class DemoPages:
             raise HTTPException(404)
         # In a demo the Reply buttons of a digest lead to the box: no mail program here could reach their addresses.
         html = _REPLY_LINK.sub(lambda found: self._to_the_box(visit, found), html)
-        return HTMLResponse('<base target="_top">'.join(_after_head(html)), headers=_MAIL_HEADERS)
+        return framed(html)
 
     def _to_the_box(self, visit: Visit, found: re.Match[str]) -> str:
         try:
@@ -252,10 +245,3 @@ def _see(address: str) -> Response:
 def _box(email: str, **query: str) -> str:
     """The address of the box to write from, as that member."""
     return with_query("/demo/", {"as": email, **query}) + "#reply"
-
-
-def _after_head(html: str) -> tuple[str, str]:
-    """The text before and after the place where its head begins."""
-    at = html.lower().find("<head>")
-    at = 0 if at < 0 else at + len("<head>")
-    return html[:at], html[at:]

@@ -61,12 +61,13 @@ class Sent:
         if not 1 <= number <= len(paths):
             raise NotFoundError(f"There is no mail {number}.")
         message: Message = BytesParser().parsebytes(paths[number - 1].read_bytes())
+        own = _without_posts(message)
         return Mail(
             summary=_summary(paths[number - 1], number),
             message_id=decode_header_text(message.get("Message-ID", "")).strip("<> "),
             fields=tuple((name, decode_header_text(value)) for name, value in message.items()),
-            text=display(message).text,
-            html=_html(message),
+            text=display(own).text,
+            html=_html(own),
         )
 
     def _paths(self) -> list[Path]:
@@ -117,6 +118,13 @@ def _date(fields: Message) -> datetime | None:
     except ValueError:
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _without_posts(message: Message) -> Message:
+    """The text of a digest that has the posts themselves behind it; any other mail as it is."""
+    parts = message.get_payload() if message.get_content_type() == "multipart/mixed" else []
+    found = [cast("Message", part) for part in parts] if isinstance(parts, list) else []
+    return found[0] if any(part.get_content_type() == "multipart/digest" for part in found[1:2]) else message
 
 
 def _html(message: Message) -> str:
