@@ -106,7 +106,7 @@ class Cycle:
         self.times = {letter: (_clock(starts), _clock(ends)) for letter, (starts, ends) in shifts.items()}
         self.cycle = cycle
         self.first_day = start_date
-        self.repeats = len(cycle)
+        self.repeats = (cycle * 2).find(cycle, 1)  # a pattern may be written down more than once
 
     def letters(self, day: date) -> Sequence[str]:
         """The letter of that date; off before the first day."""

@@ -1,6 +1,7 @@
-"""A plan as a picture: a week of hours for the whole community and for each crew, the darker the more are reached.
+"""A plan as a picture: a week of hours for the whole community and for each crew, the stronger the more are reached.
 
-The numbers stand in the cells, so that no colour has to be told from another. It is SVG, readable on light and dark.
+The numbers stand in the cells, with a stroke for each week in which somebody is on shift, so that no colour has to be
+told from another. It is SVG, readable on light and dark.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,24 +16,28 @@ from tidings.digests.planner.choices import Choice
 from tidings.digests.planner.slots import DAYS, Slot
 
 # In the units of the picture, which are pixels unless it is scaled.
-_CELL_WIDTH, _CELL_HEIGHT = 46, 20
+_CELL_WIDTH, _CELL_HEIGHT = 56, 24
 _TIMES_WIDTH, _HEAD_HEIGHT = 48, 52
 _MARGIN = 16
-_TOP, _BELOW = 64, 40
+_TOP, _BELOW = 64, 60
 _ABREAST = 3
 _NARROWEST = 640
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """An hour in a panel: what stands in it, what it says when it is pointed at, and from 0 to 1 how dark it is."""
+    """An hour in a panel: what stands in it, what it says when it is pointed at, and from 0 to 1 how strong it is.
+
+    `marks` are letters of what is proposed, `strokes` the path of the strokes at its foot.
+    """
 
     x: int
     y: int
     label: str
     title: str
     shade: float
-    marked: bool = False
+    marks: str = ""
+    strokes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,28 +99,45 @@ class _Layout:
 
     def _of_all(self, slot: Slot) -> Cell:
         reach = self._plan.reach
-        reached = sum(sum(reach.per_week(slot, crew)) for crew in reach.crews)
-        members = sum(reach.crews.values())
-        average = f"{round(reached / reach.weeks, 1):g}"
-        marks = "".join(letter for letter, _, choice in _choices(self._plan) if choice and _has(choice, slot))
-        title = f"{slot}: {average} of {members} members in an average week"
-        return self._cell(slot, f"{average} {marks}".strip(), title, reached / max(1, members * reach.weeks), bool(marks))
+        reached, members = sum(sum(reach.per_week(slot, crew)) for crew in reach.crews), sum(reach.crews.values())
+        average = f"{reached / reach.weeks:.3g}"
+        return Cell(
+            x=self._x(slot),
+            y=self._y(slot),
+            label=average,
+            title=f"{slot}: {average} of {members} members in an average week",
+            shade=_share(reached, members * reach.weeks),
+            marks="".join(letter for letter, _, choice in _choices(self._plan) if choice and _has(choice, slot)),
+        )
 
     def _of_crew(self, slot: Slot, crew: str, size: int) -> Cell:
         on_shift = self._plan.reach.per_week(slot, crew)
-        weeks = sum(map(bool, on_shift))
-        title = f"{slot}: {crew}, {max(on_shift)} of {size} members, {weeks} of {len(on_shift)} weeks"
-        return self._cell(slot, str(weeks or "-"), title, sum(on_shift) / (size * len(on_shift)))
-
-    def _cell(self, slot: Slot, label: str, title: str, shade: float, marked: bool = False) -> Cell:
+        weeks = [number for number, members in enumerate(on_shift) if members]
+        named = f"{max(on_shift)} of {size} members, weeks {', '.join(str(week + 1) for week in weeks)}"
         return Cell(
-            x=_TIMES_WIDTH + self._days.index(slot.weekday) * _CELL_WIDTH,
-            y=_HEAD_HEIGHT + self._times.index(slot.time) * _CELL_HEIGHT,
-            label=label,
-            title=title,
-            shade=round(shade, 2),
-            marked=marked,
+            x=self._x(slot),
+            y=self._y(slot),
+            label=str(len(weeks) or "-"),
+            title=f"{slot}, {crew}: {named if weeks else 'nobody'}",
+            shade=_share(sum(on_shift), size * len(on_shift)),
+            strokes=_strokes(weeks, len(on_shift)),
         )
+
+    def _x(self, slot: Slot) -> int:
+        return _TIMES_WIDTH + self._days.index(slot.weekday) * _CELL_WIDTH
+
+    def _y(self, slot: Slot) -> int:
+        return _HEAD_HEIGHT + self._times.index(slot.time) * _CELL_HEIGHT
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 2) if whole else 0
+
+
+def _strokes(weeks: Sequence[int], of: int) -> str:
+    """The path of a stroke for each of the weeks, side by side at the foot of a cell."""
+    step = _CELL_WIDTH / of
+    return "".join(f"M{week * step + step / 8:.1f} {_CELL_HEIGHT - 4}h{step * 3 / 4:.1f}" for week in weeks)
 
 
 def _choices(plan: Plan) -> Iterator[tuple[str, str, Choice | None]]:

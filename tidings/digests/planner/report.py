@@ -67,7 +67,10 @@ def sentences(plan: Plan) -> Iterator[str]:
         return
     if plan.current:
         yield f"The meeting as it is, {_sessions(plan.current)}, {_reaches(plan, plan.current)}."
-    yield f"The hour that reaches the most, {_sessions(plan.best)}, {_reaches(plan, plan.best)}."
+    if plan.current and plan.current.sessions == plan.best.sessions:
+        yield "No other hour reaches more."
+    else:
+        yield f"The hour that reaches the most, {_sessions(plan.best)}, {_reaches(plan, plan.best)}."
     yield _two(plan)
     yield from _rotation(plan)
 

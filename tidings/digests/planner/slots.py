@@ -58,6 +58,8 @@ def parse(texts: Iterable[str]) -> list[Slot]:
 
 def _parse(text: str) -> Iterator[Slot]:
     days, _, times = text.strip().partition(" ")
+    if not times:
+        raise UsageError(f"{text!r} is no day and hour; write 'Tue 14:00', 'Tue,Thu 14:00' or 'Mon-Fri 08:00-17:00'.")
     first, _, last = times.partition("-")
     begins = _minutes(parse_wall_time(first))
     ends = _minutes(parse_wall_time(last)) if last else begins
