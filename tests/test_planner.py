@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from tests import digest_site
+from tests.feeds import calendar, event
 from tests.small_site import Program, makings
 from tests.test_rota_commands import empty
-from tidings.communities import changes, joining, rota
+from tidings.communities import calendars, changes, joining, rota
 from tidings.communities.patterns import KNOWN_PATTERNS
 from tidings.communities.roster import Change, Roster
 from tidings.database.engine import Database
@@ -366,16 +367,53 @@ def test_today_is_the_first_day_where_it_is_a_monday_of_the_communitys_zone(sqli
 
 
 @pytest.mark.parametrize(
-    ("pattern", "repeats", "weeks"), [("DDOO", 4, 4), ("DDDDOOOONNNNOOOO", 16, 12), ("DDDDDOO", 1, 1)]
+    ("pattern", "crews", "repeats", "weeks"),
+    [
+        ("DDOO", 1, 4, 4),
+        ("DDOO", 5, 4, 8),
+        ("DDDDDOO", 1, 1, 1),
+        ("DDDDDOO", 4, 1, 4),
+        ("DDDDDOODDDDDDOO" * 2, 1, 15, 12),
+        ("DDDDOOOONNNNOOOO", 3, 16, 12),
+    ],
 )
-def test_at_most_twelve_weeks_are_looked_at_unless_more_are_asked_for(
-    sqlite_database: Database, pattern: str, repeats: int, weeks: int
+def test_weeks_are_looked_at_until_the_shifts_repeat_and_each_crew_can_have_its_turn(
+    sqlite_database: Database, pattern: str, crews: int, repeats: int, weeks: int
 ) -> None:
     with sqlite_database.write() as connection:
         digest_site.community(connection)
-        digest_site.member(connection, "ana@example.org", crew=digest_site.crew(connection, pattern=pattern))
+        for number in range(crews):
+            crew = digest_site.crew(connection, f"crew {number}", pattern=pattern)
+            digest_site.member(connection, f"m{number}@example.org", crew=crew)
         made, longer = plan(connection), plan(connection, weeks=16)
     assert (made.repeats, made.weeks, longer.weeks) == (repeats, weeks, 16)
+
+
+def test_shifts_of_a_calendar_do_not_repeat_and_its_overlapping_events_are_one_time_at_work(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "lab.ics"
+    file.write_bytes(
+        calendar(
+            event(":20261006T090000Z", ":20261006T123000Z", uid="1", title="Early"),
+            event(":20261006T121500Z", ":20261006T160000Z", uid="2", title="Late"),
+        )
+    )
+    calendars.bring_in(
+        sqlite_database,
+        source=str(file),
+        to=calendars.Target(rota="lab", crew="lab"),
+        default_zone=BERLIN,
+        now=NOW,
+        changed=lambda _connection: None,
+    )
+    with sqlite_database.write() as connection:
+        digest_site.community(connection)
+        digest_site.member(connection, "ana@example.org", crew="lab")
+        made = plan(connection, "Tue 14:00")
+    assert (made.repeats, made.weeks) == (None, 12)
+    assert made.reach.per_week(slot("Tue 14:00"), "lab") == [1] + [0] * 11
+    assert "Their shifts do not repeat." in next(report.sentences(made))
 
 
 def test_leave_swaps_and_part_time_of_a_member_are_counted(database: Database) -> None:
@@ -446,11 +484,11 @@ def test_the_table_has_hours_that_are_alike_in_one_line(sqlite_database: Databas
         lines = report.table(plan(connection, "Mon,Tue 05:00-08:00"))
     assert lines == [
         ["hour", "A", "B", "C", "D"],
-        ["Mon 05:00-06:00", "-", "-", "1 of 1, 1 of 2 weeks", "1 of 1, 1 of 2 weeks"],
-        ["Mon 07:00-08:00", "1 of 1, 1 of 2 weeks", "1 of 1, 1 of 2 weeks", "-", "-"],
-        ["Tue 05:00-06:00", "-", "-", "1 of 1, 1 of 2 weeks", "1 of 1, 1 of 2 weeks"],
-        ["Tue 07:00-08:00", "1 of 1, 1 of 2 weeks", "1 of 1, 1 of 2 weeks", "-", "-"],
-        ["Tue 14:00", "1 of 1, 1 of 2 weeks", "1 of 1, 1 of 2 weeks", "-", "-"],
+        ["Mon 05:00-06:00", "-", "-", "1 of 1, 2 of 4 weeks", "1 of 1, 2 of 4 weeks"],
+        ["Mon 07:00-08:00", "1 of 1, 2 of 4 weeks", "1 of 1, 2 of 4 weeks", "-", "-"],
+        ["Tue 05:00-06:00", "-", "-", "1 of 1, 2 of 4 weeks", "1 of 1, 2 of 4 weeks"],
+        ["Tue 07:00-08:00", "1 of 1, 2 of 4 weeks", "1 of 1, 2 of 4 weeks", "-", "-"],
+        ["Tue 14:00", "1 of 1, 2 of 4 weeks", "1 of 1, 2 of 4 weeks", "-", "-"],
     ]
 
 

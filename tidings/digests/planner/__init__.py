@@ -19,7 +19,7 @@ from tidings.digests.planner.reach import Reach, Worker, measure
 from tidings.digests.planner.slots import Slot
 
 LONGEST = 12
-"""Weeks that are looked at where the shifts do not repeat sooner."""
+"""Weeks that are looked at unless more are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,8 @@ def plan(
 ) -> Plan:
     """The plan of the community of that name, from the week of `day` on, or from the next Monday.
 
-    Without `weeks`: until the shifts repeat, at most LONGEST. Raises NotFoundError.
+    Without `weeks`: until the shifts repeat, and a rotation can come to each crew; at most LONGEST.
+    Raises NotFoundError.
     """
     community = directory.community(connection, name)
     first = day - timedelta(days=day.weekday()) if day else _next_monday(now, community.zone)
@@ -71,7 +72,7 @@ def plan(
         sorted({*slots, *([had] if had else [])}),
         zone=community.zone,
         first=first,
-        weeks=weeks or min(repeats or LONGEST, LONGEST),
+        weeks=weeks or _weeks(repeats, len({worker.crew for worker in workers})),
     )
     choices = Choices(reach, slots, had)
     rotation, fixed = choices.rotation(), choices.fairest()
@@ -113,6 +114,12 @@ def _people(connection: Connection, community: Community) -> tuple[list[Worker],
 def _repeats(workers: Sequence[Worker]) -> int | None:
     days = {worker.roster.repeats for worker in workers}
     return None if None in days else math.lcm(7, *(one for one in days if one)) // 7
+
+
+def _weeks(repeats: int | None, crews: int) -> int:
+    once = min(repeats or LONGEST, LONGEST)
+    rounds = min(-(-crews // once), LONGEST // once)
+    return once * max(1, rounds)
 
 
 def _meets_at(community: Community) -> Slot | None:
