@@ -152,12 +152,21 @@ def test_an_hour_that_a_shift_covers_by_half_does_not_count_and_one_that_two_shi
         "turn": 0,  # E one day, L the next: neither is there for the whole hour
         "whole": 28,
     }
-    spans = [
-        (datetime(2026, 2, 2, 6, tzinfo=UTC), datetime(2026, 2, 2, 13, 30, tzinfo=UTC), "early"),
-        (datetime(2026, 2, 2, 13, 30, tzinfo=UTC), datetime(2026, 2, 2, 20, tzinfo=UTC), "late"),
-    ]
-    double = Roster(zone=BERLIN, shifts={}, cycle="", start_date=START, calendar=spans)
-    assert reach([worker("A", double)], "Mon 14:00").per_week(slot("Mon 14:00"), "A") == [1, 0, 0, 0]
+    early, late = _span(6, 14), _span(14, 20)
+    assert _calendar_reaches(early, late)
+    assert _calendar_reaches(_span(6, 20), _span(9, 10)), "a short event inside a long one ends nothing"
+    assert not _calendar_reaches(early, _span(15, 20))
+
+
+def _span(begin: int, end: int) -> tuple[datetime, datetime, str]:
+    day = datetime(2026, 2, 2, tzinfo=UTC)
+    return day + timedelta(hours=begin), day + timedelta(hours=end), f"from {begin}"
+
+
+def _calendar_reaches(*spans: tuple[datetime, datetime, str]) -> bool:
+    """Whether who works that is reached at 14:30 in Berlin, 13:30 UTC."""
+    walk = Roster(zone=BERLIN, shifts={}, cycle="", start_date=START, calendar=spans)
+    return reach([worker("A", walk)], "Mon 14:30").per_week(slot("Mon 14:30"), "A") == [1, 0, 0, 0]
 
 
 def test_a_meeting_keeps_its_hour_when_the_clock_changes() -> None:
@@ -243,14 +252,22 @@ def test_a_rotation_reaches_night_crews_that_no_hour_by_day_does() -> None:
     assert counts(measured, rotation) == {"A": 1, "B": 1, "C": 1, "D": 1}
 
 
-def test_the_hour_that_reaches_the_most_is_taken_and_of_these_the_fairest() -> None:
-    many = [worker("days", roster("DDDDDOO"), f"m{number}") for number in range(3)]
-    few = [worker("late", roster("OOLLOOO", L=("14:00", "22:00")), "late")]
-    measured = reach([*many, *few], "Mon-Fri 08:00-20:00")
-    best = choices(measured).single()
-    assert best is not None
-    assert best.sessions == ((slot("Wed 14:00"),),) * 4
-    assert best.counts == (4, 4)
+def test_who_is_on_shift_at_both_sessions_of_a_week_is_reached_once() -> None:
+    measured = reach([worker("A", roster("DDOOOOO" + "DOOOOOO" + "O" * 14))], "Mon,Tue 14:00")
+    assert choices(measured).every_week(*measured.slots).counts == (2,)
+
+
+def test_the_best_hour_reaches_the_most_and_of_these_the_fairest() -> None:
+    both = roster("DDOOOOODOOOOOO")  # each Monday, and every other Tuesday
+    late = worker("B", roster("ODOOOOOOOOOOOO"))  # the same Tuesdays
+    most = choices(reach([worker("A", both, "m1"), worker("A", both, "m2"), late]))
+    as_many = choices(reach([worker("A", both), late]))
+    found = [most.single(), most.fairest(), as_many.single()]
+    assert [(str(one.sessions[0][0]), one.counts) for one in found if one] == [
+        ("Mon 12:00", (4, 0)),
+        ("Tue 12:00", (2, 2)),
+        ("Tue 12:00", (2, 2)),
+    ]
 
 
 def test_between_equals_it_is_the_hour_that_people_have_then_a_weekday_about_noon() -> None:
@@ -260,6 +277,10 @@ def test_between_equals_it_is_the_hour_that_people_have_then_a_weekday_about_noo
     assert as_ever is not None
     assert (best.sessions[0], as_ever.sessions[0]) == ((slot("Mon 12:00"),), (slot("Thu 16:00"),))
     assert choices(measured).pair() is None, "everybody is reached each week"
+    slots = parse(["Sun 12:00", "Mon 17:00"])
+    weekday = Choices(measured, slots).single()
+    assert weekday is not None
+    assert str(weekday.sessions[0][0]) == "Mon 17:00"
 
 
 def test_somebody_on_leave_does_not_hide_how_the_others_fare() -> None:
@@ -389,6 +410,13 @@ def test_weeks_are_looked_at_until_the_shifts_repeat_and_each_crew_can_have_its_
     assert (made.repeats, made.weeks, longer.weeks) == (repeats, weeks, 16)
 
 
+def test_shifts_repeat_only_where_a_lasting_change_does_too() -> None:
+    eight_days = Change(first_day=START, last_day=None, days="xxxxOOOO")
+    ends = Change(first_day=START, last_day=START, days="O")
+    repeats = [roster("DDDDDOO", *laid_over).repeats for laid_over in ([], [ends], [eight_days, ends])]
+    assert repeats == [7, 7, 56]
+
+
 def test_shifts_of_a_calendar_do_not_repeat_and_its_overlapping_events_are_one_time_at_work(
     sqlite_database: Database, tmp_path: Path
 ) -> None:
@@ -490,6 +518,14 @@ def test_the_table_has_hours_that_are_alike_in_one_line(sqlite_database: Databas
         ["Tue 07:00-08:00", "1 of 1, 2 of 4 weeks", "1 of 1, 2 of 4 weeks", "-", "-"],
         ["Tue 14:00", "1 of 1, 2 of 4 weeks", "1 of 1, 2 of 4 weeks", "-", "-"],
     ]
+
+
+def test_hours_of_two_days_stand_in_two_lines(sqlite_database: Database) -> None:
+    with sqlite_database.write() as connection:
+        digest_site.community(connection)
+        digest_site.member(connection, "ana@example.org", crew=digest_site.crew(connection))
+        made = planner.plan(connection, "pump", parse(["Fri 23:00", "Sat 00:00"]), NOW)
+    assert [line[0] for line in report.table(made)] == ["hour", "Fri 23:00", "Sat 00:00"]
 
 
 def test_what_is_proposed_is_said_in_sentences(sqlite_database: Database) -> None:

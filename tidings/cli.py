@@ -825,7 +825,8 @@ def meeting_plan(
         str, typer.Option("--from", metavar="DATE", help="A day of the first week; the next Monday by default.")
     ] = "",
     weeks: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=52, help="Until the shifts repeat and each crew can have its turn, at most 12.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=52, help="By default until the shifts repeat, at most 12."),
     ] = None,
     slots: Annotated[
         list[str] | None,
