@@ -626,4 +626,6 @@ def test_the_command_draws_and_says_it(empty: Program, tmp_path: Path) -> None:
     assert (made.json["first"], made.json["weeks"], made.json["repeats"]) == ("2026-01-05", 2, 4)
     assert made.json["slots"] == [{"slot": "Tue 14:00", "reached": 1, "on_shift": {"[b]night_crew": [1, 0]}}]
     assert "no weekday 'Foo'" in empty("meeting", "plan", "pump", "--slots", "Foo 9:00", status=2).err
+    for word, far in (("--from", "9999-12-31"), ("--at", "9999-12-31T22:00"), ("--from", "0001-01-01")):
+        assert "too far away" in empty("meeting", "plan", "pump", word, far, status=2).err
     assert "There is no community" in empty("meeting", "plan", "pomp", status=1).err

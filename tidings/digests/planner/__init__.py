@@ -17,9 +17,12 @@ from tidings.communities.rosters import Rosters
 from tidings.digests.planner.choices import Choice, Choices
 from tidings.digests.planner.reach import Reach, Worker, measure
 from tidings.digests.planner.slots import Slot
+from tidings.errors import UsageError
 
 LONGEST = 12
 """Weeks that are looked at unless more are asked for."""
+
+_YEARS = range(1900, 3000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +64,10 @@ def plan(
     """The plan of the community of that name, from the week of `day` on, or from the next Monday.
 
     Without `weeks`: until the shifts repeat, and a rotation can come to each crew; at most LONGEST.
-    Raises NotFoundError.
+    Raises NotFoundError and UsageError.
     """
     community = directory.community(connection, name)
-    first = day - timedelta(days=day.weekday()) if day else _next_monday(now, community.zone)
+    first = _first_week(day, now, community.zone)
     workers, crewless = _people(connection, community)
     repeats, had = _repeats(workers), _meets_at(community)
     reach = measure(
@@ -91,8 +94,12 @@ def plan(
     )
 
 
-def _next_monday(now: datetime, zone_name: str) -> date:
-    """The first Monday from today (of the zone) on."""
+def _first_week(day: date | None, now: datetime, zone_name: str) -> date:
+    """The Monday of the week of `day`, or the first Monday from today (of the zone) on."""
+    if (day or now).year not in _YEARS:
+        raise UsageError(f"{day or now:%Y-%m-%d} is too far away to plan; write a date like 2026-10-14.")
+    if day:
+        return day - timedelta(days=day.weekday())
     today = now.astimezone(zone(zone_name)).date()
     return today + timedelta(days=-today.weekday() % 7)
 
