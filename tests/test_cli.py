@@ -157,6 +157,10 @@ SAID = {"kind", "message_id", "parent_message_id"}
 OFFER = {"message_id", "subject", "author", "date", "parent", "parent_subject"}
 KEPT = SAID | {"id", "created_at", "by", "undone_at"}
 SHOWN = {"message_id", "number", "subject", "author", "date", "text", "folded", "attachments"}
+PLAN = {
+    *("community", "zone", "first", "weeks", "repeats", "crews", "crewless", "slots"),
+    *("current", "best", "pair", "rotation", "rotation_pays"),
+}
 PREVIEW = {"subject", "text", "html", "due_at"}
 
 # The words behind each command, whether it prints one object, lines of them or a list, and their keys.
@@ -189,6 +193,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "crew add": (("C", "--rota", "plant", "--pattern", "C", "--start", "2026-01-05"), "object", CREW),
     "crew set": (("B", "start=2026-01-06"), "object", CREW),
     "crew list": ((), "lines", CREW),
+    "meeting plan": (("pump",), "object", PLAN),
     "import": (("pump", "{mbox}"), "object", IMPORTED),
     "export": (("pump", "--mbox", "{new}"), "object", {"written"}),
     "tree": (("pump",), "lines", BRANCH),

@@ -52,6 +52,7 @@ _GROUPS = {
     "rota": "Shift times and repeating patterns.",
     "crew": "Who walks which pattern, from when.",
     "thread": "What people decided of threads: split, attach, merge, and undo of each.",
+    "meeting": "When to meet.",
     "digest": "Editions: preview, send now, list, lint.",
     "hold": "Mail that waits for a person's decision.",
     "shunt": "Mail that Tidings failed on.",
@@ -170,11 +171,16 @@ def _print_table(rows: Iterable[Any], columns: Sequence[str], empty: str) -> Non
     if not plain:
         typer.echo(empty)
         return
+    cells = [["" if row[column] is None else str(row[column]) for column in columns] for row in plain]
+    _print_cells([column.replace("_", " ") for column in columns], cells)
+
+
+def _print_cells(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.replace("_", " "))
-    for row in plain:
-        table.add_row(*(escape("" if row[column] is None else str(row[column])) for column in columns))
+    for heading in headings:
+        table.add_column(escape(heading))
+    for line in lines:
+        table.add_row(*map(escape, line))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
@@ -820,6 +826,50 @@ def crew_list(as_json: Json = False) -> None:
     with _open() as site, site.database.read() as connection:
         columns = ("name", "rota", "pattern", "start_date")
         _print_rows(rota.crews(connection), columns, "There is none yet.", as_json)
+
+
+# --- meetings -------------------------------------------------------------------------------------------
+
+
+@_groups["meeting"].command("plan")
+def meeting_plan(
+    community: str,
+    first: Annotated[
+        str, typer.Option("--from", metavar="DATE", help="A day of the first week; the next Monday by default.")
+    ] = "",
+    weeks: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=52, help="By default until the shifts repeat, at most 12."),
+    ] = None,
+    slots: Annotated[
+        list[str] | None,
+        typer.Option(help="Hours to choose from: 'Mon-Fri 08:00-17:00', 'Tue,Thu 14:00'; may be given several times."),
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="F", help="Draw who is on shift when, as an SVG file.")] = None,
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """Who is on shift at each hour of the week, the best hour, the best two, and a fair rotation."""
+    from tidings.communities.entries import parse_date
+    from tidings.digests import planner
+    from tidings.digests.planner import heatmap, report
+    from tidings.digests.planner.slots import BY_DEFAULT, parse
+
+    chosen = parse(slots or [BY_DEFAULT])
+    day = parse_date(first) if first else None
+    with _open(at) as site, site.database.read() as connection:
+        made = planner.plan(connection, community, chosen, site.clock.now(), day=day, weeks=weeks)
+    if svg:
+        svg.write_text(heatmap.svg(made), encoding="utf-8")
+    if as_json:
+        _print_json(report.document(made))
+        return
+    if made.reach.groups:
+        headings, *lines = report.table(made)
+        _print_cells(headings, lines)
+        typer.echo()
+    for sentence in report.sentences(made):
+        typer.echo(sentence)
 
 
 # --- the archive ----------------------------------------------------------------------------------------

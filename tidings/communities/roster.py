@@ -4,6 +4,7 @@ It reads no clock and no database (rosters does), and does not say when a person
 does).
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -81,6 +82,11 @@ class Walk(Protocol):
         """Nothing is worked before it."""
         ...
 
+    @property
+    def repeats(self) -> int | None:
+        """After how many days it is the same again; None: never."""
+        ...
+
     def letters(self, day: date) -> Sequence[str]:
         """What begins on that date."""
         ...
@@ -100,6 +106,7 @@ class Cycle:
         self.times = {letter: (_clock(starts), _clock(ends)) for letter, (starts, ends) in shifts.items()}
         self.cycle = cycle
         self.first_day = start_date
+        self.repeats = (cycle * 2).find(cycle, 1)  # a pattern may be written down more than once
 
     def letters(self, day: date) -> Sequence[str]:
         """The letter of that date; off before the first day."""
@@ -121,6 +128,7 @@ class Calendar:
     """Shifts that were read from a calendar, each as it stands there."""
 
     reach = LONGEST
+    repeats = None
 
     def __init__(self, *, spans: Sequence[Span], times: Cycle) -> None:
         """`times` says in which zone, from which day on, and when a shift is that a change names by its letter."""
@@ -161,6 +169,12 @@ class Roster:
         times = Cycle(zone=self.zone, shifts=shifts, cycle=cycle, start_date=start_date)
         self.walk: Walk = times if calendar is None else Calendar(spans=calendar, times=times)
         self.changes = tuple(changes)
+
+    @property
+    def repeats(self) -> int | None:
+        """After how many days the shifts are the same again, but for changes that end; None: never."""
+        lasting = [len(change.days) for change in self.changes if change.last_day is None]
+        return None if self.walk.repeats is None else math.lcm(self.walk.repeats, *lasting)
 
     def shifts(self, first_day: date, days: int) -> list[Shift]:
         """The shifts that begin on the `days` local dates from `first_day`, in their order."""
