@@ -15,7 +15,7 @@ from tidings.errors import UsageError
 LENGTH = timedelta(hours=1)
 """A meeting is an hour long."""
 
-DAYS = tuple(day[:3] for day in schedule.WEEKDAYS)
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 BY_DEFAULT = "Mon-Sun 06:00-21:00"
 
 _MOST = 168  # every hour of a week
