@@ -33,6 +33,12 @@ def test_further_posts_have_a_line_each_and_past_eight_are_counted() -> None:
     assert len(told.told) + len(told.lines) + told.more == len(told.numbers) == 30
 
 
+def test_what_is_no_prose_is_counted_and_has_no_line() -> None:
+    posts = fresh(1, "The seal leaks since the bearing was changed."), fresh(2, "Reviewed-by: Li <li@example.org>")
+    told = conversation(*posts)
+    assert (len(told.told), told.lines, told.more) == (1, (), 1)
+
+
 def test_a_post_without_words_of_its_own_has_a_line_that_is_empty() -> None:
     told = conversation(fresh(1, "  \n\n"))
     assert [post.text for post in told.lines] == [""]

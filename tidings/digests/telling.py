@@ -81,7 +81,9 @@ def conversation(
     picked = {one.number: one for one in key}
     told = [_told(post, reader, picked[post.number]) for post in thread.fresh if post.number in picked]
     further = [post for post in thread.fresh if post.number not in picked]
-    lines = [_line(post, reader) for post in further[-_LINES:]]
+    # A patch or a trailer alone says nothing in a line; it is counted.
+    worded = [post for post in further if prose(post.text).strip()]
+    lines = [_line(post, reader) for post in (worded if told or worded else further)[-_LINES:]]
     return Conversation(
         title=thread.title,
         posts=thread.posts,
