@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import due, limits, million, quality_lists, queue, speed
+from benchmarks import due, editions, limits, million, quality_lists, queue, speed
 from benchmarks.mail import Made, as_mbox, authors, plain, real, threaded
 from benchmarks.report import Figure, conclude, print_table, write_markdown
 from benchmarks.served import Memory, Served
@@ -35,6 +35,8 @@ WANTED_SIGNED = 0.7  # of what one OpenSSL signature a copy allows
 WANTED_QUEUED = 3.0  # seconds for a post to 100,000
 WANTED_MORE = 50  # MB while it is sent
 WANTED_DUE = 50  # milliseconds
+WANTED_EDITIONS = 500  # a second
+WANTED_EDITIONS_MEMORY = 300  # MB, of composing and assembling
 WANTED_RESTART = 10.0  # seconds to the first copy with a million waiting
 WANTED_STEADY = 1.2  # what a copy costs with a million waiting, beside a thousand
 WANTED_IMPORT = {"linux-raid-2020": 400, "usrp-users-2021": 200}  # messages a second
@@ -58,6 +60,7 @@ BARE_SERVER = "4 kB messages/s into an aiosmtpd that stores nothing"
 SIGNATURES = "RSA-2048 signatures/s by OpenSSL"
 BARE_CLIENT = "recipients/s from a bare client, {} a message"
 BARE_FAN_OUT = "recipients/s from a bare client on 4 connections, the same copies"
+_CORES = 2  # of the machine that the figures are wanted on
 _CONNECTIONS = 4
 
 
@@ -224,6 +227,28 @@ def measure_due(run: Run, folder: Path) -> None:
         run.add("due", f"s of CPU for {planned.sections:,} sections to {what}", each)
 
 
+def measure_editions(run: Run, folder: Path) -> None:
+    """An edition of ten communities to each of 10,000 people: composed and stored, then assembled as text and HTML."""
+    made = editions.measure(folder)
+    each = {"composed": made.composing, "assembled": made.assembling}
+    for what, seconds in each.items():
+        value = f"{seconds / made.editions * 1000:.2f} ms, {made.editions / seconds:.0f} a second on one core"
+        run.add("editions", f"CPU of an edition that is {what}", value)
+    rate = _CORES * made.editions / sum(each.values())
+    run.add(
+        "editions", f"both, a second on {_CORES} cores", f"{rate:.0f}", f">= {WANTED_EDITIONS}", rate >= WANTED_EDITIONS
+    )
+    memory = made.memory / 1_000_000
+    run.add(
+        "editions",
+        "MB of memory at the most",
+        f"{memory:.0f}",
+        f"< {WANTED_EDITIONS_MEMORY}",
+        memory < WANTED_EDITIONS_MEMORY,
+    )
+    run.add("editions", "bytes of a mail on average", f"{made.size:,}")
+
+
 def measure_pages(run: Run, folder: Path) -> None:
     """Pages of an archive of 5,000 messages in about 950 threads."""
     chance = random.Random(7)
@@ -304,6 +329,7 @@ MEASURES: dict[str, Callable[[Run, Path], None]] = {
     "signed": measure_signed,
     "queue": measure_queue,
     "due": measure_due,
+    "editions": measure_editions,
     "pages": measure_pages,
 }
 ASKED_FOR: dict[str, Callable[[Run, Path], None]] = {"million": measure_million}
