@@ -29,7 +29,7 @@ from tests.web_site import ADMIN, Browser, WebSite
 from tidings.communities import joining
 from tidings.database import tables
 from tidings.database.engine import sqlite
-from tidings.digests import drafts
+from tidings.digests import previews
 from tidings.errors import UsageError
 from tidings.mailer.worker import ParseWorker
 from tidings.operations import check, rereading
@@ -243,7 +243,7 @@ def pages(site: SmallSite, browser: Browser) -> list[str]:
     """The pages of the archive as an admin sees them, and the digest that Sam would get."""
     paths = ["", "search?q=seal", "atom.xml", *(f"m/{quote(one, safe='@')}/" for one in sorted(site.shown()))]
     with site.site.database.read() as connection:
-        digest = drafts.preview(connection, "pump", SAM, site.clock.now(), site=site.site.settings.site)
+        digest = previews.preview(connection, "pump", SAM, site.clock.now(), site=site.site.settings.site)
     return [*(browser.get(f"/c/pump/{path}").text for path in paths), digest.text, digest.html]
 
 

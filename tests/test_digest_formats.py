@@ -22,7 +22,7 @@ from tests.small_site import ANA, PUMP, SAM, WEDNESDAY, SmallSite, any_site, fro
 from tests.smtp_sink import SmtpSink
 from tidings.communities import choices, directory, joining
 from tidings.database import tables
-from tidings.digests import drafts, enclosures, render
+from tidings.digests import drafts, enclosures, previews, render, stored
 from tidings.digests.lint import lint
 from tidings.mailer import digest_mail, enclosed, own_tokens
 from tidings.operations.demo.sent import Sent
@@ -163,7 +163,7 @@ def test_the_text_of_every_format_is_that_beside_html(small_site: SmallSite) -> 
     the_week(small_site)
     digest(small_site, "html")
     with small_site.site.database.read() as connection:
-        frozen = render.load(connection, 1)
+        frozen = stored.load(connection, 1)
     texts = {}
     for kind in joining.FORMATS:
         with small_site.site.database.write() as connection:
@@ -322,7 +322,7 @@ def test_a_preview_has_the_format_and_addresses_that_are_refused(small_site: Sma
     the_week(small_site)
     prefer(small_site, "mime")
     with small_site.site.database.read() as connection:
-        made = drafts.preview(connection, "pump", SAM, MONDAY, site=small_site.site.settings.site)
+        made = previews.preview(connection, "pump", SAM, MONDAY, site=small_site.site.settings.site)
     assert len(burst(made.raw)) == 3
     assert set(re.findall(r"pump\+r\.(\w+)@", text_of(made.raw))) == {"preview"}
 

@@ -22,7 +22,7 @@ from tidings.communities import joining
 from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, meetings, render
+from tidings.digests import drafts, meetings, previews, render
 from tidings.errors import NotFoundError
 from tidings.mailer.addresses import is_edition_id, read_recipient
 
@@ -301,7 +301,7 @@ def test_a_preview_writes_nothing_says_what_it_is_and_has_addresses_that_are_ref
     with sqlite_database.write() as connection:
         digest_site.a_full_week(connection)
     with sqlite_database.read() as connection:  # which refuses to write
-        shown = drafts.preview(connection, "pump", "sam@example.org", SHIFT, site=SITE)
+        shown = previews.preview(connection, "pump", "sam@example.org", SHIFT, site=SITE)
         assert connection.execute(select(func.count()).select_from(tables.edition)).scalar_one() == 0
     digest = message_from_bytes(shown.raw, policy=policy.default)
     assert digest["Subject"] == shown.subject == "[Preview] Pump team weekly: 2 for you, meeting Tue 14:00"
@@ -316,7 +316,7 @@ def test_a_preview_of_nothing_new_says_that_no_mail_would_be_sent(sqlite_databas
     with sqlite_database.write() as connection:
         digest_site.community(connection)
         digest_site.member(connection, "sam@example.org")
-        shown = drafts.preview(connection, "pump", "sam@example.org", SHIFT, site=SITE)
+        shown = previews.preview(connection, "pump", "sam@example.org", SHIFT, site=SITE)
     assert "Nothing is new: no mail would be sent." in shown.text
     assert "Nothing is new: no mail would be sent." in shown.html
 
@@ -326,10 +326,10 @@ def test_who_gets_each_post_previews_the_week(sqlite_database: Database) -> None
         pump = digest_site.community(connection)
         digest_site.post(connection, pump.id)
         digest_site.member(connection, "ana@example.org", delivery="each")
-        shown = drafts.preview(connection, "pump", "ana@example.org", SHIFT, site=SITE)
+        shown = previews.preview(connection, "pump", "ana@example.org", SHIFT, site=SITE)
         assert "1 new post" in shown.subject
         with pytest.raises(NotFoundError):
-            drafts.preview(connection, "pump", "nobody@example.org", SHIFT, site=SITE)
+            previews.preview(connection, "pump", "nobody@example.org", SHIFT, site=SITE)
 
 
 # --- the meeting ---------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tidings.communities import directory, joining, rota
 from tidings.communities.directory import Community, Member
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, editions, periods, plans, render, telling
+from tidings.digests import drafts, editions, periods, plans, render, stored, telling
 from tidings.digests.fragments import BLOCKS, Cover, Span
 from tidings.jobs import Done
 from tidings.mailer import outbox
@@ -582,7 +582,7 @@ def test_no_edition_tells_more_than_nine_hundred_words_of_members(sqlite_databas
                 digest_site.post(connection, team.id, text, subject=f"Matter {number}")
     run(sqlite_database, MONDAY)
     with sqlite_database.read() as connection:
-        edition = render.load(connection, 1)
+        edition = stored.load(connection, 1)
     words = [telling.words(entry.fragment) for section in edition.sections for entry in section.entries]
     assert 700 < sum(words) <= 900
     assert all("conversation" in {entry.block for entry in section.entries} for section in edition.sections)
@@ -624,7 +624,7 @@ def test_a_muted_thread_is_counted_and_not_told(database: Database) -> None:
     [(_, numbers, _)] = told(database)
     assert numbers == [other.number]
     with database.read() as connection:
-        edition = render.load(connection, connection.execute(select(tables.edition.c.id)).scalar_one())
+        edition = stored.load(connection, connection.execute(select(tables.edition.c.id)).scalar_one())
         text = render.page(edition, "txt", site=SITE, tokens=digest_site.TOKENS, token=lambda *_: "x")
         html = render.page(edition, "html", site=SITE, tokens=digest_site.TOKENS, token=lambda *_: "x")
     assert "2 more posts are in threads that you muted." in text

@@ -12,7 +12,7 @@ from tidings.communities import choices, directory, joining
 from tidings.communities.choices import ThreadChoice
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import render
+from tidings.digests import render, stored
 
 FIXTURES = (any_site, makings, small_site)
 MONDAY = datetime(2026, 10, 19, 8, 0, tzinfo=BERLIN)
@@ -56,7 +56,7 @@ class Digested(Letterbox):
         """The text of the digest."""
         site = self.site.site
         with site.database.read() as connection:
-            edition = render.load(connection, 1)
+            edition = stored.load(connection, 1)
             token = render.item_tokens(edition, site.tokens)
             return render.page(edition, "txt", site=site.settings.site, tokens=site.tokens, token=token)
 

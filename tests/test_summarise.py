@@ -29,7 +29,7 @@ from tidings.clock import FixedClock
 from tidings.communities.directory import Community
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, model, periods, prompt, render, summaries, telling
+from tidings.digests import model, periods, previews, prompt, render, summaries, telling
 from tidings.digests.lint import lint
 from tidings.digests.model import Question
 from tidings.digests.summarise import SECONDS, summarise_due
@@ -170,7 +170,7 @@ def test_a_preview_has_what_is_stored_and_asks_for_nothing(database: Database, f
 
     def preview() -> str:
         with database.read() as connection:
-            return drafts.preview(connection, "pump", "sam@example.org", CUT_OFF, site=SITE).text
+            return previews.preview(connection, "pump", "sam@example.org", CUT_OFF, site=SITE).text
 
     assert MARK not in preview()
     assert fake.asked == []

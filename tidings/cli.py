@@ -1267,10 +1267,10 @@ def digest_preview(
     as_json: Json = False,
 ) -> None:
     """The digest that a member would get; nothing is stored, and its addresses are refused."""
-    from tidings.digests import drafts
+    from tidings.digests import previews
 
     with _open(at) as site, site.database.read() as connection:
-        made = drafts.preview(connection, community, email, site.clock.now(), site=site.settings.site)
+        made = previews.preview(connection, community, email, site.clock.now(), site=site.settings.site)
     if eml:
         eml.write_bytes(made.raw)
     if html:

@@ -19,7 +19,7 @@ from tidings.database import tables
 from tidings.digests import names, schedule
 from tidings.digests.drafts import Part, heading_of
 from tidings.digests.fragments import YOU, Attached, Conversation, Timing, Told
-from tidings.digests.render import Entry
+from tidings.digests.stored import Entry
 from tidings.mailer import held
 from tidings.settings import SiteSettings
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tidings.digests import telling
 from tidings.digests.fragments import Conversation, Heading, Title
-from tidings.digests.render import Entry
+from tidings.digests.stored import Entry
 from tidings.mailer import compose
 
 WORD_LIMIT = 900

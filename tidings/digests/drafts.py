@@ -1,6 +1,6 @@
 """What one edition says, before it is stored: a part for each community, numbered through and cut to size.
 
-It writes nothing; a preview is a draft that was printed.
+It writes nothing; previews print a draft as it is, and freeze stores it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Connection, func
-from sqlalchemy import select as query
+from sqlalchemy import Connection
 
 from tidings.archive.sentences import clean, shorten
-from tidings.communities import directory, languages
+from tidings.communities import languages
 from tidings.communities.directory import Community, Member
 from tidings.communities.rota import Roster
-from tidings.database import tables
-from tidings.digests import enclosures, gather, history, meetings, render, schedule, select, telling
+from tidings.digests import enclosures, meetings, render, schedule, select, telling
 from tidings.digests.cutting import Cut, cut
 from tidings.digests.direction import BEGIN, END, in_text
 from tidings.digests.fragments import (
@@ -34,11 +32,10 @@ from tidings.digests.fragments import (
 )
 from tidings.digests.history import History
 from tidings.digests.lint import HTML_LIMIT
-from tidings.digests.render import Entry, Printed, Section
+from tidings.digests.stored import Entry, Printed, Section
 from tidings.digests.week import Fresh, Reader
 from tidings.digests.weeks import Weeks
 from tidings.digests.words import Words
-from tidings.errors import NotFoundError
 from tidings.mailer.addresses import EDITION_PREFIX
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens, random_token
@@ -47,7 +44,9 @@ _WORDS = (120, 120, 80, 80, 60)  # of a conversation, by its place; the last sta
 _SUBJECT_LENGTH = 60
 _PREHEADER_LENGTH = 110
 _NAME_LENGTH = 60
-_NO_KEY = Tokens(bytes(32))  # mints what is only measured, or shown in a preview and never answered
+
+NO_KEY = Tokens(bytes(32))
+"""Mints what is only measured, or shown in a preview and never answered."""
 
 
 Answerable = Personal | Settled | Unanswered | Conversation | Title
@@ -205,7 +204,7 @@ def draft(parts: Iterable[Part], now: datetime, site: SiteSettings) -> Draft:
         )
         for part, section in zip(kept, whole.sections, strict=True)
     ]
-    cut(sections, render.frame_weight(whole, site, _NO_KEY), HTML_LIMIT)
+    cut(sections, render.frame_weight(whole, site, NO_KEY), HTML_LIMIT)
     if not any(section.is_cut for section in sections):
         return Draft(parts=tuple(kept), printed=whole)
     shorter = [
@@ -288,91 +287,3 @@ def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) ->
         return words.count("%(number)s for you", "%(number)s for you", personal)
     new = sum(len(getattr(one, "numbers", ())) for one in fragments) + sum(part.heading.more_posts for part in parts)
     return words.count("%(number)s new post", "%(number)s new posts", new) if new else words.say("nothing new")
-
-
-# --- previews --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What a member would be told now, and when an edition is due to them; nothing of it is stored."""
-
-    subject: str
-    text: str
-    html: str
-    raw: bytes
-    due_at: datetime
-
-
-def preview(connection: Connection, community: str, email: str, at: datetime, *, site: SiteSettings) -> Preview:
-    """The edition of one community as a member would have it at `at`; its addresses are refused.
-
-    To one who gets each post or none it shows what was posted since the last weekly cut-off. Raises NotFoundError for
-    an unknown community, and for somebody who is not a member.
-    """
-    found = directory.community(connection, community)
-    member = directory.member_by_address(connection, found.id, email)
-    if member is None:
-        raise NotFoundError(f"{email!r} is not a member of {found.name!r}.")
-    if member.delivery not in ("weekly", "daily"):
-        member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
-    roster = gather.roster(connection, member)
-    told = tell(
-        connection,
-        found,
-        member,
-        reader=gather.Readers(connection, [member.person_id]).of(member),
-        roster=roster,
-        weeks=Weeks(at),
-        rhythm=member.delivery,
-        up_to=found.last_number,
-        before=history.Past(connection, [member.person_id]).of(found, member),
-        now=at,
-        site=site,
-    )
-    nothing = Part(
-        member=member,
-        community=found,
-        zone=schedule.zone_of(member, roster, site.zone),
-        heading=heading_of(found, member, roster, member.delivery),
-        entries=(),
-    )
-    printed = draft([told or nothing], at, site).printed
-    printed = replace(printed, subject=printed.words.say("[Preview] %(subject)s", subject=printed.subject))
-
-    def page(kind: str) -> str:
-        return render.page(printed, kind, site=site, tokens=_NO_KEY, token=_refused, preview=True)
-
-    return Preview(
-        subject=printed.subject,
-        text=page("txt"),
-        html=page("html"),
-        raw=render.message(
-            printed,
-            site=site,
-            tokens=_NO_KEY,
-            token=_refused,
-            enclosed=render.posts_in(connection, printed, site),
-            preview=True,
-        ),
-        due_at=_next_due(found, member, roster, at, site),
-    )
-
-
-def _refused(_section: Section, _entry: Entry) -> str:
-    return render.PREVIEW
-
-
-def _last_up_to(connection: Connection, community: Community) -> int:
-    period = tables.period.c
-    last = query(func.max(period.up_to)).where(period.community_id == community.id, period.rhythm == "weekly")
-    return connection.execute(last).scalar() or 0
-
-
-def _next_due(
-    community: Community, member: Member, roster: Roster | None, at: datetime, site: SiteSettings
-) -> datetime:
-    """When the edition of the next cut-off goes out."""
-    weekday = None if member.delivery == "daily" else community.cut_off_weekday
-    cut_off = schedule.next_at(weekday, community.cut_off_time, community.zone, at)
-    return schedule.due(member, roster, cut_off, site.zone)

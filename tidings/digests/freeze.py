@@ -15,7 +15,7 @@ from tidings.database import tables
 from tidings.digests import render, shelf
 from tidings.digests.drafts import Draft, Part
 from tidings.digests.history import Window
-from tidings.digests.render import Entry
+from tidings.digests.stored import Entry
 from tidings.mailer import outbox
 from tidings.mailer.outbox import NewEdition
 from tidings.settings import SiteSettings

@@ -5,30 +5,27 @@ It chooses nothing (select) and writes nothing (editions): the same edition give
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import format_datetime as mail_date
 from email.utils import formataddr
 from functools import cache, lru_cache
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from sqlalchemy import Connection, bindparam
-from sqlalchemy import select as query
+from sqlalchemy import Connection
 
-from tidings.clock import zone
-from tidings.database import tables
-from tidings.digests import shelf
+from tidings.digests import shelf, stored
 from tidings.digests.columns import wrap
 from tidings.digests.direction import apart, in_html, in_text, unmarked
 from tidings.digests.enclosures import FORMATS, NOTHING_ENCLOSED, Enclosures, Wanted, enclose
-from tidings.digests.fragments import Cover, Fragment, Heading
+from tidings.digests.fragments import Fragment, Heading
+from tidings.digests.stored import Entry, Printed, Section
 from tidings.digests.words import Words, catalog
-from tidings.errors import NotFoundError
 from tidings.mailer import compose, digest_mail
 from tidings.mailer.addresses import Addresses, ListAddress
 from tidings.settings import SiteSettings
@@ -50,77 +47,6 @@ _NUMBER, _ADDRESS, _MAILTO, _SLOT = "\ufdd0" * 3, "\ufdd1", "\ufdd2", "\ufdd3"
 _SUBJECT, _PREHEADER, _GREETING, _LEAVE = "\ufdd4", "\ufdd5", "\ufdd6", "\ufdd7"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A numbered item; `answers` is the Message-ID (bare) that a reply answers, `item_id` None while it is a draft."""
-
-    number: int
-    block: str
-    fragment: Fragment
-    subject: str
-    answers: str | None = None
-    post_id: int | None = None
-    item_id: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """The entries of one community."""
-
-    community: str  # its name
-    domain: str | None  # of its address, where that is not the site's
-    membership_id: int
-    heading: Heading
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Printed:
-    """An edition as it is printed; the first entry of the first section is its cover."""
-
-    subject: str
-    zone: str
-    recipient: str
-    message_id: str
-    composed_at: datetime
-    cover: Cover
-    sections: tuple[Section, ...]
-    language: str = "en"
-    format: str = "html"  # communities.joining.FORMATS
-
-    @property
-    def words(self) -> Words:
-        """How its reader is spoken to."""
-        year = self.composed_at.astimezone(zone(self.zone)).year
-        return Words(language=self.language, zone=self.zone, year=year)
-
-
-class _Of(NamedTuple):
-    """The section of an item: its place, its community with its domain, and whose it is."""
-
-    position: int
-    community: str
-    domain: str | None
-    membership_id: int
-
-
-_item_row, _section_row = tables.item.c, tables.edition_section.c
-# Built once: building a statement costs more than running it.
-_EDITION = query(tables.edition).where(tables.edition.c.id == bindparam("edition"))
-_ITEMS = (
-    query(
-        *(_section_row.position, tables.community.c.name, tables.community.c.domain, _section_row.membership_id),
-        *(_item_row.id, _item_row.number, _item_row.block, _item_row.subject, _item_row.post_id),
-        *(tables.post.c.message_id, _item_row.message_id, tables.fragment.c.data),
-    )
-    .join_from(tables.item, tables.edition_section, _section_row.id == _item_row.section_id)
-    .join(tables.fragment, tables.fragment.c.id == _item_row.fragment_id)
-    .join(tables.community, tables.community.c.id == _section_row.community_id)
-    .outerjoin(tables.post, tables.post.c.id == _item_row.post_id)
-    .where(_section_row.edition_id == bindparam("edition"))
-    .order_by(_item_row.number)
-)
-
 Local = Callable[[Section, Entry], str]
 """Gives the token of an entry's reply address."""
 
@@ -130,7 +56,7 @@ Local = Callable[[Section, Entry], str]
 
 def assemble(connection: Connection, edition_id: int, *, site: SiteSettings, tokens: Tokens) -> bytes:
     """The bytes of an edition, the same every time. Raises NotFoundError where there is none with that id."""
-    edition = load(connection, edition_id)
+    edition = stored.load(connection, edition_id)
     posts = posts_in(connection, edition, site)
     return message(edition, site=site, tokens=tokens, token=item_tokens(edition, tokens), enclosed=posts)
 
@@ -156,66 +82,6 @@ def item_tokens(edition: Printed, tokens: Tokens) -> Local:
     """The tokens of a stored edition: minted of the day it was composed, and so the same every time."""
     day = edition.composed_at.astimezone(UTC).date()
     return lambda section, entry: tokens.item(entry.item_id or 0, section.membership_id, day)
-
-
-def load(connection: Connection, edition_id: int) -> Printed:
-    """A stored edition. Raises NotFoundError."""
-    row = connection.execute(_EDITION, {"edition": edition_id}).first()
-    if row is None:
-        raise NotFoundError(f"There is no edition {edition_id}.")
-    entries = _entries(connection, edition_id)
-    cover = entries[0][1].fragment
-    assert isinstance(cover, Cover)
-    by_section: dict[_Of, list[Entry]] = {}
-    for section, entry in entries:
-        by_section.setdefault(section, []).append(entry)
-    return Printed(
-        subject=row.subject,
-        zone=row.zone,
-        language=row.language,
-        format=row.format,
-        recipient=row.recipient,
-        message_id=row.message_id,
-        composed_at=row.composed_at,
-        cover=cover,
-        sections=tuple(
-            Section(
-                community=of.community,
-                domain=of.domain,
-                membership_id=of.membership_id,
-                heading=heading,
-                entries=tuple(found),
-            )
-            for heading, (of, found) in zip(cover.headings, by_section.items(), strict=True)
-        ),
-    )
-
-
-def _entries(connection: Connection, edition_id: int) -> list[tuple[_Of, Entry]]:
-    """The items of an edition by number, each with its section."""
-    rows = connection.execute(_ITEMS, {"edition": edition_id})
-    return [(_Of(*of), _entry(*item)) for of, item in ((row[:4], row[4:]) for row in map(tuple, rows))]
-
-
-def _entry(
-    item_id: int,
-    number: int,
-    block: str,
-    subject: str,
-    post_id: int | None,
-    of_post: str | None,
-    own: str | None,
-    data: str,
-) -> Entry:
-    return Entry(
-        number=number,
-        block=block,
-        fragment=shelf.read(block, data),
-        subject=subject,
-        answers=of_post or own,
-        post_id=post_id,
-        item_id=item_id,
-    )
 
 
 def address_of(section: Section, site: SiteSettings) -> ListAddress:

@@ -12,9 +12,9 @@ from sqlalchemy import select as query
 
 from tidings.archive import read
 from tidings.database import tables
-from tidings.digests import kept, numbered, quoted, render
+from tidings.digests import kept, numbered, quoted, render, stored
 from tidings.digests.quoted import Reply, Sent
-from tidings.digests.render import Entry, Printed, Section
+from tidings.digests.stored import Entry, Printed, Section
 from tidings.errors import TidingsError
 from tidings.mailer import html_text, text
 from tidings.mailer.tolerant import read_message
@@ -95,7 +95,7 @@ def item_at(connection: Connection, token: str, tokens: Tokens, now: datetime) -
 
 def sent(connection: Connection, item: Item, tokens: Tokens, site: SiteSettings) -> Sent:
     """The words of the edition that the item is of, as they were sent."""
-    edition = render.load(connection, item.edition_id)
+    edition = stored.load(connection, item.edition_id)
     token = render.item_tokens(edition, tokens)
     # Text and HTML, whatever its format: the words of its items are in both, and posts that came with it are quotes.
     message = read_message(render.message(replace(edition, format="html"), site=site, tokens=tokens, token=token))
@@ -116,7 +116,7 @@ def route(
     """
     if not item.is_whole:
         return (routed(connection, item, numbered.without(reply.text, item.number).strip()),)
-    edition = render.load(connection, item.edition_id)
+    edition = stored.load(connection, item.edition_id)
     known = {entry.number: entry for _, entry in _entries(edition)}
     parts = numbered.split(reply.text)
     if not parts and (beside := reply.beside(known)) in known:
@@ -137,7 +137,7 @@ def named_alone(connection: Connection, item: Item, reply: Reply) -> Item | None
     number = numbered.alone(reply.text)
     if number is None:
         return None
-    entries = _entries(render.load(connection, item.edition_id))
+    entries = _entries(stored.load(connection, item.edition_id))
     return next((_find(connection, entry.item_id) for _, entry in entries if entry.number == number), None)
 
 

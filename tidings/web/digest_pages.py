@@ -14,7 +14,7 @@ from starlette.routing import Route
 from tidings.clock import parse_moment, zone
 from tidings.communities import directory
 from tidings.communities.directory import Community, Member
-from tidings.digests import drafts, gather, periods, plans, schedule
+from tidings.digests import gather, periods, plans, previews, schedule
 from tidings.errors import UsageError
 from tidings.web.door import Door, Visit
 from tidings.web.framed import MAY_FRAME, SANDBOX, framed
@@ -81,13 +81,13 @@ class DigestPages:
             raise HTTPException(404)
         return framed(preview.html)
 
-    def _preview(self, connection: Connection, community: Community, asked: _Asked) -> drafts.Preview | None:
+    def _preview(self, connection: Connection, community: Community, asked: _Asked) -> previews.Preview | None:
         if asked.member is None:
             return None
-        return drafts.preview(connection, community.name, asked.member.email, asked.at, site=self._site)
+        return previews.preview(connection, community.name, asked.member.email, asked.at, site=self._site)
 
     def _due(
-        self, connection: Connection, community: Community, asked: _Asked, preview: drafts.Preview | None
+        self, connection: Connection, community: Community, asked: _Asked, preview: previews.Preview | None
     ) -> datetime | None:
         """When the next digest after that moment is due: one that waits already, else that of the next cut-off."""
         if preview is None or asked.member is None:

@@ -20,7 +20,7 @@ from tidings.clock import zone
 from tidings.communities import directory
 from tidings.communities.directory import Community
 from tidings.database.tables import edition
-from tidings.digests import render
+from tidings.digests import render, stored
 from tidings.errors import NotFoundError
 from tidings.mailer.addresses import Addresses
 from tidings.operations.demo.people import moment
@@ -107,12 +107,12 @@ class Answers:
     def _items(self, connection: Connection, email: str) -> Iterator[Answerable]:
         newest = select(edition.c.id).where(edition.c.recipient == email).order_by(edition.c.id.desc())
         for edition_id in connection.execute(newest.limit(_EDITIONS)).scalars().all():
-            printed = render.load(connection, edition_id)
+            printed = stored.load(connection, edition_id)
             for section in printed.sections:
                 for entry in sorted(section.entries, key=lambda one: one.number == 0):
                     yield self._of_item(printed, section, entry)
 
-    def _of_item(self, printed: render.Printed, section: render.Section, entry: render.Entry) -> Answerable:
+    def _of_item(self, printed: stored.Printed, section: stored.Section, entry: stored.Entry) -> Answerable:
         token = render.item_tokens(printed, self._tokens)
         at = printed.composed_at.astimezone(self._zone)
         heading = section.heading
@@ -159,7 +159,7 @@ class Answers:
         )
 
 
-def _bare(entry: render.Entry) -> str:
+def _bare(entry: stored.Entry) -> str:
     return entry.subject.removeprefix("Re: ")
 
 

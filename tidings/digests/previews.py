@@ -1,0 +1,106 @@
+"""A digest before it is sent: what a member would be told, printed and not stored.
+
+It writes nothing; what is told is for drafts, and the reply addresses in it are refused.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, func
+from sqlalchemy import select as query
+
+from tidings.communities import directory
+from tidings.communities.directory import Community, Member
+from tidings.communities.rota import Roster
+from tidings.database import tables
+from tidings.digests import gather, history, render, schedule
+from tidings.digests.drafts import NO_KEY, Part, draft, heading_of, tell
+from tidings.digests.stored import Entry, Section
+from tidings.digests.weeks import Weeks
+from tidings.errors import NotFoundError
+from tidings.settings import SiteSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a member would be told now, and when an edition is due to them; nothing of it is stored."""
+
+    subject: str
+    text: str
+    html: str
+    raw: bytes
+    due_at: datetime
+
+
+def preview(connection: Connection, community: str, email: str, at: datetime, *, site: SiteSettings) -> Preview:
+    """The edition of one community as a member would have it at `at`; its addresses are refused.
+
+    To one who gets each post or none it shows what was posted since the last weekly cut-off. Raises NotFoundError for
+    an unknown community, and for somebody who is not a member.
+    """
+    found = directory.community(connection, community)
+    member = directory.member_by_address(connection, found.id, email)
+    if member is None:
+        raise NotFoundError(f"{email!r} is not a member of {found.name!r}.")
+    if member.delivery not in ("weekly", "daily"):
+        member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
+    roster = gather.roster(connection, member)
+    told = tell(
+        connection,
+        found,
+        member,
+        reader=gather.Readers(connection, [member.person_id]).of(member),
+        roster=roster,
+        weeks=Weeks(at),
+        rhythm=member.delivery,
+        up_to=found.last_number,
+        before=history.Past(connection, [member.person_id]).of(found, member),
+        now=at,
+        site=site,
+    )
+    nothing = Part(
+        member=member,
+        community=found,
+        zone=schedule.zone_of(member, roster, site.zone),
+        heading=heading_of(found, member, roster, member.delivery),
+        entries=(),
+    )
+    printed = draft([told or nothing], at, site).printed
+    printed = replace(printed, subject=printed.words.say("[Preview] %(subject)s", subject=printed.subject))
+
+    def page(kind: str) -> str:
+        return render.page(printed, kind, site=site, tokens=NO_KEY, token=_refused, preview=True)
+
+    return Preview(
+        subject=printed.subject,
+        text=page("txt"),
+        html=page("html"),
+        raw=render.message(
+            printed,
+            site=site,
+            tokens=NO_KEY,
+            token=_refused,
+            enclosed=render.posts_in(connection, printed, site),
+            preview=True,
+        ),
+        due_at=_next_due(found, member, roster, at, site),
+    )
+
+
+def _refused(_section: Section, _entry: Entry) -> str:
+    return render.PREVIEW
+
+
+def _last_up_to(connection: Connection, community: Community) -> int:
+    period = tables.period.c
+    last = query(func.max(period.up_to)).where(period.community_id == community.id, period.rhythm == "weekly")
+    return connection.execute(last).scalar() or 0
+
+
+def _next_due(
+    community: Community, member: Member, roster: Roster | None, at: datetime, site: SiteSettings
+) -> datetime:
+    """When the edition of the next cut-off goes out."""
+    weekday = None if member.delivery == "daily" else community.cut_off_weekday
+    cut_off = schedule.next_at(weekday, community.cut_off_time, community.zone, at)
+    return schedule.due(member, roster, cut_off, site.zone)
