@@ -345,7 +345,7 @@ def test_settings_of_a_member_are_changed_and_taken_away(site: Database) -> None
         ({"crew": "Blue"}, "no crew 'Blue'"),
         ({"zone": "Tokyo"}, "no time zone 'Tokyo'"),
         ({"name": ""}, "name is empty"),
-        ({"cursor": "0"}, "no setting 'cursor'; .*name, role, delivery, crew, zone, digest"),
+        ({"cursor": "0"}, "no setting 'cursor'; .*name, role, delivery, crew, zone, language, digest"),
     ],
 )
 def test_a_member_setting_that_cannot_be_changes_nothing(

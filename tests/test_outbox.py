@@ -15,7 +15,7 @@ from tidings.database import tables
 from tidings.database.engine import Database
 from tidings.errors import NotFoundError
 from tidings.mailer import outbox
-from tidings.mailer.outbox import Claimed, Count, Outcome
+from tidings.mailer.outbox import Claimed, Count, NewEdition, Outcome
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LEASE = timedelta(minutes=15)
@@ -187,15 +187,14 @@ def test_what_is_claimed_says_all_that_is_needed_to_send_it(connection: Connecti
 def test_an_edition_goes_to_its_reader(connection: Connection) -> None:
     community_id = seed.community(connection)
     membership_id = seed.member(connection, community_id, "sam@example.org", delivery="weekly")
-    outbox.add_edition(
-        connection,
+    edition = NewEdition(
         edition_id=7,
         recipient="sam@example.org",
         membership_id=membership_id,
         community_id=community_id,
         mail_from=PUMP,
-        now=NOW,
     )
+    outbox.add_editions(connection, [edition], NOW)
     (one,) = claim(connection)
     assert (one.kind, one.edition_id, one.recipient) == ("edition", 7, "sam@example.org")
     assert [step.kind for step in outbox.history(connection, edition_id=7)] == ["edition"]
@@ -375,8 +374,8 @@ def test_each_delivery_has_the_route_of_its_recipients_domain(connection: Connec
     add(connection, community_id, post_id)
     outbox.add_notice(connection, key="1", recipient='"x@y"@Far.Example.net', raw=b"", now=NOW)
     outbox.add_notice(connection, key="2", recipient="e@elsewhere.example.net", raw=b"", now=NOW)
-    whose = {"community_id": community_id, "membership_id": None, "mail_from": PUMP, "now": NOW}
-    outbox.add_edition(connection, edition_id=1, recipient="f@far.example.net", **whose)
+    whose = {"community_id": community_id, "membership_id": None, "mail_from": PUMP}
+    outbox.add_editions(connection, [NewEdition(edition_id=1, recipient="f@far.example.net", **whose)], NOW)
     assert routes(connection) == {
         "member0@example.org": "near",
         "b@FAR.example.net": "far",
