@@ -44,6 +44,12 @@ def test_a_post_without_words_of_its_own_has_a_line_that_is_empty() -> None:
     assert [post.text for post in told.lines] == [""]
 
 
+def test_a_thread_began_with_the_first_sentence_that_says_something() -> None:
+    assert telling.opening_line("Hi.\n\nThe seal of pump four leaks. It is cold.") == "The seal of pump four leaks."
+    assert telling.opening_line("It leaks.") == "It leaks."
+    assert telling.opening_line("") == ""
+
+
 def test_the_reader_is_you_wherever_they_stand() -> None:
     opening = Opening(author="Sam", date=fresh(1).date, sentence="It leaks")
     posts = fresh(2, "They hold since we have the new spring.", author="Sam"), fresh(3, "Good.")

@@ -6,8 +6,9 @@ week is not decided here (select), nor how it looks (render).
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice
 
-from tidings.archive.prose import prose
+from tidings.archive.prose import is_telling, prose
 from tidings.archive.sentences import QUESTION_MARKS, sentences, shorten
 from tidings.archive.summary import WORDS, Picked, Said, count_words, key_sentences
 from tidings.digests.fragments import (
@@ -27,6 +28,7 @@ from tidings.digests.week import Fresh, Question, Reader, Result, Thread
 
 _PERSONAL_WORDS = 80
 _QUESTION_WORDS = 40
+_OPENING = 5  # sentences of a first post, of which the first that says something is told
 _LINES = 8  # one-line posts of a conversation; more are counted
 _LINE_LENGTH = 60
 
@@ -144,7 +146,8 @@ def is_question(text: str) -> bool:
 
 def opening_line(text: str) -> str:
     """How a post begins, past the greeting, in one line; empty where it has no words."""
-    return shorten(next(sentences(text), ""), _LINE_LENGTH)
+    said = list(islice(sentences(text), _OPENING))
+    return shorten(next(filter(is_telling, said), said[0] if said else ""), _LINE_LENGTH)
 
 
 def _asks(sentence: str) -> bool:
