@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -148,9 +147,10 @@ def _watch(thread: str, *strace: str) -> None:
 
     def hold_when_there() -> None:
         found: list[int] = []
+        pause = threading.Event()
         while not found:
             found = [one.native_id for one in threading.enumerate() if one.name == thread and one.native_id]
-            time.sleep(0.001)
+            pause.wait(0.001)
         subprocess.Popen([*line, str(found[0])])
 
     if thread != threading.main_thread().name:
