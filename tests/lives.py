@@ -81,6 +81,8 @@ class BornLife:
         if not line:
             assert self.killed(), "it ended by itself"
             return None
+        if not line.startswith(b"ready"):
+            line += self._said.read()  # the whole of what it died of
         return smtp_port(line)
 
     def over(self) -> bool:

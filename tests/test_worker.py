@@ -1,11 +1,14 @@
 """The parser's process: it answers in order, and a message that kills it costs nobody else anything."""
 
+import subprocess
+import sys
 from email.message import EmailMessage
 
+import msgspec
 import pytest
 
 from tidings.errors import MessageTooComplexError
-from tidings.mailer.worker import ParseWorker, Readable, Unreadable
+from tidings.mailer.worker import _QUESTION, ParseWorker, Readable, Unreadable
 from tidings.settings import LimitSettings
 
 
@@ -42,6 +45,16 @@ def test_a_worker_that_is_killed_is_started_anew(worker: ParseWorker) -> None:
     assert isinstance(outcomes[0], Unreadable)
     assert "status -9" in outcomes[0].reason
     assert [outcome.message.subject for outcome in outcomes[1:]] == [str(number) for number in range(3, 9)]
+
+
+def test_a_worker_whose_site_was_killed_ends_without_a_word() -> None:
+    limits = msgspec.json.encode(LimitSettings()).decode()
+    line = [sys.executable, "-m", "tidings.mailer.worker", limits]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as orphan:
+        orphan.stdout.close()
+        orphan.stdin.write(_QUESTION.pack(len(raw(1)), False) + raw(1))
+        orphan.stdin.close()
+        assert orphan.stderr.read() == b""
 
 
 @pytest.mark.acceptance(19)

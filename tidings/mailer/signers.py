@@ -179,6 +179,7 @@ def _read(source: BinaryIO) -> bytes:
 def main() -> None:
     """One of the processes: it ends when its input does, since an interrupt from the keyboard is meant for the site."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # nobody is left to answer, nor to read why: the site was killed
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 

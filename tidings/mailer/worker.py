@@ -8,6 +8,7 @@ import contextlib
 import logging
 import resource
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -186,6 +187,7 @@ def main() -> None:
     """The worker's own process: limits as JSON in the first argument, messages on standard input."""
     limits = msgspec.json.decode(sys.argv[1], type=LimitSettings)
     memory = limits.parse_megabytes * 1_000_000
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # nobody is left to answer, nor to read why: the site was killed
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     serve(sys.stdin.buffer, sys.stdout.buffer, limits)
 
