@@ -19,7 +19,7 @@ from tests.digest_site import CUT_OFF, SITE, TOKENS
 from tests.programs import program
 from tidings import jobs
 from tidings.communities import joining
-from tidings.communities.rota import Roster
+from tidings.communities.roster import Roster
 from tidings.database import tables
 from tidings.database.engine import Database
 from tidings.digests import drafts, meetings, previews, render

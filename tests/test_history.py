@@ -15,7 +15,8 @@ from tidings.communities.directory import Community
 from tidings.database import tables
 from tidings.database.engine import Database
 from tidings.digests import history
-from tidings.digests.history import History, Quiet, Window
+from tidings.digests.fragments import Span
+from tidings.digests.history import History, Window
 
 MORNING = timedelta(hours=15)  # after the cut-off: 09:00 in Berlin, or 08:00 after the clock changed
 DAY = timedelta(days=1)
@@ -130,20 +131,20 @@ def test_quiet_weeks_that_follow_each_other_are_one_time_and_others_are_apart(
         jobs.run_due(database, CUT_OFF + week * WEEK + MORNING, site=SITE)
     found = read(database, pump)
     assert found.since == CUT_OFF
-    assert found.quiet == (Quiet(begin=CUT_OFF, end=CUT_OFF + 2 * WEEK + HOUR),)
+    assert found.quiet == (Span(begin=CUT_OFF, end=CUT_OFF + 2 * WEEK + HOUR),)
     pause(database, CUT_OFF + 4 * WEEK)
     jobs.run_due(database, CUT_OFF + 3 * WEEK + MORNING, site=SITE)  # dropped: neither told nor quiet
     for week in (4, 5):
         jobs.run_due(database, CUT_OFF + week * WEEK + MORNING, site=SITE)
     assert read(database, pump).quiet == (
-        Quiet(begin=CUT_OFF, end=CUT_OFF + 2 * WEEK + HOUR),
-        Quiet(begin=CUT_OFF + 3 * WEEK + HOUR, end=CUT_OFF + 5 * WEEK + HOUR),
+        Span(begin=CUT_OFF, end=CUT_OFF + 2 * WEEK + HOUR),
+        Span(begin=CUT_OFF + 3 * WEEK + HOUR, end=CUT_OFF + 5 * WEEK + HOUR),
     )
 
 
 def test_the_first_quiet_week_of_a_community_has_seven_days(database: Database, pump: Community) -> None:
     jobs.run_due(database, CUT_OFF + MORNING, site=SITE)
-    assert read(database, pump) == History(quiet=(Quiet(begin=CUT_OFF - WEEK, end=CUT_OFF),))
+    assert read(database, pump) == History(quiet=(Span(begin=CUT_OFF - WEEK, end=CUT_OFF),))
 
 
 def test_after_an_edition_nothing_is_quiet_any_more(database: Database, pump: Community) -> None:

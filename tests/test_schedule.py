@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests import digest_site
 from tidings.communities import digest_times
 from tidings.communities.directory import Member
-from tidings.communities.rota import Roster
+from tidings.communities.roster import Roster
 from tidings.database.engine import Database
 from tidings.digests import schedule
 from tidings.digests.words import Words

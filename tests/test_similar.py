@@ -7,8 +7,12 @@ from sqlalchemy import Connection
 
 from tests import seed
 from tidings.archive import read
-from tidings.archive.similar import Similar, answer, similar
+from tidings.archive.similar import Similar, similar
+from tidings.communities import directory
 from tidings.database.engine import Database
+from tidings.digests import telling
+from tidings.digests.hints import Hints
+from tidings.digests.week import Fresh, Question
 
 # What a community also speaks of, so that no word is rare because little was written.
 _OTHERS = (
@@ -48,8 +52,21 @@ def _answer(database: Database, community: int, message_id: str) -> str | None:
 def _answer_in(connection: Connection, community: int, message_id: str) -> str | None:
     first = read.post(connection, community, message_id)
     assert first is not None
-    found = answer(connection, first, language="english")
-    return found.message_id if found else None
+    text = read.own_text(first)
+    if not telling.is_question(text):
+        return None
+    asked = Fresh(
+        id=first.id,
+        number=first.number,
+        message_id=message_id,
+        author=first.author_name,
+        author_key=first.author_email,
+        date=first.date,
+        text=text,
+    )
+    question = Question(thread_id=first.thread_id, title=first.subject, asked=asked, new=True)
+    seen = Hints(connection, directory.community_by_id(connection, community))(question, first).seen
+    return seen.link if seen else None
 
 
 def test_a_thread_that_began_alike_is_found_with_its_date_and_posts(database: Database) -> None:

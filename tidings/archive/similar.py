@@ -17,7 +17,6 @@ from sqlalchemy import Boolean, Connection, Integer, TextClause, TextualSelect, 
 
 from tidings.archive.prose import prose
 from tidings.archive.read import Folded, Post, own_text
-from tidings.archive.sentences import QUESTION_MARKS, sentences
 from tidings.archive.terms import terms
 from tidings.archive.text_index import folds
 from tidings.database.tables import post as post_table
@@ -149,14 +148,6 @@ def similar(connection: Connection, first: Post, *, language: str, limit: int = 
             found[theirs.subject] = alike, other
     best = sorted(found.values(), key=lambda each: (-each[0], each[1].thread_id))
     return [other for _, other in best[:limit]]
-
-
-def answer(connection: Connection, first: Post, *, language: str) -> Similar | None:
-    """The most similar older thread that was answered, for a thread whose first post asks something; or None."""
-    if not any(sentence.rstrip("\"'”’)]").endswith(QUESTION_MARKS) for sentence in sentences(prose(own_text(first)))):
-        return None
-    found = similar(connection, first, language=language, limit=_COMPARED)
-    return next((other for other in found if other.answered and other.date < first.date), None)
 
 
 def _words(subject: str, shown: Folded, language: str) -> _Words:

@@ -78,6 +78,10 @@ class Member:
     format: str  # of digests: html, text, mime, plain
     quiet: str  # when copies are held: none, asleep, off
 
+    def is_paused(self, now: datetime) -> bool:
+        """Whether no mail goes to them now because they asked for that."""
+        return self.paused_until is not None and self.paused_until > now
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sender:

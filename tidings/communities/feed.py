@@ -6,6 +6,7 @@ A server that drips or a calendar that takes for ever costs that process its lif
 
 import http.client
 import resource
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -26,6 +27,7 @@ SIZE = 1_000_000
 """No calendar is longer, in bytes."""
 
 _SECONDS = 30  # in all, with everything that a busy machine does beside
+_LIFE = 60  # seconds after which the process ends by itself, where nobody is left to end it
 _CPU_SECONDS = 5
 _SILENCE = 10  # seconds that a server may say nothing
 _MEMORY = 512_000_000
@@ -138,6 +140,7 @@ def _fetch(url: str) -> bytes:
 
 def main() -> None:
     """The process: a question as JSON on standard input, the answer as JSON on standard output."""
+    signal.alarm(_LIFE)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)

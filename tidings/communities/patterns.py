@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tidings.communities.entries import line, parse_wall_time
-from tidings.communities.roster import OFF
-from tidings.communities.roster import ShiftTimes as ShiftTimes
+from tidings.communities.roster import OFF, ShiftTimes
 from tidings.errors import UsageError
 
 _CYCLE_LENGTH = 400  # more than a year of days

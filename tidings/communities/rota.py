@@ -13,9 +13,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from tidings.clock import zone as zone_named
 from tidings.communities import patterns
 from tidings.communities.entries import choice, line, parse_date
-from tidings.communities.patterns import ShiftTimes
-from tidings.communities.roster import Roster as Roster
-from tidings.communities.roster import Shift as Shift
+from tidings.communities.roster import ShiftTimes
 from tidings.database import tables
 from tidings.errors import NotFoundError, UsageError
 

@@ -51,8 +51,7 @@ def bundle(connection: Connection, member: Member, now: datetime, site: SiteSett
 
 def _may_have(member: Member, now: datetime) -> bool:
     """Whether mail goes to the member at all; else the copies are let go, and dropped with the reason."""
-    paused = member.paused_until is not None and member.paused_until > now
-    return member.delivery != "none" and not paused and member.stopped_at is None
+    return member.delivery != "none" and not member.is_paused(now) and member.stopped_at is None
 
 
 def _fitting(posts: Iterable[Post]) -> list[Post]:

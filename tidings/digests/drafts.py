@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from tidings.archive.sentences import clean, shorten
 from tidings.communities import languages
 from tidings.communities.directory import Community, Member
-from tidings.communities.rota import Roster
+from tidings.communities.roster import Roster
 from tidings.digests import enclosures, meetings, render, schedule, select, telling
 from tidings.digests.cutting import Cut, cut
 from tidings.digests.direction import BEGIN, END, in_text
@@ -26,7 +26,6 @@ from tidings.digests.fragments import (
     Meeting,
     Personal,
     Settled,
-    Span,
     Title,
     Unanswered,
 )
@@ -47,7 +46,6 @@ _NAME_LENGTH = 60
 
 NO_KEY = Tokens(bytes(32))
 """Mints what is only measured, or shown in a preview and never answered."""
-
 
 Answerable = Personal | Settled | Unanswered | Conversation | Title
 
@@ -104,7 +102,7 @@ def tell(
     heading = replace(
         heading_of(community, member, roster, rhythm),
         since=before.since,
-        quiet=tuple(Span(begin=one.begin, end=one.end) for one in before.quiet),
+        quiet=before.quiet,
         more_threads=chosen.more_threads,
         more_posts=chosen.more_posts,
         muted_posts=chosen.muted_posts,

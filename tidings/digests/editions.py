@@ -15,8 +15,8 @@ from sqlalchemy import select as query
 
 from tidings.communities import directory
 from tidings.communities.directory import Member
+from tidings.communities.roster import Roster
 from tidings.communities.rosters import Rosters
-from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.database.tables import Moment
 from tidings.digests import bundles, freeze, gather, history, schedule
@@ -249,5 +249,4 @@ def _waiting(connection: Connection, people: Collection[int], now: datetime) -> 
 
 def _wants(member: Member, now: datetime) -> bool:
     """Whether the member is to be told now; who paused, or whose mail comes back, is told later of all since."""
-    paused = member.paused_until is not None and member.paused_until > now
-    return member.delivery in ("weekly", "daily") and not paused and member.stopped_at is None
+    return member.delivery in ("weekly", "daily") and not member.is_paused(now) and member.stopped_at is None

@@ -6,7 +6,6 @@ posts only, and writes nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 from sqlalchemy import Connection, bindparam
 from sqlalchemy import select as query
@@ -17,7 +16,7 @@ from tidings.communities.directory import Community
 from tidings.database import tables
 from tidings.digests.lint import POSTS
 from tidings.mailer import enclosed
-from tidings.mailer.addresses import Addresses
+from tidings.mailer.addresses import Addresses, post_page
 from tidings.settings import SiteSettings
 
 SIZE = 5_000_000
@@ -118,7 +117,7 @@ def _post(connection: Connection, community: Community, post_id: int, site: Site
         raw=read.raw(connection, post_id),
         message_id=post.message_id,
         words=read.own_text(post).strip() or post.text,
-        page=f"{site.base_url.rstrip('/')}/c/{community.name}/m/{quote(post.message_id, safe='@')}/",
+        page=post_page(site.base_url, community.name, post.message_id),
         reply_to=address.post if community.replies == "list" else "",
         domains=frozenset({address.domain, site.domain}),
     )

@@ -12,9 +12,7 @@ from sqlalchemy import Connection, bindparam, exists
 from sqlalchemy import select as query
 
 from tidings.archive import cards, read
-from tidings.communities import rosters
 from tidings.communities.directory import Community, Member, email_key
-from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.digests import names, telling
 from tidings.digests.fragments import Attached, Opening
@@ -73,8 +71,6 @@ _CHOICES = (
     )
     .where(tables.membership.c.person_id.in_(bindparam("people", expanding=True)))
 )
-
-
 _KEYS = query(tables.address.c.person_id, tables.address.c.email_key).where(
     tables.address.c.person_id.in_(bindparam("people", expanding=True))
 )
@@ -102,11 +98,6 @@ class Readers:
             muted=frozenset(self._wanted.get((member.membership_id, "mute"), ())),
             followed=frozenset(self._wanted.get((member.membership_id, "follow"), ())),
         )
-
-
-def roster(connection: Connection, member: Member) -> Roster | None:
-    """The member's rota; None where none is known."""
-    return rosters.of_person(connection, member.person_id)
 
 
 # --- a week ----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from sqlalchemy import select as query
 from tidings.clock import zone
 from tidings.communities.directory import Community, Member
 from tidings.database import tables
+from tidings.digests.fragments import Span
 
 AWAY = 7
 """Days by which a missed period is older than the newest one where an edition is a return."""
@@ -60,14 +61,6 @@ _SINCE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quiet:
-    """A time, from one cut-off to another, in which nothing was to be told and nothing was sent."""
-
-    begin: datetime
-    end: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
 class Window:
     """The archive numbers (after, up_to] of one week of a return: `this week`, `last week`, `earlier`."""
 
@@ -85,7 +78,7 @@ class History:
     """
 
     since: datetime | None = None
-    quiet: tuple[Quiet, ...] = ()
+    quiet: tuple[Span, ...] = ()
     windows: tuple[Window, ...] = ()
 
 
@@ -133,16 +126,16 @@ class Past:
         )
 
 
-def _joined(periods: Sequence[_Period]) -> Iterator[Quiet]:
+def _joined(periods: Sequence[_Period]) -> Iterator[Span]:
     """The times of these periods, those that follow on each other as one."""
     begin = end = None
     for one in periods:
         if begin is not None and end is not None and one.began_at > end:
-            yield Quiet(begin=begin, end=end)
+            yield Span(begin=begin, end=end)
             begin = None
         begin, end = begin or one.began_at, one.cut_off_at
     if begin is not None and end is not None:
-        yield Quiet(begin=begin, end=end)
+        yield Span(begin=begin, end=end)
 
 
 def _windows(community: Community, member: Member, periods: Sequence[_Period]) -> Iterator[Window]:

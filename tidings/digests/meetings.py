@@ -9,7 +9,7 @@ from tidings.archive.sentences import clean
 from tidings.clock import zone
 from tidings.communities import languages
 from tidings.communities.directory import Community
-from tidings.communities.rota import Roster
+from tidings.communities.roster import Roster
 from tidings.digests import schedule
 from tidings.digests.direction import apart, in_text
 from tidings.digests.fragments import Duty, Meeting

@@ -11,8 +11,8 @@ from sqlalchemy import select as query
 
 from tidings.communities import directory, languages
 from tidings.communities.directory import Community, Member
+from tidings.communities.roster import Roster
 from tidings.communities.rosters import Rosters
-from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.digests import quiet, schedule
 from tidings.digests.words import Words

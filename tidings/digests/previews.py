@@ -9,9 +9,9 @@ from datetime import datetime
 from sqlalchemy import Connection, func
 from sqlalchemy import select as query
 
-from tidings.communities import directory
+from tidings.communities import directory, rosters
 from tidings.communities.directory import Community, Member
-from tidings.communities.rota import Roster
+from tidings.communities.roster import Roster
 from tidings.database import tables
 from tidings.digests import gather, history, render, schedule
 from tidings.digests.drafts import NO_KEY, Part, draft, heading_of, tell
@@ -44,7 +44,7 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
         raise NotFoundError(f"{email!r} is not a member of {found.name!r}.")
     if member.delivery not in ("weekly", "daily"):
         member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
-    roster = gather.roster(connection, member)
+    roster = rosters.of_person(connection, member.person_id)
     told = tell(
         connection,
         found,

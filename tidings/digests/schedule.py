@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from tidings.clock import zone
 from tidings.communities import digest_times
 from tidings.communities.directory import Community, Member
-from tidings.communities.rota import Roster, Shift
+from tidings.communities.roster import Roster, Shift
 from tidings.digests.fragments import Timing
 
 SLEEP = timedelta(hours=9)
@@ -19,7 +19,6 @@ SLEEP = timedelta(hours=9)
 
 BEFORE_THE_END = timedelta(minutes=digest_times.BEFORE_THE_END)
 
-FIRST_DAY = date(2020, 1, 1)
 _DAY = timedelta(days=1)
 _INSTANT = timedelta(microseconds=1)
 _MONDAY = 0

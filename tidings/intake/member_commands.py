@@ -6,7 +6,6 @@ member's name, so such an answer repeats nothing of the mail.
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
-from urllib.parse import quote
 
 from sqlalchemy import Connection, bindparam
 
@@ -15,14 +14,15 @@ from tidings.archive.read import Post
 from tidings.clock import zone
 from tidings.communities import digest_times, directory, joining, languages, rota
 from tidings.communities.directory import Community, Member, email_key
+from tidings.communities.roster import Roster
 from tidings.communities.rosters import Rosters
-from tidings.communities.rota import Roster
 from tidings.database import tables
 from tidings.digests import plans, schedule
 from tidings.errors import NotFoundError, UsageError
 from tidings.intake import letters
 from tidings.intake.asking import Asking
 from tidings.intake.case import Parts
+from tidings.mailer.addresses import post_page
 from tidings.mailer.commands import Command
 
 _HITS = 10
@@ -98,7 +98,7 @@ class MemberCommands:
         return "\n".join(lines)
 
     def _state(self, connection: Connection, member: Member) -> str:
-        if member.paused_until is not None and member.paused_until > self._parts.clock.now():
+        if member.paused_until is not None and member.is_paused(self._parts.clock.now()):
             return f"paused {self._until(connection, member, member.paused_until)}"
         return letters.DELIVERY[member.delivery]
 
@@ -137,8 +137,8 @@ class MemberCommands:
 
     def _heading(self, community: Community, post: Post) -> str:
         written = letters.day(post.date.astimezone(zone(community.zone)).date())
-        base, bare = self._parts.settings.site.base_url.rstrip("/"), quote(post.message_id, safe="@")
-        return f"#{post.number}  {post.subject}\n{post.author_name}, {written}\n{base}/c/{community.name}/m/{bare}/"
+        page = post_page(self._parts.settings.site.base_url, community.name, post.message_id)
+        return f"#{post.number}  {post.subject}\n{post.author_name}, {written}\n{page}"
 
     # --- what is changed ---------------------------------------------------------------------------------------------
 

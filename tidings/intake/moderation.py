@@ -59,7 +59,7 @@ def moderators(connection: Connection, parts: Parts, community: Community, now: 
     found = [
         one.email
         for one in directory.members(connection, community.id)
-        if one.role in MODERATING and one.stopped_at is None and (one.paused_until is None or one.paused_until <= now)
+        if one.role in MODERATING and one.stopped_at is None and not one.is_paused(now)
     ]
     return found or list(parts.settings.site.admins)
 

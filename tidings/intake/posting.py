@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
-from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import Connection
@@ -23,7 +22,7 @@ from tidings.intake import storm, waiting
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
 from tidings.mailer import outbox
-from tidings.mailer.addresses import is_edition_id
+from tidings.mailer.addresses import is_edition_id, post_page
 from tidings.mailer.parse import ParsedMessage
 from tidings.settings import Settings
 from tidings.threading.decisions import arrive
@@ -246,9 +245,8 @@ class Posting:
         """What the copies of a reply to an item say: its own words, and where its files are."""
         if not message.attachments:
             return message.text
-        base = self._parts.settings.site.base_url.rstrip("/")
         files = [f"- {name} ({show_size(size)})" for _, name, _, size, _ in message.attachments]
-        link = f"{base}/c/{case.community.name}/m/{quote(message_id, safe='@')}/"
+        link = post_page(self._parts.settings.site.base_url, case.community.name, message_id)
         return "\n".join([message.text, "", "Attached, in the archive:", *files, link]).lstrip()
 
     def _passes_by_quiet_hours(

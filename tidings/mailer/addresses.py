@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol
+from urllib.parse import quote
 
 from tidings.settings import SiteSettings
 
@@ -96,6 +97,11 @@ class Addresses:
     def named(self, name: str, domain: str | None) -> ListAddress:
         """The addresses of the community with that name, and that mail domain of its own or None."""
         return ListAddress(name=name, domain=domain or self._site.domain, separator=self._site.separator)
+
+
+def post_page(base_url: str, community: str, message_id: str) -> str:
+    """Where a post stands in the archive: the link that goes into mail, and that pages have too."""
+    return f"{base_url.rstrip('/')}/c/{community}/m/{quote(message_id, safe='@')}/"
 
 
 def read_recipient(address: str) -> Recipient | None:

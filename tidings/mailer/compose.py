@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr, getaddresses
-from urllib.parse import quote
 
 from tidings.mailer import footer
-from tidings.mailer.addresses import ListAddress, without_tokens
+from tidings.mailer.addresses import ListAddress, post_page, without_tokens
 from tidings.mailer.charsets import decode_header_text
 from tidings.tokens import random_token
 
@@ -347,7 +346,7 @@ def _pages(facts: CopyFacts) -> str:
 
 def _page(facts: CopyFacts) -> str:
     """Where the post stands in the archive."""
-    return f"{_pages(facts)}m/{quote(facts.message_id, safe='@')}/"
+    return post_page(facts.base_url, facts.address.name, facts.message_id)
 
 
 def split(wire: bytes) -> tuple[list[tuple[str, bytes]], bytes]:

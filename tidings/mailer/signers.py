@@ -32,7 +32,7 @@ _LENGTH = 4  # bytes that say how much follows
 
 
 def sign(key: RSAPrivateKey, digest: bytes) -> bytes:
-    """The signature over a SHA-256 digest , as rsa-sha256 has it (RFC 6376 3.3.2)."""
+    """The signature over a SHA-256 digest, as rsa-sha256 has it (RFC 6376 3.3.2)."""
     return key.sign(digest, PKCS1v15(), Prehashed(hashes.SHA256()))
 
 

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tidings.clock import parse_moment, zone
-from tidings.communities import directory
+from tidings.communities import directory, rosters
 from tidings.communities.directory import Community, Member
-from tidings.digests import gather, periods, plans, previews, schedule
+from tidings.digests import periods, plans, previews, schedule
 from tidings.errors import UsageError
 from tidings.web.door import Door, Visit
 from tidings.web.framed import MAY_FRAME, SANDBOX, framed
@@ -131,7 +131,7 @@ class DigestPages:
         weekday = None if daily else community.cut_off_weekday
         cut_off = schedule.next_at(weekday, community.cut_off_time, community.zone, asked.at + _MINUTE)
         moments.append(("Next cut-off", cut_off))
-        roster = gather.roster(connection, asked.member) if asked.member else None
+        roster = rosters.of_person(connection, asked.member.person_id) if asked.member else None
         shift = roster.next_start(asked.at) if roster else None
         if shift is not None:
             moments.append(("Next shift", shift.start))

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
+from tidings.mailer.addresses import post_page
 from tidings.web import markup
 
 HEADERS = {
@@ -90,7 +91,7 @@ def path_part(text: str) -> str:
 
 def post_path(community: str, message_id: str) -> str:
     """The permalink of a post."""
-    return f"/c/{community}/m/{path_part(message_id)}/"
+    return post_page("", community, message_id)
 
 
 def with_query(path: str, values: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from babel.dates import format_datetime
 from sqlalchemy import Connection
 
 from tidings.communities import directory, rosters, rota
-from tidings.communities.rota import Roster, Shift
+from tidings.communities.roster import Roster, Shift
 from tidings.digests import schedule
 
 _HOW = {"each": "every post", "daily": "a daily digest", "weekly": "a weekly digest", "none": "no mail"}
