@@ -22,7 +22,8 @@ from tidings.communities import joining
 from tidings.communities.roster import Roster
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, meetings, previews, render
+from tidings.digests import drafts, previews, render
+from tidings.digests.meetings import plain
 from tidings.errors import NotFoundError
 from tidings.mailer.addresses import is_edition_id, read_recipient
 
@@ -346,7 +347,7 @@ def test_the_meeting_says_what_the_readers_roster_has_then(sqlite_database: Data
     )
     with sqlite_database.write() as connection:
         pump = digest_site.community(connection, meeting="Tue 14:00")
-    meeting = meetings.next_meeting(pump, walk, CUT_OFF)
+    meeting = plain.next_meeting(pump, walk, CUT_OFF)
     assert meeting is not None
     assert meeting.start == datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
     assert meeting.duty == duty

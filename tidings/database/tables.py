@@ -294,6 +294,14 @@ bounce_wave = Table(
     Column("ended_at", Moment),
     Column("reason", Text, nullable=False),
 )
+# Stored hashed, good until it is revoked: whoever has it reads the calendar of a community, or of one member's.
+feed_token = Table(
+    "feed_token",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    _ref("membership_id", "membership", index=True),
+    Column("created_at", Moment, nullable=False),
+)
 sign_in_link = Table(  # one use, 72 hours; stored hashed
     "sign_in_link",
     metadata,
@@ -438,11 +446,25 @@ card = Table(
     Column("kind", String(8), nullable=False),  # archive.cards.Kind
     _ref("post_id", "post"),  # the post that says it
     _ref("about_id", "post", nullable=True),  # the post that it is about: the answer, the practice that was used
+    Column("position", Integer, nullable=False, server_default="0"),  # among those of the kind that the post says
     _ref("person_id", "person", nullable=True),  # who said it
     Column("text", Text, nullable=False),  # in a line or a few
+    _ref("meeting_id", "meeting", nullable=True, index=True),  # where minutes say it
+    _ref("topic_id", "topic", nullable=True, index=True),  # under which of its topics
+    # Of an action alone.
+    _ref("owner_id", "person", nullable=True, index=True),
+    Column("due_on", String(10)),  # ISO date in the community's zone; null: no day was named
+    Column("done_at", Moment),
+    Column("remind_at", Moment),  # when its owner is reminded
     Column("created_at", Moment, nullable=False),
-    UniqueConstraint("post_id", "kind"),
+    UniqueConstraint("post_id", "kind", "position"),
     Index("ix_card_community", "community_id", "kind"),
+    Index(
+        "ix_card_remind",
+        "remind_at",
+        sqlite_where=text("remind_at IS NOT NULL"),
+        postgresql_where=text("remind_at IS NOT NULL"),
+    ),
 )
 
 # --- mail out -------------------------------------------------------------------------------------------
@@ -543,10 +565,12 @@ period = Table(
     metadata,
     _id(),
     _ref("community_id", "community"),
-    Column("rhythm", String(8), nullable=False),  # weekly, daily; each: what quiet hours held
+    # weekly, daily; each: what quiet hours held; agenda: of a meeting; remind: of duties and actions
+    Column("rhythm", String(8), nullable=False),
     Column("number", BigInteger, nullable=False),
     Column("up_to", BigInteger, nullable=False),  # archive number
     Column("cut_off_at", Moment, nullable=False),
+    _ref("meeting_id", "meeting", nullable=True, index=True),  # of an agenda
     UniqueConstraint("community_id", "rhythm", "number"),
 )
 edition = Table(
@@ -621,6 +645,7 @@ item = Table(
     Column("block", String(16), nullable=False),  # digests.fragments.BLOCKS
     _ref("post_id", "post", nullable=True),  # the last post shown: what a reply answers
     Column("message_id", Text),  # what a reply answers where there is no post (a meeting)
+    Column("about_id", Id),  # of the blocks of meetings: the id of the meeting, topic, duty or action
     Column("subject", Text, nullable=False),  # of a reply
     _ref("fragment_id", "fragment", index=True),
     UniqueConstraint("section_id", "number"),
@@ -640,6 +665,157 @@ kept_reply = Table(
     Column("received_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
     UniqueConstraint("edition_id", "content_hash"),
+)
+
+# --- meetings -------------------------------------------------------------------------------------------
+
+series = Table(
+    "series",
+    metadata,
+    _id(),
+    _ref("community_id", "community"),
+    Column("name", String(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("rhythm", Text, nullable=False),  # a rule of RFC 5545 3.3.10, of days alone; empty: once
+    Column("first_day", String(10), nullable=False),  # ISO date in `zone`
+    Column("zone", String(64), nullable=False),
+    Column("format", String(16), nullable=False),  # digests.meetings.formats.NAMES
+    Column("blocks", Text, nullable=False),  # JSON [[minutes, title], ...] of a format of its own; else empty
+    Column("place", Text, nullable=False),  # or a link; empty: none
+    Column("notice", Integer, nullable=False),  # hours before a session until which input stands under its items
+    Column("ended_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("community_id", "name"),
+)
+# When each meeting of a series is held: once, or several times for crews who cannot come together.
+series_session = Table(
+    "series_session",
+    metadata,
+    _id(),
+    _ref("series_id", "series"),
+    Column("position", Integer, nullable=False),  # in time; 0 is the first
+    Column("day", Integer, nullable=False),  # how many days after the meeting's
+    Column("starts", String(5), nullable=False),  # wall clock, HH:MM
+    Column("place", Text, nullable=False),  # empty: the series'
+    UniqueConstraint("series_id", "position"),
+)
+# Whom a session is for; a crew that none names comes to the one in which it is on shift, else to the first.
+session_crew = Table(
+    "session_crew",
+    metadata,
+    _ref("session_id", "series_session"),
+    _ref("crew_id", "crew"),
+    UniqueConstraint("session_id", "crew_id"),
+)
+meeting = Table(
+    "meeting",
+    metadata,
+    _id(),
+    _ref("series_id", "series"),
+    Column("number", Integer, nullable=False),  # in its series, from 1
+    Column("day", String(10), nullable=False),  # ISO date that the rhythm gives, also where it was moved
+    Column("invites_at", Moment, nullable=False),  # from when on agendas go out
+    Column("invited_at", Moment),  # when their sections were made
+    Column("input_until", Moment, nullable=False),  # when its leaders are sent what stands under its items
+    Column("final_at", Moment),  # when the sections of that were made
+    Column("closes_at", Moment, nullable=False),  # what was not reached by then goes on the next agenda
+    Column("closed_at", Moment),
+    Column("cancelled_at", Moment),
+    UniqueConstraint("series_id", "day"),
+    UniqueConstraint("series_id", "number"),
+    Index(
+        "ix_meeting_open",
+        "closes_at",
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+)
+# A session of one meeting: what calendars call an event.
+sitting = Table(
+    "sitting",
+    metadata,
+    _id(),
+    _ref("meeting_id", "meeting"),
+    _ref("session_id", "series_session"),
+    Column("starts_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),  # RFC 5545 3.8.7.4: one more with each change that was told
+    Column("changed_at", Moment, nullable=False),
+    UniqueConstraint("meeting_id", "session_id"),
+)
+# An item of an agenda. Its discussion is a thread: what is written there is printed under it.
+topic = Table(
+    "topic",
+    metadata,
+    _id(),
+    _ref("series_id", "series"),
+    _ref("meeting_id", "meeting", index=True),  # on whose agenda it stands
+    Column("kind", String(8), nullable=False),  # digests.meetings.topics.Kind
+    Column("state", String(12), nullable=False),  # digests.meetings.topics.State
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("minutes", Integer),
+    _ref("person_id", "person", nullable=True),  # who proposed it
+    _ref("lead_id", "person", nullable=True),  # who offered to lead it
+    Column("message_id", Text, nullable=False),  # of the post that its thread begins with, or one of ours
+    Column("position", Integer),  # where a leader put it; null: by how many second it
+    Column("carried", Integer, nullable=False, server_default="0"),  # from how many agendas
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("series_id", "message_id"),
+)
+topic_second = Table(
+    "topic_second",
+    metadata,
+    _ref("topic_id", "topic"),
+    _ref("person_id", "person"),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("topic_id", "person_id"),
+)
+# Who is willing to lead, host or take notes, and who does so when.
+willing = Table(
+    "willing",
+    metadata,
+    _ref("series_id", "series"),
+    _ref("person_id", "person"),
+    Column("role", String(8), nullable=False),  # digests.meetings.roles.ROLES
+    Column("since", Moment, nullable=False),
+    UniqueConstraint("series_id", "person_id", "role"),
+)
+duty = Table(
+    "duty",
+    metadata,
+    _id(),
+    _ref("meeting_id", "meeting"),
+    Column("role", String(8), nullable=False),
+    _ref("person_id", "person", index=True),
+    Column("state", String(8), nullable=False),  # has, swapped: gave it to somebody else
+    Column("since", Moment, nullable=False),
+    Column("remind_at", Moment),  # when they are told
+    UniqueConstraint("meeting_id", "role", "person_id"),
+    Index(
+        "ix_duty_remind",
+        "remind_at",
+        sqlite_where=text("remind_at IS NOT NULL"),
+        postgresql_where=text("remind_at IS NOT NULL"),
+    ),
+)
+# Who comes, of members and of guests whom nobody asked: the last that each said.
+attendance = Table(
+    "attendance",
+    metadata,
+    _id(),
+    _ref("meeting_id", "meeting"),
+    _ref("sitting_id", "sitting", nullable=True),  # null: said by mail of the meeting that they were asked to
+    _ref("person_id", "person", nullable=True, index=True),  # null: a guest
+    Column("email_key", String(320), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("answer", String(12), nullable=False),  # yes, no, maybe, delegated
+    Column("comment", Text, nullable=False),
+    Column("for_key", String(320)),  # the address of who sent them in their place
+    Column("sequence", Integer, nullable=False),  # of the invitation that was answered
+    Column("said_at", Moment, nullable=False),
+    UniqueConstraint("meeting_id", "email_key"),
 )
 
 # --- intake ---------------------------------------------------------------------------------------------

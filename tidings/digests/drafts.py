@@ -14,7 +14,7 @@ from tidings.archive.sentences import clean, shorten
 from tidings.communities import languages
 from tidings.communities.directory import Community, Member
 from tidings.communities.roster import Roster
-from tidings.digests import enclosures, meetings, render, schedule, select, telling
+from tidings.digests import enclosures, render, schedule, select, telling
 from tidings.digests.cutting import Cut, cut
 from tidings.digests.direction import BEGIN, END, in_text
 from tidings.digests.fragments import (
@@ -31,6 +31,7 @@ from tidings.digests.fragments import (
 )
 from tidings.digests.history import History
 from tidings.digests.lint import HTML_LIMIT
+from tidings.digests.meetings import plain
 from tidings.digests.stored import Entry, Printed, Section
 from tidings.digests.week import Fresh, Reader
 from tidings.digests.weeks import Weeks
@@ -93,10 +94,10 @@ def tell(
     """
     week = weeks.week(connection, community, member.cursor, up_to)
     chosen = select.choose(week, reader, before.windows)
-    meeting = weeks.meeting(community, meetings.next_meeting(community, roster, now))
+    meeting = weeks.meeting(community, plain.next_meeting(community, roster, now))
     if not chosen.new:
         chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
-        meeting = meeting if meeting and meetings.concerns(meeting) else None
+        meeting = meeting if meeting and plain.concerns(meeting) else None
         if not chosen.unanswered and meeting is None:
             return None
     heading = replace(
@@ -139,8 +140,8 @@ def _meeting(community: Community, meeting: Meeting | None, site: SiteSettings) 
             block="meeting",
             fragment=meeting,
             # In the community's zone: all answers to one meeting have one subject.
-            subject=meetings.subject(community, meeting.start),
-            answers=meetings.message_id(community, meeting.start, site.domain),
+            subject=plain.subject(community, meeting.start),
+            answers=plain.message_id(community, meeting.start, site.domain),
         )
     ]
 

@@ -14,7 +14,7 @@ YOU = "you"
 
 Duty = Literal["", "night", "shift", "sleep", "off"]
 Concern = Literal["reply", "mention", "field"]
-Outcome = Literal["answer", "decision", "used"]
+Outcome = Literal["answer", "decision", "used", "action"]
 Comes = Literal["day", "shift", "end", "off", "between shifts", "awake"]
 
 

@@ -114,6 +114,7 @@ def _item(section_id: int, entry: Entry, fragment_id: int) -> dict[str, Any]:
         "block": entry.block,
         "post_id": entry.post_id,
         "message_id": None if entry.post_id else entry.answers,
+        "about_id": entry.about_id,
         "subject": entry.subject,
         "fragment_id": fragment_id,
     }

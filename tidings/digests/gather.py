@@ -252,7 +252,7 @@ def _settled(
     told = cards.said_between(connection, community_id, posts[0].number - 1, posts[-1].number)
     about = _posts(connection, [card.about_id for card in told if card.about_id is not None])
     for card in told:
-        if card.post_id in said:
+        if card.kind != "note" and card.post_id in said:
             thread, fresh = said[card.post_id]
             of = _fresh(about[card.about_id]) if card.about_id in about and card.kind == "answer" else fresh
             yield Result(

@@ -45,6 +45,8 @@ class Item:
     post_id: int | None
     message_id: str | None
     subject: str
+    block: str
+    about_id: int | None
     community_id: int
     membership_id: int
     edition_id: int
@@ -61,7 +63,7 @@ class Routed:
     """The item that a reply answers, or a part of one, and the sender's own text.
 
     `answers` is the Message-ID (bare) that it answers, `references` the chain down to it, oldest first. `post_id` is
-    None where a meeting is answered.
+    None where no post is answered; what of a meeting is, `block` and `about_id` say (stored.Entry).
     """
 
     community_id: int
@@ -70,6 +72,8 @@ class Routed:
     item_id: int
     number: int
     post_id: int | None
+    block: str
+    about_id: int | None
     answers: str
     references: tuple[str, ...]
     subject: str
@@ -153,6 +157,8 @@ def routed(connection: Connection, item: Item, own: str) -> Routed:
         item_id=item.id,
         number=item.number,
         post_id=item.post_id,
+        block=item.block,
+        about_id=item.about_id,
         answers=references[-1],
         references=references,
         subject=item.subject,
@@ -188,6 +194,8 @@ _ITEM = (
         _item.post_id,
         _item.message_id,
         _item.subject,
+        _item.block,
+        _item.about_id,
         _section.community_id,
         _section.membership_id,
         _section.edition_id,

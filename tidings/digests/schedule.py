@@ -31,7 +31,7 @@ def cut_offs(weekday: int | None, at: str, zone_name: str, after: datetime, unti
     """Moments (UTC) in (after, until] when it is `at` (HH:MM) on the weekday (0 is Monday; None: every day) there."""
     last = after
     for day in _days(after.astimezone(zone(zone_name)).date() - _DAY):
-        moment = _moment(day, at, zone_name)
+        moment = wall(day, at, zone_name)
         if moment > until:
             return
         # `> last`: where a zone skips a whole day, two dates fall on one moment.
@@ -43,7 +43,7 @@ def cut_offs(weekday: int | None, at: str, zone_name: str, after: datetime, unti
 def next_at(weekday: int | None, at: str, zone_name: str, start: datetime) -> datetime:
     """The first moment (UTC) at or after `start` when it is `at` (HH:MM) on the weekday (None: any day) in the zone."""
     for day in _days(start.astimezone(zone(zone_name)).date() - _DAY):
-        moment = _moment(day, at, zone_name)
+        moment = wall(day, at, zone_name)
         if moment >= start and weekday in (None, day.weekday()):
             return moment
     raise AssertionError("the days ended")
@@ -95,7 +95,7 @@ def _day_off(member: Member, roster: Roster, cut_off: datetime, zone_name: str) 
     today = cut_off.astimezone(zone(zone_name)).date()
     works = {shift.start.date() for shift in roster.shifts(today - _DAY, _DAYS_TO_A_DAY_OFF)}
     for day in (today + n * _DAY for n in range(_DAYS_TO_A_DAY_OFF - 1)):
-        moment = _moment(day, member.digest_time or _MORNING, zone_name)
+        moment = wall(day, member.digest_time or _MORNING, zone_name)
         if day not in works and moment > cut_off:
             shift = roster.at(moment)
             return wake(roster, shift.end.astimezone(UTC) if shift else moment)
@@ -208,6 +208,7 @@ def _days(first: date) -> Iterator[date]:
         first += _DAY
 
 
-def _moment(day: date, at: str, zone_name: str) -> datetime:
+def wall(day: date, at: str, zone_name: str) -> datetime:
+    """The moment (UTC) when it is `at` (HH:MM) on that day in the zone."""
     # fold=0 is what the module promises: forward out of a gap, the first of a fold (PEP 495).
     return datetime.combine(day, time.fromisoformat(at), zone(zone_name)).astimezone(UTC)

@@ -19,7 +19,10 @@ from tidings.errors import NotFoundError
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A numbered item; `answers` is the Message-ID (bare) that a reply answers, `item_id` None while it is a draft."""
+    """A numbered item; `answers` is the Message-ID (bare) that a reply answers, `item_id` None while it is a draft.
+
+    `about_id` is the id of what an item of a meeting is about: the meeting, a topic, a duty or an action.
+    """
 
     number: int
     block: str
@@ -28,6 +31,7 @@ class Entry:
     answers: str | None = None
     post_id: int | None = None
     item_id: int | None = None
+    about_id: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

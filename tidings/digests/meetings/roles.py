@@ -1,0 +1,197 @@
+"""Who leads, hosts and takes notes of a meeting, in turn among those who are willing; the only writer of both tables.
+
+Who was swapped out keeps a row, so that they are not asked again for the same meeting.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from tidings.communities import directory
+from tidings.communities.directory import Member
+from tidings.communities.rosters import Rosters
+from tidings.database import tables
+from tidings.digests.meetings.diary import Meeting
+
+Role = Literal["lead", "host", "scribe"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""The discussion leader, who sees that all come to speak, and the scribe, who takes notes."""
+
+_COUNTED = timedelta(days=365)
+_duty, _willing, _meeting = tables.duty.c, tables.willing.c, tables.meeting.c
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duty:
+    """A role in a meeting; `load` is how often who has it had it in this series within a year, this time too."""
+
+    id: int
+    meeting_id: int
+    role: Role
+    person_id: int
+    name: str
+    load: int
+
+
+# --- reads -----------------------------------------------------------------------------------------------------------
+
+
+def of_meeting(connection: Connection, meeting: Meeting) -> list[Duty]:
+    """Who has which role in a meeting, in the order of ROLES."""
+    rows = connection.execute(
+        select(_duty.id, _duty.role, _duty.person_id, tables.person.c.name)
+        .join_from(tables.duty, tables.person, tables.person.c.id == _duty.person_id)
+        .where(_duty.meeting_id == meeting.id, _duty.state == "has")
+    ).all()
+    loads = {
+        role: _loads(connection, meeting.series.id, role, meeting.starts_at) for role in {row.role for row in rows}
+    }
+    found = [
+        Duty(
+            id=row.id,
+            meeting_id=meeting.id,
+            role=row.role,
+            person_id=row.person_id,
+            name=row.name,
+            load=loads[row.role].get(row.person_id, (0, ""))[0],
+        )
+        for row in rows
+    ]
+    return sorted(found, key=lambda one: ROLES.index(one.role))
+
+
+def willing(connection: Connection, series_id: int) -> dict[Role, list[int]]:
+    """By role, the people who said that they would, in the order in which they did."""
+    rows = select(_willing.role, _willing.person_id).where(_willing.series_id == series_id)
+    found: dict[Role, list[int]] = {role: [] for role in ROLES}
+    for role, person_id in connection.execute(rows.order_by(_willing.since, _willing.person_id)):
+        found[role].append(person_id)
+    return found
+
+
+def load(connection: Connection, series_id: int, now: datetime) -> dict[Role, dict[int, int]]:
+    """By role, how often each person had it within the last year, or has it to come."""
+    return {
+        role: {person_id: count for person_id, (count, _) in _loads(connection, series_id, role, now).items()}
+        for role in ROLES
+    }
+
+
+def _loads(connection: Connection, series_id: int, role: Role, now: datetime) -> dict[int, tuple[int, str]]:
+    """By person, how often they had a role, and the day of the last time."""
+    rows = connection.execute(
+        select(_duty.person_id, func.count(), func.max(_meeting.day))
+        .join_from(tables.duty, tables.meeting, _meeting.id == _duty.meeting_id)
+        .where(_meeting.series_id == series_id, _meeting.cancelled_at.is_(None))
+        .where(_duty.role == role, _duty.state == "has", _meeting.day >= (now - _COUNTED).date().isoformat())
+        .group_by(_duty.person_id)
+    )
+    return {person_id: (count, last) for person_id, count, last in rows}
+
+
+# --- writes ----------------------------------------------------------------------------------------------------------
+
+
+def offer(connection: Connection, series_id: int, person_id: int, role: Role, now: datetime) -> bool:
+    """Note that a person is willing; False where they said so before."""
+    mine = (_willing.series_id == series_id, _willing.person_id == person_id, _willing.role == role)
+    if connection.execute(select(_willing.role).where(*mine)).first():
+        return False
+    values = {"series_id": series_id, "person_id": person_id, "role": role, "since": now}
+    connection.execute(insert(tables.willing).values(values))
+    return True
+
+
+def decline(connection: Connection, series_id: int, person_id: int, role: Role | None = None) -> bool:
+    """Note that a person is not willing any more, of one role or of all; False where they were not."""
+    mine = delete(tables.willing).where(_willing.series_id == series_id, _willing.person_id == person_id)
+    return bool(connection.execute(mine if role is None else mine.where(_willing.role == role)).rowcount)
+
+
+def fill(connection: Connection, meeting: Meeting, now: datetime) -> list[Duty]:
+    """Give the roles of a meeting that nobody has to those whose turn it is; returns who was given one.
+
+    It is the turn of who had the role least often within a year, then of who had it longest ago; those who are on shift
+    in a session of the meeting come before the others, and nobody has two roles where there is somebody else.
+    """
+    has = {one.role: one.person_id for one in of_meeting(connection, meeting)}
+    candidates = _Candidates(connection, meeting)
+    given: list[Duty] = []
+    for role in ROLES:
+        if role in has:
+            continue
+        chosen = candidates.next(role, set(has.values()))
+        if chosen is not None:
+            has[role] = chosen.person_id
+            given.append(_give(connection, meeting, role, chosen, now))
+    return given
+
+
+def swap(connection: Connection, meeting: Meeting, duty: Duty, now: datetime, to: Member | None = None) -> Duty | None:
+    """Take a role from who has it and give it `to` somebody, or to whose turn it is next; None where nobody is left.
+
+    Then who had it keeps it.
+    """
+    others = {one.person_id for one in of_meeting(connection, meeting)}
+    chosen = to or _Candidates(connection, meeting).next(duty.role, others)
+    if chosen is None or chosen.person_id == duty.person_id:
+        return None
+    connection.execute(update(tables.duty).where(_duty.id == duty.id).values(state="swapped", remind_at=None))
+    return _give(connection, meeting, duty.role, chosen, now)
+
+
+def give(connection: Connection, meeting: Meeting, role: Role, member: Member, now: datetime) -> Duty:
+    """Let a member have a role in a meeting, whoever had it before."""
+    for one in of_meeting(connection, meeting):
+        if one.role == role and one.person_id != member.person_id:
+            connection.execute(update(tables.duty).where(_duty.id == one.id).values(state="swapped", remind_at=None))
+    return _give(connection, meeting, role, member, now)
+
+
+def remind(connection: Connection, duty_id: int, at: datetime | None) -> None:
+    """Set when who has a role is told of it; None: not again."""
+    connection.execute(update(tables.duty).where(_duty.id == duty_id).values(remind_at=at))
+
+
+def _give(connection: Connection, meeting: Meeting, role: Role, member: Member, now: datetime) -> Duty:
+    mine = (_duty.meeting_id == meeting.id, _duty.role == role, _duty.person_id == member.person_id)
+    if not connection.execute(update(tables.duty).where(*mine).values(state="has", since=now)).rowcount:
+        values = {"meeting_id": meeting.id, "role": role, "person_id": member.person_id, "state": "has", "since": now}
+        connection.execute(insert(tables.duty).values(values))
+    return next(one for one in of_meeting(connection, meeting) if one.role == role)
+
+
+class _Candidates:
+    """Those who are willing, as the turn of each role has them."""
+
+    def __init__(self, connection: Connection, meeting: Meeting) -> None:
+        self._connection, self._meeting = connection, meeting
+        self._willing = willing(connection, meeting.series.id)
+        members = directory.members(connection, meeting.series.community_id)
+        self._members: Mapping[int, Member] = {one.person_id: one for one in members}
+        self._rosters = Rosters(connection)
+        asked = select(_duty.role, _duty.person_id).where(_duty.meeting_id == meeting.id)
+        self._asked = {(role, person_id) for role, person_id in connection.execute(asked)}
+
+    def next(self, role: Role, busy: set[int]) -> Member | None:
+        """Whose turn it is, of those who were not asked for this meeting before; None where there is nobody."""
+        loads = _loads(self._connection, self._meeting.series.id, role, self._meeting.starts_at)
+        found = [member for member in self._there(self._willing[role]) if (role, member.person_id) not in self._asked]
+
+        def turn(member: Member) -> tuple[bool, bool, int, str]:
+            count, last = loads.get(member.person_id, (0, ""))
+            return member.person_id in busy, not self._is_on_shift(member), count, last
+
+        return min(found, key=turn, default=None)
+
+    def _there(self, person_ids: Sequence[int]) -> list[Member]:
+        members = (self._members.get(person_id) for person_id in person_ids)
+        return [one for one in members if one and not one.is_paused(self._meeting.starts_at)]
+
+    def _is_on_shift(self, member: Member) -> bool:
+        """Whether they are at work in a session of the meeting; whose hours nobody knows can come to any."""
+        roster = self._rosters.of(member.person_id, member.crew_id)
+        return roster is None or any(roster.at(one.starts_at) for one in self._meeting.sittings)
