@@ -6,7 +6,7 @@ fragment is kept by the object itself: fragments are not compared by what they h
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 YOU = "you"
@@ -73,15 +73,138 @@ class Personal:
     seen: Seen | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A topic in a list of them, with who leads it, or else who proposed it."""
+
+    title: str
+    who: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """Some minutes of a meeting, and which topics are for them."""
+
+    minutes: int
+    title: str  # of the formats that all know, a sentence of the catalog
+    topics: tuple[Listed, ...] = ()
+    more: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A role in a meeting; `load` is how often who has it had it within a year."""
+
+    role: str
+    name: str
+    load: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invitation:
+    """What a calendar is told (RFC 5545): times are UTC, `zone` is that in which the meeting is held."""
+
+    uid: str
+    sequence: int
+    stamp: datetime
+    start: datetime
+    end: datetime
+    zone: str
+    title: str
+    description: str
+    place: str
+    url: str
+    cancelled: bool
+    answer: str  # what the reader said: yes, no, maybe; empty: nothing
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Meeting:
-    """The next meeting and whether the reader is at work then; `duty_start` and `duty_end` are of that shift."""
+    """The next meeting and whether the reader is at work then; `duty_start` and `duty_end` are of that shift.
+
+    Input is printed under its items `until` then. `others` are the sessions that the reader is not asked to, `roles`
+    those that somebody has, YOU among them. `change` says that it was `moved`, `cancelled`, that it was `noted` what an
+    earlier session came to, or that no input is printed any more (`final`).
+    """
 
     start: datetime
     place: str
     duty: Duty
     duty_start: datetime | None = None
     duty_end: datetime | None = None
+    end: datetime | None = None
+    title: str = ""
+    slots: tuple[Slot, ...] = ()
+    until: datetime | None = None
+    others: tuple[Span, ...] = ()
+    roles: tuple[Held, ...] = ()
+    coming: int = 0
+    answer: str = ""
+    change: str = ""
+    invitation: Invitation | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted:
+    """A line of minutes: a decision, an action with its owner and day, an answer or a note."""
+
+    kind: str
+    text: str
+    owner: str = ""
+    due: date | None = None
+    done: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Topic:
+    """An item of an agenda, with what was written about it; `earlier` inputs are only counted.
+
+    `offered`: nobody asked for it yet. `noted` is what an earlier session of the meeting came to.
+    """
+
+    title: str
+    kind: str
+    who: str
+    led: bool
+    minutes: int
+    seconds: int
+    carried: int
+    fits: bool
+    offered: bool
+    text: str
+    inputs: tuple[Told, ...]
+    earlier: int
+    noted: tuple[Noted, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recap:
+    """What came of the meeting before, and what was added to it by those who were not there."""
+
+    start: datetime
+    noted: tuple[Noted, ...]
+    added: tuple[Told, ...]
+    more: int
+    carried: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """An action that the reader has to do, from the minutes of a meeting."""
+
+    text: str
+    due: date | None
+    decided: datetime
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Turn:
+    """A role that the reader has in a meeting to come."""
+
+    role: str
+    title: str
+    start: datetime
+    load: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,11 +306,15 @@ class Cover:
     headings: tuple[Heading, ...]
 
 
-Fragment = Cover | Personal | Meeting | Settled | Unanswered | Conversation | Title
+Fragment = Cover | Personal | Meeting | Topic | Recap | Task | Turn | Settled | Unanswered | Conversation | Title
 BLOCKS: dict[str, type[Fragment]] = {
     "edition": Cover,
+    "turn": Turn,
+    "action": Task,
     "for-you": Personal,
     "meeting": Meeting,
+    "topic": Topic,
+    "recap": Recap,
     "settled": Settled,
     "unanswered": Unanswered,
     "conversation": Conversation,
