@@ -31,7 +31,18 @@ HEIGHT = {room: -number for number, floor in enumerate(FLOORS) for room in floor
 WAY_IN = frozenset(
     {
         *("smtp_in", "strict", "guests", "door", "imap_in", "imap_folder", "imap_session", "mailboxes", "envelope"),
-        *("spool", "parse", "automatic", "worker", "verify", "commands", "bounces", "bounce_reasons", "bounce_texts"),
+        *(
+            "spool",
+            "parse",
+            "imip",
+            "automatic",
+            "worker",
+            "verify",
+            "commands",
+            "bounces",
+            "bounce_reasons",
+            "bounce_texts",
+        ),
     }
 )
 WAY_OUT = frozenset(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr, getaddresses
+from typing import TypeAlias
 
 from tidings.mailer import footer
 from tidings.mailer.addresses import ListAddress, post_page, without_tokens
@@ -45,6 +46,9 @@ _UNSTRUCTURED = frozenset({"subject", "comments", "content-description"})
 _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc"})
 OWN_FIELDS = ("List-Unsubscribe", "List-Unsubscribe-Post")
 """The fields that each copy of a post has for itself, in their order."""
+_METHOD = re.compile(rb"^METHOD:([A-Z-]{1,20})\r?$", re.MULTILINE)
+Encoded: TypeAlias = tuple[list[tuple[str, str]], bytes]
+"""The Content fields of a part, and its bytes in the encoding that these name."""
 _PLAIN_BYTES = bytes(byte for byte in range(128) if byte != ord("="))
 NOT_PASSED_ON = (
     "List-*",
@@ -294,20 +298,40 @@ def notice(
     return joined([], (), [*fields, ("MIME-Version", "1.0"), *mime], body)
 
 
-def alternative(fields: Mapping[str, str], *, text: str, html: str) -> bytes:
+def alternative(fields: Mapping[str, str], *, text: str, html: str, calendar: bytes | None = None) -> bytes:
     """A message with the header `fields` and the same content as text and as HTML; same arguments, same bytes.
 
-    The boundary comes from the Message-ID, which must be among the fields: KeyError. Raises ValueError as
-    `header_field` does.
+    A `calendar` (an iCalendar object) stands last, as what says most (RFC 6047 2.4). The boundary comes from the
+    Message-ID, which must be among the fields: KeyError. Raises ValueError as `header_field` does.
     """
-    boundary = boundary_of(fields["Message-ID"])
+    parts = [text_part(text, "plain"), text_part(html, "html")]
+    mime, body = alternatives(fields["Message-ID"], [*parts, *([calendar_part(calendar)] if calendar else [])])
+    return joined([], (), [*fields.items(), ("MIME-Version", "1.0"), *mime], body)
+
+
+def alternatives(seed: str, parts: Sequence[tuple[Sequence[tuple[str, str]], bytes]]) -> Encoded:
+    """The Content fields and the body of a multipart/alternative (RFC 2046 5.1.4) of `parts`, as `text_part` has them.
+
+    `seed` is as `boundary_of` wants it.
+    """
+    boundary = boundary_of(seed)
     body = b""
-    for content, subtype in ((text, "plain"), (html, "html")):
-        mime, part = text_part(content, subtype)
+    for mime, part in parts:
         body += f"--{boundary}\r\n".encode() + joined([], (), mime, part) + b"\r\n"  # the delimiter's own
     body += f"--{boundary}--\r\n".encode()
-    mime = [("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="{boundary}"')]
-    return joined([], (), [*fields.items(), *mime], body)
+    return [("Content-Type", f'multipart/alternative; boundary="{boundary}"')], body
+
+
+def calendar_part(calendar: bytes) -> Encoded:
+    """The Content fields and the encoded bytes of an iCalendar object; its METHOD stands in both (RFC 6047 2.4).
+
+    In base64, so that no line end and no space at a fold is changed on the way. Raises ValueError without a METHOD.
+    """
+    method = _METHOD.search(calendar)
+    if method is None:
+        raise ValueError("an iCalendar object without a METHOD is for no mail")
+    kind = f"text/calendar; charset=utf-8; method={method[1].decode()}"
+    return [("Content-Type", kind), ("Content-Transfer-Encoding", "base64")], _base64(calendar)
 
 
 def boundary_of(text: str) -> str:
@@ -441,7 +465,7 @@ def encoded_length(length: int, escaped: int) -> int:
     return -(-length // 57) * 78
 
 
-def text_part(text: str, subtype: str) -> tuple[list[tuple[str, str]], bytes]:
+def text_part(text: str, subtype: str) -> Encoded:
     """The Content fields and the encoded bytes of a text: short ASCII lines as they are, else the shorter encoding."""
     data = crlf(text.replace("\0", "\ufffd").encode("utf-8", "replace"))
     if data and not data.endswith(b"\r\n"):
@@ -451,6 +475,10 @@ def text_part(text: str, subtype: str) -> tuple[list[tuple[str, str]], bytes]:
     elif len(data.translate(None, _PLAIN_BYTES)) * 6 < len(data):  # three bytes for one, against four for three of all
         encoding, data = "quoted-printable", crlf(binascii.b2a_qp(data))
     else:
-        lines = (data[at : at + 57] for at in range(0, len(data), 57))
-        encoding, data = "base64", crlf(b"".join(map(binascii.b2a_base64, lines)))
+        encoding, data = "base64", _base64(data)
     return [("Content-Type", f"text/{subtype}; charset=utf-8"), ("Content-Transfer-Encoding", encoding)], data
+
+
+def _base64(data: bytes) -> bytes:
+    lines = (data[at : at + 57] for at in range(0, len(data), 57))
+    return crlf(b"".join(map(binascii.b2a_base64, lines)))

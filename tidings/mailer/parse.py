@@ -17,10 +17,11 @@ import msgspec
 from mailparser import MailParser
 
 from tidings.errors import MessageTooComplexError
-from tidings.mailer import archivers
+from tidings.mailer import archivers, imip
 from tidings.mailer.automatic import sign_of_a_program
 from tidings.mailer.bounces import Reading, read_bounce
 from tidings.mailer.charsets import clean, decode, decode_header_text, multibyte
+from tidings.mailer.imip import CalendarAnswer
 from tidings.mailer.own_tokens import without_tokens
 from tidings.mailer.part_fields import parameter
 from tidings.mailer.text import display
@@ -75,6 +76,7 @@ class ParsedMessage(msgspec.Struct, frozen=True, kw_only=True):
     list_ids: list[str] = []  # the lists, ours and others' (RFC 2919), in lower case and without <>
     urgent: bool = False  # the author says so
     returned: Reading | None = None  # what it says as a bounce, where that was asked
+    calendar: list[CalendarAnswer] = []  # what its calendar parts say (RFC 6047)
 
 
 class Relations(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +122,7 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             loop_marks=[mark.strip().lower() for mark in fields.get("x-tidings-loop", [])],
             urgent=is_urgent(fields, subject),
             returned=read_bounce(raw) if bounce else None,
+            calendar=imip.read(message),
         )
     except RecursionError as error:
         raise MessageTooComplexError(f"Its parts are nested more than {limits.depth} deep.") from error
