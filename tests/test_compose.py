@@ -614,6 +614,26 @@ def test_assembling_an_edition_twice_gives_the_same_bytes() -> None:
     assert parsed(other).get_boundary() != parsed(first).get_boundary()
 
 
+MEETING = b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nX-LONG:a \r\n  b\r\nEND:VCALENDAR\r\n"
+
+
+def test_a_meeting_is_the_last_form_of_an_edition_and_stays_byte_for_byte() -> None:
+    raw = alternative(EDITION, text="a", html="b", calendar=MEETING)
+    message = parsed(raw)
+    kinds = ["text/plain", "text/html", "text/calendar"]
+    assert [part.get_content_type() for part in message.iter_parts()] == kinds
+    part = list(message.iter_parts())[-1]
+    assert (part.get_param("method"), part.get_content_charset()) == ("REQUEST", "utf-8")
+    assert part.get_payload(decode=True) == MEETING
+    assert raw.isascii() and no_bare_line_ends(raw) and not message.defects
+
+
+@pytest.mark.parametrize("calendar", [b"BEGIN:VCALENDAR\r\n", b"METHOD:a b\r\n", b"X:METHOD:REQUEST\r\n"])
+def test_a_calendar_without_a_method_is_for_no_mail(calendar: bytes) -> None:
+    with pytest.raises(ValueError, match="METHOD"):
+        alternative(EDITION, text="a", html="b", calendar=calendar)
+
+
 def test_an_edition_without_a_message_id_is_refused() -> None:
     with pytest.raises(KeyError):
         alternative({"Subject": "x"}, text="a", html="b")

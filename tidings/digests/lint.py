@@ -57,7 +57,8 @@ def lint(raw: bytes) -> list[Finding]:
     if text is None or message.get_content_type() not in _TYPES:
         raise ValueError(f"This is no digest: it needs a text part, alone or in one of {', '.join(_TYPES[1:])}.")
     lines = text.get_content().splitlines()
-    if message.get_content_type() != "multipart/alternative":
+    without_html = html is None and message.get_body(("calendar",)) is not None  # a text, and a meeting beside it
+    if message.get_content_type() != "multipart/alternative" or without_html:
         return _without_html(message, lines)
     if html is None:
         raise ValueError("This is no digest: there is no HTML beside its text.")
@@ -84,7 +85,8 @@ def _without_html(message: EmailMessage, lines: Sequence[str]) -> list[Finding]:
     found = [*_lines(own), *_numbering(numbers)]
     if len(numbers) != len(addresses):
         found.append(Finding(check="parts", detail="There are items without a reply address."))
-    posts = _attached(message) if message.is_multipart() else lines[len(own) :].count(_BETWEEN)
+    attached = message.get_content_type() == "multipart/mixed"
+    posts = _attached(message) if attached else lines[len(own) :].count(_BETWEEN)
     if posts > POSTS:
         found.append(Finding(check="size", detail=f"There are {posts} posts in it; {POSTS} is the most."))
     return found

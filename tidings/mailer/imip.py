@@ -246,7 +246,7 @@ def _person(line: str) -> _Person:
         delegated_to=_addresses(written.get("DELEGATED-TO", "")),
         delegated_from=_addresses(written.get("DELEGATED-FROM", "")),
         sent_by=next(iter(_addresses(written.get("SENT-BY", ""))), ""),
-        comment=_unescaped(_parameter(written.get("X-RESPONSE-COMMENT", ""))).strip(),  # Apple
+        comment=_unescaped(_parameter(written.get("X-RESPONSE-COMMENT", ""))).strip(),  # Google
     )
 
 
