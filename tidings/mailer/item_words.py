@@ -8,6 +8,7 @@ import re
 from typing import Literal
 
 from tidings.communities.joining import FORMATS
+from tidings.mailer.days import MONTHS
 
 Meaning = Literal["used", "answer"]
 
@@ -32,18 +33,6 @@ _ANSWERED = frozenset(
         *("respondido", "respondida", "resuelto", "eso funcionó", "funcionó", "eso ayudó"),
         *("répondu", "résolu", "ça a marché", "cela a marché", "ça a fonctionné"),
     )
-)
-_MONTHS = (
-    *("january januar jänner enero janvier", "february februar febrero février fevrier", "march märz maerz marzo mars"),
-    *(
-        "april abril avril",
-        "may mai mayo",
-        "june juni junio juin",
-        "july juli julio juillet",
-        "august agosto août aout",
-    ),
-    *("september septiembre setiembre septembre", "october oktober octubre octobre"),
-    *("november noviembre novembre", "december dezember diciembre décembre decembre"),
 )
 _LETTERS = re.compile(r"[^\W\d_]{3,12}")
 _SHORT = 3  # letters that a month has at least
@@ -91,5 +80,5 @@ def _day(text: str) -> str:
 def _in_english(found: re.Match[str]) -> str:
     """The English month that a word begins, where it is one and no other."""
     word = found[0]
-    months = [names for names in _MONTHS if any(name.startswith(word) for name in names.split())]
+    months = [names for names in MONTHS if any(name.startswith(word) for name in names.split())]
     return months[0].split()[0] if len(months) == 1 else word
