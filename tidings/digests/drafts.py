@@ -15,6 +15,7 @@ from tidings.communities import languages
 from tidings.communities.directory import Community, Member
 from tidings.communities.roster import Roster
 from tidings.digests import enclosures, render, schedule, select, telling
+from tidings.digests.agendas import Agendas, concerns
 from tidings.digests.cutting import Cut, cut
 from tidings.digests.direction import BEGIN, END, in_text
 from tidings.digests.fragments import (
@@ -31,7 +32,6 @@ from tidings.digests.fragments import (
 )
 from tidings.digests.history import History
 from tidings.digests.lint import HTML_LIMIT
-from tidings.digests.meetings import plain
 from tidings.digests.stored import Entry, Printed, Section
 from tidings.digests.week import Fresh, Reader
 from tidings.digests.weeks import Weeks
@@ -44,6 +44,7 @@ _WORDS = (120, 120, 80, 80, 60)  # of a conversation, by its place; the last sta
 _SUBJECT_LENGTH = 60
 _PREHEADER_LENGTH = 110
 _NAME_LENGTH = 60
+_OWN = ("turn", "action")  # blocks of what the reader has to do
 
 NO_KEY = Tokens(bytes(32))
 """Mints what is only measured, or shown in a preview and never answered."""
@@ -85,20 +86,23 @@ def tell(
     reader: Reader,
     roster: Roster | None,
     weeks: Weeks,
+    agendas: Agendas,
     now: datetime,
     site: SiteSettings,
+    said: Sequence[Entry] = (),
 ) -> Part | None:
     """What the member is told of the archive numbers (cursor, up_to]; None where they need not be told anything.
 
-    Where nothing is new, a meeting or an open question may still concern them.
+    Where an agenda is due at the same time, its items are `said` in place of the next meeting. Where nothing is new, a
+    meeting, an action or an open question may still concern them.
     """
     week = weeks.week(connection, community, member.cursor, up_to)
     chosen = select.choose(week, reader, before.windows)
-    meeting = weeks.meeting(community, plain.next_meeting(community, roster, now))
+    said = said or _of_meetings(agendas, community, member, reader, roster)
     if not chosen.new:
         chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
-        meeting = meeting if meeting and plain.concerns(meeting) else None
-        if not chosen.unanswered and meeting is None:
+        said = [one for one in said if not isinstance(one.fragment, Meeting) or _concerns(one.fragment)]
+        if not chosen.unanswered and not said:
             return None
     heading = replace(
         heading_of(community, member, roster, rhythm),
@@ -114,8 +118,21 @@ def tell(
         community=community,
         zone=schedule.zone_of(member, roster, site.zone),
         heading=heading,
-        entries=tuple(_entries(connection, chosen, reader, _meeting(community, meeting, site), community, weeks)),
+        entries=tuple(_entries(connection, chosen, reader, said, community, weeks)),
     )
+
+
+def _of_meetings(
+    agendas: Agendas, community: Community, member: Member, reader: Reader, roster: Roster | None
+) -> Sequence[Entry]:
+    """What a digest says of meetings: the member's actions, and the next one."""
+    meeting = agendas.next_meeting(community, member, reader, roster)
+    return [*agendas.tasks(community, member), *([meeting] if meeting else [])]
+
+
+def _concerns(meeting: Meeting) -> bool:
+    """Whether a meeting concerns who reads of nothing else: they can come, or an agenda was due to them anyway."""
+    return meeting.invitation is not None or concerns(meeting)
 
 
 def heading_of(community: Community, member: Member, roster: Roster | None, rhythm: str) -> Heading:
@@ -131,35 +148,21 @@ def heading_of(community: Community, member: Member, roster: Roster | None, rhyt
     )
 
 
-def _meeting(community: Community, meeting: Meeting | None, site: SiteSettings) -> list[Entry]:
-    if meeting is None:
-        return []
-    return [
-        Entry(
-            number=0,
-            block="meeting",
-            fragment=meeting,
-            # In the community's zone: all answers to one meeting have one subject.
-            subject=plain.subject(community, meeting.start),
-            answers=plain.message_id(community, meeting.start, site.domain),
-        )
-    ]
-
-
 def _entries(
     connection: Connection,
     chosen: select.Chosen,
     reader: Reader,
-    meeting: Iterable[Entry],
+    said: Sequence[Entry],
     community: Community,
     weeks: Weeks,
 ) -> Iterable[Entry]:
     """The items of a section, block by block; what other readers were told is not made again."""
     of = community.id
+    yield from (one for one in said if one.block in _OWN)
     for one in chosen.for_you:
         made = weeks.once((of, "for-you", one.concern, one.post.id), partial(telling.personal, one, reader))
         yield _entry("for-you", made, one.post)
-    yield from meeting
+    yield from (one for one in said if one.block not in _OWN)
     for result in chosen.settled:
         outcome = (of, "settled", result.said.id, result.outcome, result.author_key in reader.keys)
         yield _entry("settled", weeks.once(outcome, partial(telling.settled, result, reader)), result.said)

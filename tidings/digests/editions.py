@@ -6,6 +6,7 @@ whatever the clock did.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Literal, NamedTuple
@@ -20,9 +21,11 @@ from tidings.communities.rosters import Rosters
 from tidings.database import tables
 from tidings.database.tables import Moment
 from tidings.digests import bundles, freeze, gather, history, schedule
-from tidings.digests.drafts import draft, tell
+from tidings.digests.agendas import Agendas
+from tidings.digests.drafts import Part, draft, heading_of, tell
 from tidings.digests.freeze import Made, Told
 from tidings.digests.plans import WAITING
+from tidings.digests.stored import Entry
 from tidings.digests.weeks import Weeks
 from tidings.mailer import held
 from tidings.settings import SiteSettings
@@ -32,6 +35,7 @@ LATE = timedelta(hours=1)
 
 Result = Literal["composed", "quiet", "dropped", "asleep", "none"]
 
+_OF_MEETINGS = ("agenda", "remind")
 _period, _section = tables.period.c, tables.edition_section.c
 # Built once: building a statement costs more than running it.
 _LOCK = (
@@ -49,6 +53,7 @@ _WAITING = (
         _period.up_to,
         _period.cut_off_at,
         _period.rhythm,
+        _period.meeting_id,
     )
     .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
     .where(
@@ -98,6 +103,7 @@ class _Waiting(NamedTuple):
     up_to: int
     cut_off_at: datetime
     rhythm: str
+    meeting_id: int | None
 
 
 class Composer:
@@ -107,6 +113,7 @@ class Composer:
         """`weeks` are those of the moment `now`, and may serve many transactions."""
         self._connection, self._now, self._site, self._weeks = connection, now, site, weeks
         self._rosters = Rosters(connection)
+        self._agendas = Agendas(connection, now, site=site, weeks=weeks)
         self._closed: list[dict[str, object]] = []
         self._moved: list[dict[str, object]] = []
 
@@ -184,6 +191,64 @@ class Composer:
     ) -> Told | Literal["quiet", "dropped"]:
         """What the waiting sections of one community tell, or how they end without.
 
+        What is said of meetings is told by a digest that is due with it.
+        """
+        meeting = [row for row in rows if row.rhythm in _OF_MEETINGS]
+        posts = [row for row in rows if row.rhythm not in _OF_MEETINGS]
+        said = self._of_meetings(meeting, members, readers) if meeting else []
+        told = self._of_posts(posts, members, readers, past, said) if posts else "dropped"
+        if not said:
+            self._close(meeting, "dropped")
+            return told
+        if isinstance(told, Told):
+            return replace(told, with_it=tuple(row.id for row in meeting))
+        return self._meeting_alone(meeting, said, members)
+
+    def _of_meetings(
+        self, rows: Sequence[_Waiting], members: Mapping[int, Member], readers: gather.Readers
+    ) -> list[Entry]:
+        """The items that meetings have for a member; none for who is to get no mail now."""
+        member = members.get(rows[0].membership_id)
+        if member is None or not _may_be_told(member, self._now):
+            return []
+        community = self._weeks.community(self._connection, member.community_id)
+        reader, roster = readers.of(member), self._roster(member)
+        ids = dict.fromkeys(row.meeting_id for row in rows if row.meeting_id is not None)
+        said = [
+            entry
+            for meeting_id in ids
+            for entry in self._agendas.entries(community, meeting_id, member, reader, roster)
+        ]
+        reminder = self._agendas.reminder(community, member) if any(row.rhythm == "remind" for row in rows) else []
+        return list({(one.block, one.about_id): one for one in [*reminder, *said]}.values())
+
+    def _meeting_alone(self, rows: Sequence[_Waiting], said: Sequence[Entry], members: Mapping[int, Member]) -> Told:
+        member = members[rows[0].membership_id]
+        community = self._weeks.community(self._connection, member.community_id)
+        roster = self._roster(member)
+        rhythm = next((row.rhythm for row in rows if row.rhythm != "remind"), "remind")
+        part = Part(
+            member=member,
+            community=community,
+            zone=schedule.zone_of(member, roster, self._site.zone),
+            heading=replace(heading_of(community, member, roster, rhythm), timing=""),
+            entries=tuple(said),
+            whole=True,
+        )
+        first, *more = rows
+        with_it = tuple(row.id for row in more)
+        return Told(section_id=first.id, with_it=with_it, due_at=first.due_at, part=part, is_window=False)
+
+    def _of_posts(
+        self,
+        rows: Sequence[_Waiting],
+        members: Mapping[int, Member],
+        readers: gather.Readers,
+        past: history.Past,
+        said: Sequence[Entry],
+    ) -> Told | Literal["quiet", "dropped"]:
+        """What the waiting sections of posts tell, with what is `said` of meetings; or how they end without.
+
         It is told by the newest, whose window holds those of the older ones.
         """
         *older, newest = rows
@@ -192,7 +257,7 @@ class Composer:
             held.let_go(self._connection, [newest.membership_id], self._now)  # turned to digests between the two
         member = members.get(newest.membership_id)
         if newest.rhythm == "each":
-            return self._bundle(newest, member)
+            return self._bundle(newest, member, said)
         if member is None or not _wants(member, self._now) or newest.up_to < member.cursor:
             self._close([newest], "dropped")
             return "dropped"
@@ -208,6 +273,8 @@ class Composer:
             reader=readers.of(member),
             roster=self._roster(member),
             weeks=self._weeks,
+            agendas=self._agendas,
+            said=said,
             now=self._now,
             site=self._site,
         )
@@ -217,13 +284,14 @@ class Composer:
             return "quiet"
         return Told(section_id=newest.id, due_at=newest.due_at, part=part, windows=before.windows)
 
-    def _bundle(self, row: _Waiting, member: Member | None) -> Told | Literal["dropped"]:
+    def _bundle(self, row: _Waiting, member: Member | None, said: Sequence[Entry]) -> Told | Literal["dropped"]:
         """What quiet hours held, as one section; none where it goes out as the copies that it is."""
         part = bundles.bundle(self._connection, member, self._now, self._site) if member else None
         if part is None:
             self._close([row], "dropped")
             return "dropped"
         # What was urgent in between has left before.
+        part = replace(part, entries=(*said, *part.entries))
         return Told(section_id=row.id, due_at=row.due_at, part=part, is_window=False)
 
 
@@ -249,4 +317,9 @@ def _waiting(connection: Connection, people: Collection[int], now: datetime) -> 
 
 def _wants(member: Member, now: datetime) -> bool:
     """Whether the member is to be told now; who paused, or whose mail comes back, is told later of all since."""
-    return member.delivery in ("weekly", "daily") and not member.is_paused(now) and member.stopped_at is None
+    return member.delivery in ("weekly", "daily") and _may_be_told(member, now)
+
+
+def _may_be_told(member: Member, now: datetime) -> bool:
+    """Whether any mail of a community goes to the member now."""
+    return member.delivery != "none" and not member.is_paused(now) and member.stopped_at is None

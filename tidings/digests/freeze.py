@@ -38,9 +38,13 @@ _ITEM = insert(tables.item)
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a section tells; `is_window` says that it goes through archive numbers, which a bundle does not."""
+    """What a section tells; `is_window` says that it goes through archive numbers, which a bundle does not.
+
+    `with_it` are further sections of the member in the same community, of meetings, that it tells too.
+    """
 
     section_id: int
+    with_it: tuple[int, ...] = ()
     due_at: datetime
     part: Part
     windows: tuple[Window, ...] = ()
@@ -89,7 +93,7 @@ def _edition(one: Made, now: datetime) -> dict[str, Any]:
 
 
 def _sections(edition_id: int, one: Made) -> list[dict[str, Any]]:
-    return [
+    rows = [
         {
             "section": told.section_id,
             "edition": edition_id,
@@ -99,6 +103,8 @@ def _sections(edition_id: int, one: Made) -> list[dict[str, Any]]:
         }
         for place, told in enumerate(one.sections)
     ]
+    alike = {"edition": edition_id, "told_after": None, "place": None, "weeks": None}
+    return rows + [{"section": section_id, **alike} for told in one.sections for section_id in told.with_it]
 
 
 def _entries(one: Made) -> list[tuple[int, Entry]]:

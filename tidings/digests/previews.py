@@ -14,6 +14,7 @@ from tidings.communities.directory import Community, Member
 from tidings.communities.roster import Roster
 from tidings.database import tables
 from tidings.digests import gather, history, render, schedule
+from tidings.digests.agendas import Agendas
 from tidings.digests.drafts import NO_KEY, Part, draft, heading_of, tell
 from tidings.digests.stored import Entry, Section
 from tidings.digests.weeks import Weeks
@@ -45,13 +46,15 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
     if member.delivery not in ("weekly", "daily"):
         member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
     roster = rosters.of_person(connection, member.person_id)
+    weeks = Weeks(at)
     told = tell(
         connection,
         found,
         member,
         reader=gather.Readers(connection, [member.person_id]).of(member),
         roster=roster,
-        weeks=Weeks(at),
+        weeks=weeks,
+        agendas=Agendas(connection, at, site=site, weeks=weeks),
         rhythm=member.delivery,
         up_to=found.last_number,
         before=history.Past(connection, [member.person_id]).of(found, member),

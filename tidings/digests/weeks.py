@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from tidings.communities import directory
 from tidings.communities.directory import Community
 from tidings.digests import gather, summaries, telling
-from tidings.digests.fragments import Conversation, Fragment, Meeting, Title
+from tidings.digests.fragments import Conversation, Fragment, Title
 from tidings.digests.week import Reader, Thread, Week
 
 _WEEKS = 100  # kept at a time: most readers of a community have the same
@@ -73,13 +73,6 @@ class Weeks:
     def title(self, community: Community, thread: Thread, reader: Reader) -> Title:
         """A thread as it is titled for all who wrote the same of its posts, or none."""
         return self.once(_of(community, thread, reader), lambda: telling.titled(thread, reader))
-
-    def meeting(self, community: Community, meeting: Meeting | None) -> Meeting | None:
-        """The meeting, the same for all who are at work then or not."""
-        if meeting is None:
-            return None
-        when = (community.id, "meeting", meeting.start, meeting.duty, meeting.duty_start, meeting.duty_end)
-        return self.once(when, lambda: meeting)
 
 
 def _of(community: Community, thread: Thread, reader: Reader) -> tuple[Hashable, ...]:

@@ -1,0 +1,409 @@
+"""What members are told of meetings: an agenda item by item, the next meeting in a digest, duties and actions of theirs.
+
+Each is made once for all who are told the same. It writes nothing; how it is printed is for render, and what stands on
+an agenda for meetings.agenda.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from tidings.archive import cards
+from tidings.archive.prose import prose
+from tidings.archive.sentences import clean, sentences, shorten
+from tidings.archive.summary import count_words
+from tidings.communities import languages
+from tidings.communities.directory import Community, Member
+from tidings.communities.roster import Roster
+from tidings.digests import schedule
+from tidings.digests.direction import apart, in_text
+from tidings.digests.fragments import (
+    YOU,
+    Duty,
+    Held,
+    Invitation,
+    Listed,
+    Meeting,
+    Noted,
+    Recap,
+    Slot,
+    Span,
+    Task,
+    Told,
+    Topic,
+    Turn,
+)
+from tidings.digests.meetings import agenda, attendance, calendar, diary, roles, series
+from tidings.digests.meetings.agenda import Agenda, Input, Item, Note
+from tidings.digests.meetings.diary import Sitting
+from tidings.digests.meetings.guests import for_member
+from tidings.digests.stored import Entry
+from tidings.digests.week import Reader
+from tidings.digests.weeks import Weeks
+from tidings.digests.words import Words
+from tidings.settings import SiteSettings
+
+_TEXT_WORDS = 60  # of what a topic is about
+_INPUT_WORDS = 80  # of what one member wrote under it
+_INPUTS = 5  # under one topic; the newest, earlier ones are counted
+_ADDED = 5  # additions to the minutes of the meeting before
+_NOTES = 12  # lines of minutes in a recap
+_LISTED = 3  # topics of a block in a digest
+_TITLE_LENGTH = 60
+_LINE_LENGTH = 200
+_FAR = timedelta(days=14)
+"""A meeting that is farther away is in no digest yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Guest:
+    """A member as the guest of one meeting."""
+
+    member: Member
+    reader: Reader
+    roster: Roster | None
+    sitting: Sitting
+
+
+class Agendas:
+    """The agendas of one moment, each read once."""
+
+    def __init__(self, connection: Connection, now: datetime, *, site: SiteSettings, weeks: Weeks) -> None:
+        """`weeks` are those of the same moment."""
+        self._connection, self._now, self._site, self._weeks = connection, now, site, weeks
+        self._read: dict[int, Agenda] = {}
+        self._following: dict[int, Sequence[int]] = {}
+
+    # --- entries -----------------------------------------------------------------------------------------------------
+
+    def entries(
+        self, community: Community, meeting_id: int, member: Member, reader: Reader, roster: Roster | None
+    ) -> list[Entry]:
+        """The agenda of a meeting as one member has it; empty where it is over, and so not to be told any more."""
+        found = self._agenda(community, meeting_id)
+        guest = _guest(found, member, reader, roster)
+        if guest.sitting.ends_at <= self._now or (found.meeting.closed_at is not None and not _cancelled(found)):
+            return []
+        if _cancelled(found):
+            return [self._meeting(community, found, guest, whole=True)]
+        mine = [*self._turns(community, found, guest), *self._tasks(community, member)]
+        topics = [self._topic(community, one, guest) for one in found.items if one.topic.state != "done"]
+        return [
+            *mine,
+            self._meeting(community, found, guest, whole=True),
+            *topics,
+            *self._recap(community, found, guest),
+        ]
+
+    def next_meeting(self, community: Community, member: Member, reader: Reader, roster: Roster | None) -> Entry | None:
+        """The next meeting of a community that a member is asked to, for a digest; None where none is near."""
+        found = [self._agenda(community, one) for one in self._coming(community)]
+        guests = [(one, _guest(one, member, reader, roster)) for one in found]
+        near = [(one, guest) for one, guest in guests if self._now < guest.sitting.starts_at < self._now + _FAR]
+        if not near:
+            return None
+        return self._meeting(community, *min(near, key=lambda one: one[1].sitting.starts_at), whole=False)
+
+    def tasks(self, community: Community, member: Member) -> list[Entry]:
+        """The actions that a member has to do."""
+        return list(self._tasks(community, member))
+
+    def reminder(self, community: Community, member: Member) -> list[Entry]:
+        """The duties that a member has in meetings to come, and their actions."""
+        turns: list[Entry] = []
+        for meeting_id in self._coming(community):
+            found = self._agenda(community, meeting_id)
+            held = [duty for duty in found.duties if duty.person_id == member.person_id]
+            turns += [self._turn(community, found, duty) for duty in held]
+        return [*turns, *self._tasks(community, member)]
+
+    # --- what is read ------------------------------------------------------------------------------------------------
+
+    def _agenda(self, community: Community, meeting_id: int) -> Agenda:
+        if meeting_id not in self._read:
+            meeting = diary.by_id(self._connection, meeting_id)
+            domain = self._site.domain
+            self._read[meeting_id] = agenda.read_agenda(self._connection, community, meeting, domain=domain)
+        return self._read[meeting_id]
+
+    def _coming(self, community: Community) -> Sequence[int]:
+        """The meetings of a community that come next, one of each series."""
+        if community.id not in self._following:
+            all_series = series.of_community(self._connection, community.id)
+            found = (diary.following(self._connection, one.id, self._now) for one in all_series)
+            self._following[community.id] = [one.id for one in found if one]
+        return self._following[community.id]
+
+    # --- the meeting -------------------------------------------------------------------------------------------------
+
+    def _meeting(self, community: Community, found: Agenda, guest: _Guest, *, whole: bool) -> Entry:
+        """The meeting itself; `whole` with what a calendar is told, and the titles of all its topics."""
+        duty, start, end = _duty(guest.roster, guest.sitting.starts_at)
+        answer = _answer(found, guest.member)
+        mine = frozenset(held.id for held in found.duties if held.person_id == guest.member.person_id)
+        key = (found.meeting.id, "meeting", whole, guest.sitting.id, duty, start, end, answer, mine)
+        fragment = self._weeks.once(
+            (community.id, *key), lambda: self._meeting_made(community, found, guest, (duty, start, end), whole=whole)
+        )
+        return Entry(
+            number=0,
+            block="meeting",
+            fragment=fragment,
+            subject=subject(community, found.meeting),
+            answers=found.message_id,
+            about_id=found.meeting.id,
+        )
+
+    def _meeting_made(
+        self,
+        community: Community,
+        found: Agenda,
+        guest: _Guest,
+        at_work: tuple[Duty, datetime | None, datetime | None],
+        *,
+        whole: bool,
+    ) -> Meeting:
+        meeting, sitting = found.meeting, guest.sitting
+        duty, duty_start, duty_end = at_work
+        answer = _answer(found, guest.member)
+        return Meeting(
+            start=sitting.starts_at,
+            end=sitting.ends_at,
+            place=clean(sitting.place),
+            duty=duty,
+            duty_start=duty_start,
+            duty_end=duty_end,
+            title=clean(meeting.series.title),
+            slots=_slots(found, guest, many=len(found.items) if whole else _LISTED),
+            until=sitting.starts_at - timedelta(hours=meeting.series.notice),
+            others=tuple(
+                Span(begin=one.starts_at, end=one.ends_at) for one in meeting.sittings if one.id != sitting.id
+            ),
+            roles=tuple(
+                Held(role=one.role, name=YOU if one.person_id == guest.member.person_id else one.name, load=one.load)
+                for one in found.duties
+            ),
+            coming=attendance.counts(found.said)["yes"],
+            answer=answer,
+            change=_change(found, sitting, self._now),
+            invitation=self._invitation(community, found, sitting, answer) if whole else None,
+        )
+
+    def _invitation(self, community: Community, found: Agenda, sitting: Sitting, answer: str) -> Invitation:
+        event = calendar.event(community, found, sitting, site=self._site)
+        return Invitation(
+            uid=event.uid,
+            sequence=event.sequence,
+            stamp=event.stamp,
+            start=event.start,
+            end=event.end,
+            zone=event.zone,
+            title=event.title,
+            description=event.description,
+            place=event.place,
+            url=event.url,
+            cancelled=event.cancelled,
+            answer=answer,
+        )
+
+    # --- topics and what came of the last meeting --------------------------------------------------------------------
+
+    def _topic(self, community: Community, item: Item, guest: _Guest) -> Entry:
+        topic = item.topic
+        mine = (
+            guest.member.person_id in (topic.person_id, topic.lead_id),
+            frozenset(one.author_key for one in item.inputs) & guest.reader.keys,
+        )
+        key = (community.id, "topic", topic.id, topic.meeting_id, mine)
+        return Entry(
+            number=0,
+            block="topic",
+            fragment=self._weeks.once(key, lambda: _topic_made(item, guest)),
+            subject=f"Re: {topic.title}",
+            answers=topic.message_id,
+            about_id=topic.id,
+        )
+
+    def _recap(self, community: Community, found: Agenda, guest: _Guest) -> Iterator[Entry]:
+        last = found.last
+        if last is None or not (last.results or last.additions):
+            return
+        mine = frozenset(one.author_key for one in last.additions) & guest.reader.keys
+        owns = guest.member.person_id in {note.owner_id for note in last.results}
+        key = (community.id, "recap", last.meeting.id, mine, guest.member.person_id if owns else 0)
+        yield Entry(
+            number=0,
+            block="recap",
+            fragment=self._weeks.once(key, lambda: _recap_made(found, last, guest)),
+            subject=subject(community, last.meeting),
+            answers=last.message_id,
+            about_id=last.meeting.id,
+        )
+
+    # --- what is the reader's own ------------------------------------------------------------------------------------
+
+    def _turns(self, community: Community, found: Agenda, guest: _Guest) -> list[Entry]:
+        return [self._turn(community, found, duty) for duty in found.duties if duty.person_id == guest.member.person_id]
+
+    def _turn(self, community: Community, found: Agenda, duty: roles.Duty) -> Entry:
+        turn = Turn(
+            role=duty.role,
+            title=clean(found.meeting.series.title),
+            start=found.meeting.starts_at,
+            load=duty.load,
+        )
+        return Entry(
+            number=0,
+            block="turn",
+            fragment=turn,
+            subject=subject(community, found.meeting),
+            answers=found.message_id,
+            about_id=duty.id,
+        )
+
+    def _tasks(self, community: Community, member: Member) -> Iterator[Entry]:
+        for card in cards.open_actions(self._connection, community.id):
+            if card.owner_id == member.person_id and card.meeting_id is not None:
+                found = self._agenda(community, card.meeting_id)
+                yield Entry(
+                    number=0,
+                    block="action",
+                    fragment=Task(
+                        text=shorten(clean(card.text), _LINE_LENGTH), due=card.due_on, decided=found.meeting.starts_at
+                    ),
+                    subject=subject(community, found.meeting),
+                    answers=found.message_id,
+                    about_id=card.id,
+                )
+
+
+def subject(community: Community, meeting: diary.Meeting) -> str:
+    """The subject of all answers to one meeting: in the community's language and the series' zone, the same for all.
+
+    It says the day that its rhythm gave it, which stays when it is moved.
+    """
+    language = languages.read_by(None, community.language)
+    start = schedule.wall(meeting.day, meeting.series.sessions[0].starts, meeting.series.zone)
+    words = Words(language=language, zone=meeting.series.zone, year=meeting.day.year)
+    title = apart(clean(meeting.series.title))
+    return in_text(words.say("%(community)s meeting, %(time)s", community=title, time=words.full(start)))
+
+
+# --- pure ------------------------------------------------------------------------------------------------------------
+
+
+def _guest(found: Agenda, member: Member, reader: Reader, roster: Roster | None) -> _Guest:
+    return _Guest(
+        member=member, reader=reader, roster=roster, sitting=for_member(found.meeting, member.crew_id, roster)
+    )
+
+
+def _cancelled(found: Agenda) -> bool:
+    return found.meeting.cancelled_at is not None
+
+
+def _answer(found: Agenda, member: Member) -> str:
+    said = next((one.answer for one in found.said if one.person_id == member.person_id), "")
+    return "no" if said == "delegated" else said
+
+
+def _change(found: Agenda, sitting: Sitting, now: datetime) -> str:
+    """What is to be said first of a meeting."""
+    if _cancelled(found):
+        return "cancelled"
+    if any(one.starts_at <= now for one in found.meeting.sittings) and found.results:
+        return "noted"
+    if sitting.sequence:
+        return "moved"
+    return "final" if now >= sitting.starts_at - timedelta(hours=found.meeting.series.notice) else ""
+
+
+def _duty(roster: Roster | None, start: datetime) -> tuple[Duty, datetime | None, datetime | None]:
+    """Whether the reader is at work at that moment, and from when to when the shift is that says so."""
+    if roster is None:
+        return "", None, None
+    shift, night = roster.at(start), schedule.slept_off(roster, start)
+    of = shift or night
+    if of is None:
+        return "off", None, None
+    duty: Duty = "sleep" if shift is None else "night" if schedule.is_night(of) else "shift"
+    return duty, of.start.astimezone(UTC), of.end.astimezone(UTC)
+
+
+def concerns(meeting: Meeting) -> bool:
+    """Whether the reader can be there, as far as their rota says: they are neither off shift then nor asleep."""
+    return meeting.duty not in ("off", "sleep")
+
+
+def _slots(found: Agenda, guest: _Guest, *, many: int) -> tuple[Slot, ...]:
+    """The blocks of the meeting with the titles of their topics; what is only offered is not among them."""
+    slots: list[Slot] = []
+    for place, block in enumerate(found.meeting.series.blocks):
+        there = [one for one in found.items if one.block == place and one.topic.state == "open"]
+        listed = tuple(
+            Listed(title=shorten(clean(one.topic.title), _TITLE_LENGTH), who=_who(one, guest)) for one in there[:many]
+        )
+        slots.append(Slot(minutes=block.minutes, title=block.title, topics=listed, more=max(len(there) - many, 0)))
+    return tuple(slots)
+
+
+def _who(item: Item, guest: _Guest) -> str:
+    """Who leads a topic, or else proposed it."""
+    person_id = item.topic.lead_id or item.topic.person_id
+    return YOU if person_id == guest.member.person_id else item.leader or item.proposer
+
+
+def _topic_made(item: Item, guest: _Guest) -> Topic:
+    topic = item.topic
+    newest = item.inputs[-_INPUTS:]
+    return Topic(
+        title=shorten(clean(topic.title), 2 * _TITLE_LENGTH),
+        kind=topic.kind,
+        who=_who(item, guest),
+        led=topic.lead_id is not None,
+        minutes=topic.takes,
+        seconds=len(topic.seconds),
+        carried=topic.carried,
+        fits=item.fits,
+        offered=topic.state == "offered",
+        text=_few(topic.text, _TEXT_WORDS),
+        inputs=tuple(_told(one, guest) for one in newest),
+        earlier=len(item.inputs) - len(newest),
+        noted=tuple(_noted(one, guest) for one in item.notes),
+    )
+
+
+def _recap_made(found: Agenda, last: Agenda, guest: _Guest) -> Recap:
+    results = [one for one in last.results if one.kind != "note"]
+    return Recap(
+        start=last.meeting.starts_at,
+        noted=tuple(_noted(one, guest) for one in results[:_NOTES]),
+        added=tuple(_told(one, guest) for one in last.additions[-_ADDED:]),
+        more=max(len(results) - _NOTES, 0) + max(len(last.additions) - _ADDED, 0),
+        carried=sum(one.topic.carried > 0 for one in found.items),
+    )
+
+
+def _told(one: Input, guest: _Guest) -> Told:
+    author = YOU if one.author_key in guest.reader.keys else one.author
+    return Told(author=author, date=one.date, text=_few(one.text, _INPUT_WORDS))
+
+
+def _noted(note: Note, guest: _Guest) -> Noted:
+    owner = YOU if note.owner_id == guest.member.person_id else note.owner
+    return Noted(
+        kind=note.kind, text=shorten(clean(note.text), _LINE_LENGTH), owner=owner, due=note.due_on, done=note.done
+    )
+
+
+def _few(text: str, words: int) -> str:
+    """The first sentences of a text, at most so many words; one sentence at least."""
+    kept: list[str] = []
+    for sentence in list(sentences(prose(text))) or sentences(text):
+        if kept and count_words(sentence) > words:
+            break
+        kept.append(sentence)
+        words -= count_words(sentence)
+    return " ".join(kept)
