@@ -1,5 +1,6 @@
 """What an answer to an agenda says: words in four languages where they stand alone, and posts where they do not."""
 
+import re
 from datetime import date
 from time import process_time
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.house import ROOT
 from tidings.mailer.agenda_words import AgendaWord, Topic, has_topics, read, topics
 from tidings.mailer.commands import Problem
 
@@ -413,6 +415,19 @@ def test_a_word_that_cannot_be_read_says_what_to_write(line: str, hint: str) -> 
     found = _said(line)
     assert isinstance(found, str)
     assert hint in found
+
+
+def test_every_word_and_topic_in_the_tables_of_the_docs_is_read() -> None:
+    page = (ROOT / "docs/meetings-by-mail.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", page, flags=re.MULTILINE)
+    words, lines = (
+        re.findall(r"`([^`]+)`", "\n".join(re.findall(r"^\| `.*\|$", section, re.MULTILINE)))
+        for section in sections
+        if section.startswith(("Words", "Topics"))
+    )
+    assert len(words) > 80
+    assert [word for word in words if not isinstance(read(word, TODAY), tuple)] == []
+    assert [line for line in lines if not has_topics(line)] == []
 
 
 def test_a_problem_beside_a_sentence_is_a_post() -> None:

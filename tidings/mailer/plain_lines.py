@@ -69,6 +69,13 @@ def fold(text: str) -> str:
     return _UMLAUT.sub(r"\1", " ".join(plain.split()))
 
 
+def spellings(word: str) -> set[str]:
+    """A word with its accents, without them, and with umlauts as two letters."""
+    sharp = word.replace("ß", "ss")
+    without = "".join(one for one in unicodedata.normalize("NFKD", sharp) if not unicodedata.combining(one))
+    return {word, sharp, without, re.sub("[äöü]", lambda found: unicodedata.normalize("NFD", found[0])[0] + "e", sharp)}
+
+
 def clean(text: str, *, lines: bool = False) -> str:
     """A text without control characters and with single blanks; with `lines` its line ends stay."""
     if lines:
