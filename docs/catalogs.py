@@ -18,7 +18,7 @@ TRANSLATED = tuple(code for code in NAMES if code != FALLBACK)
 
 _SPOKEN = LOCALE.parent
 _JINJA = {"newstyle_gettext": "true", "silent": "false"}
-_METHODS = [("templates/**.txt", "jinja2"), ("templates/**.html", "jinja2"), ("*.py", "python")]
+_METHODS = [("templates/**.txt", "jinja2"), ("templates/**.html", "jinja2"), ("**.py", "python")]
 _OPTIONS = {"templates/**.txt": _JINJA, "templates/**.html": _JINJA}
 # The methods of digests.words.Words, and what templates call.
 _KEYWORDS = {"say": None, "count": (1, 2), "_": None}

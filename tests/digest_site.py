@@ -11,6 +11,8 @@ from tidings.archive import cards
 from tidings.communities import joining, rota
 from tidings.communities.directory import Community, Member
 from tidings.database import tables
+from tidings.digests.meetings import diary, series
+from tidings.digests.meetings.series import NewSession, Series
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens
 
@@ -23,10 +25,27 @@ CUT_OFF = datetime(2026, 10, 11, 16, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)
 
 
-def community(connection: Connection, name: str = "pump", title: str = "Pump team", **changes: str) -> Community:
-    """A community whose cut-off is Sunday 18:00 in Berlin; `changes` as `tidings community set` takes them."""
+def community(
+    connection: Connection, name: str = "pump", title: str = "Pump team", *, meeting: str = "", **changes: str
+) -> Community:
+    """A community whose cut-off is Sunday 18:00 in Berlin; `changes` as `tidings community set` takes them.
+
+    A `meeting` is one of every week, at a weekday and an hour.
+    """
     joining.add_community(connection, name=name, title=title, zone="Europe/Berlin", now=START)
-    return joining.set_community(connection, name, {"cut-off": "Sun 18:00", **changes}, START)
+    made = joining.set_community(connection, name, {"cut-off": "Sun 18:00", **changes}, START)
+    if meeting:
+        weekly(connection, made, meeting)
+    return made
+
+
+def weekly(connection: Connection, of: Community, meeting: str, now: datetime = START, **values: Any) -> Series:
+    """A series of a meeting every week from `now` on, at a weekday and an hour, planned ahead."""
+    day, starts = meeting.split()
+    asked = {"name": "weekly", "sessions": [NewSession(starts=starts)], "now": now, **values}
+    found = series.add(connection, of, first_day=series.parse_first_day(day, now.date()), **asked)
+    diary.plan_ahead(connection, found, now)
+    return found
 
 
 def crew(connection: Connection, name: str = "night", pattern: str = "NNNNOOO", start: str = "2026-10-05") -> str:
@@ -63,7 +82,8 @@ def _posts(connection: Connection) -> int:
 
 def a_week(connection: Connection) -> Community:
     """A quiet week of the pump team: a meeting, and more conversations than are told."""
-    pump = community(connection, meeting="Tue 14:00", **{"meeting-place": "Room 2, or dial 4711"})
+    pump = community(connection)
+    weekly(connection, pump, "Tue 14:00", place="Room 2, or dial 4711")
     old = START - 2 * timedelta(days=1)
     leak = post(
         connection,
@@ -110,7 +130,8 @@ def a_week(connection: Connection) -> Community:
 
 def a_full_week(connection: Connection) -> Community:
     """A week of the pump team with something in every block and more conversations than are told."""
-    pump = community(connection, meeting="Tue 14:00", **{"meeting-place": "Room 2, or dial 4711"})
+    pump = community(connection)
+    weekly(connection, pump, "Tue 14:00", place="Room 2, or dial 4711")
     crew(connection)
     sam = member(connection, "sam@example.org", name="Sam Okafor", crew="night")
     _before(connection, pump, sam)

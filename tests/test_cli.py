@@ -116,7 +116,7 @@ def key(tidings: Program, state: str) -> str:
 
 COMMUNITY = {
     *("id", "name", "title", "description", "zone", "posting", "cut_off_weekday", "cut_off_time", "archived"),
-    *("meeting_weekday", "meeting_time", "meeting_place", "last_number", "last_period_at"),
+    *("last_number", "last_period_at"),
     *("domain", "language", "newcomer_posts", "max_size", "max_attachments", "signed_only", "replies"),
     *("subject_prefix", "footer", "urgent"),
 }
@@ -416,10 +416,10 @@ def test_members_come_go_and_change(tidings: Program, tmp_path: Path) -> None:
 
 
 def test_a_communitys_settings_are_set_and_it_is_closed(tidings: Program) -> None:
-    tidings("community", "set", "pump", "posting=open", "cut-off=Fri 12:00", "meeting=Tue 14:00", "title=Pumps")
+    tidings("community", "set", "pump", "posting=open", "cut-off=Fri 12:00", "title=Pumps")
     shown = tidings("community", "show", "pump", "--json").json
     assert (shown["posting"], shown["cut_off_weekday"], shown["cut_off_time"]) == ("open", 4, "12:00")
-    assert (shown["meeting_weekday"], shown["meeting_time"], shown["title"]) == (1, "14:00", "Pumps")
+    assert (shown["cut_off_weekday"], shown["cut_off_time"], shown["title"]) == (4, "12:00", "Pumps")
     assert (shown["members"], shown["archived"], shown["last_number"]) == (3, False, 7)
     tidings("community", "archive", "pump")
     assert tidings("community", "list", "--json").lines[0]["archived"] is True

@@ -70,7 +70,7 @@ def test_a_new_community_has_the_usual_rhythm(site: Database) -> None:
         assert directory.community_by_id(connection, pump.id) == pump
         assert directory.communities(connection) == [pump]
     assert (pump.name, pump.title, pump.zone, pump.posting) == ("pump", "Pump people", "Europe/Berlin", "members")
-    assert (pump.cut_off_weekday, pump.cut_off_time, pump.meeting_weekday) == (6, "18:00", None)
+    assert (pump.cut_off_weekday, pump.cut_off_time) == (6, "18:00")
     assert (pump.last_number, pump.last_period_at, pump.archived) == (0, None, False)
 
 
@@ -141,9 +141,6 @@ def test_a_community_that_is_not_there_is_named_with_those_that_are(database: Da
         ({"posting": "open"}, {"posting": "open"}),
         ({"cut-off": "Sat 6:30"}, {"cut_off_weekday": 5, "cut_off_time": "06:30", "last_period_at": NOW}),
         ({"urgent": "0"}, {"urgent": 0}),
-        ({"meeting": "Tue 14:00"}, {"meeting_weekday": 1, "meeting_time": "14:00"}),
-        ({"meeting-place": "Room 2"}, {"meeting_place": "Room 2"}),
-        ({"meeting-place": ""}, {"meeting_place": None}),
         ({"subject-prefix": " [Pümpe] "}, {"subject_prefix": "[Pümpe]"}),
         ({"subject-prefix": " "}, {"subject_prefix": ""}),
         ({"footer": "\r\n{title} \r\n\r\n  {post}\n"}, {"footer": "{title}\n\n  {post}"}),
@@ -157,13 +154,6 @@ def test_a_setting_of_a_community_changes_that_and_nothing_else(
         before = vars(directory.community(connection, "pump"))
         after = vars(joining.set_community(connection, "pump", change, NOW))
     assert after == before | expected
-
-
-def test_a_meeting_can_be_taken_away(site: Database) -> None:
-    with site.write() as connection:
-        joining.set_community(connection, "pump", {"meeting": "Tue 14:00"}, NOW)
-        pump = joining.set_community(connection, "pump", {"meeting": ""}, NOW)
-    assert (pump.meeting_weekday, pump.meeting_time) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,10 @@ from tidings import jobs
 from tidings.communities import joining, languages
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, lint, meetings
+from tidings.digests import agendas, drafts, lint
 from tidings.digests.columns import width, wrap
 from tidings.digests.fragments import Heading, Timing
+from tidings.digests.meetings import diary, series
 from tidings.digests.words import Words
 from tidings.errors import UsageError
 
@@ -209,10 +210,12 @@ def test_an_edition_keeps_the_language_that_it_was_composed_in(sqlite_database: 
 def test_a_meeting_has_one_subject_for_all_its_readers_in_the_language_of_the_community(
     sqlite_database: Database,
 ) -> None:
-    start = datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
     with sqlite_database.write() as connection:
         pump = digest_site.community(connection, language="french", meeting="Tue 14:00")
-        assert meetings.subject(pump, start) == "Réunion Pump team, mar. 13 oct. 14:00"
+        (found,) = series.of_community(connection, pump.id)
+        meeting = diary.following(connection, found.id, SHIFT)
+        assert meeting is not None
+        assert agendas.subject(pump, meeting) == "Réunion Pump team, mar. 13 oct. 14:00"
         digest_site.member(connection, "sam@example.org", language="de")
         digest_site.post(connection, pump.id)
     jobs.run_due(sqlite_database, SHIFT, site=SITE)

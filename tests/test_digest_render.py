@@ -18,12 +18,13 @@ from tests import digest_site
 from tests.digest_site import CUT_OFF, SITE, TOKENS
 from tests.programs import program
 from tidings import jobs
-from tidings.communities import joining
-from tidings.communities.roster import Roster
+from tidings.communities import joining, rosters
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, previews, render
-from tidings.digests.meetings import plain
+from tidings.digests import agendas, drafts, previews, render
+from tidings.digests.fragments import Meeting
+from tidings.digests.week import Reader
+from tidings.digests.weeks import Weeks
 from tidings.errors import NotFoundError
 from tidings.mailer.addresses import is_edition_id, read_recipient
 
@@ -159,7 +160,7 @@ def test_a_reply_link_has_the_subject_and_the_message_it_answers(sqlite_database
     links = [link for link in Page(html_of(the_digest(sqlite_database))).links if link.startswith("mailto:")]
     seal, _, meeting = (parse_qs(urlsplit(link).query) for link in links[:3])
     assert meeting["subject"] == ["Pump team meeting, Tue 13 Oct 14:00"]
-    assert meeting["In-Reply-To"] == ["<meeting.pump.20261013T1400@lists.example.org>"]
+    assert meeting["In-Reply-To"] == ["<meeting.pump.1.20261013@lists.example.org>"]
     assert seal["subject"] == ["Re: Seal on line 3"]
     assert seal["In-Reply-To"] == ["<6.1@example.org>"]
 
@@ -247,7 +248,7 @@ def test_an_edition_has_the_same_bytes_at_every_delivery(sqlite_database: Databa
     the_digest(sqlite_database)
     with sqlite_database.write() as connection:
         first = render.assemble(connection, 1, site=SITE, tokens=TOKENS)
-        joining.set_community(connection, "pump", {"title": "Renamed", "meeting": "Fri 09:00"}, SHIFT)
+        joining.set_community(connection, "pump", {"title": "Renamed"}, SHIFT)
         joining.set_member(
             connection, community="pump", email="sam@example.org", changes={"zone": "Asia/Tokyo"}, now=SHIFT
         )
@@ -338,16 +339,17 @@ def test_who_gets_each_post_previews_the_week(sqlite_database: Database) -> None
 
 @pytest.mark.parametrize(
     ("cycle", "duty"),
-    [("ON", "sleep"), ("D", "shift"), ("O", "off"), ("NO", "off")],
+    [("ON", "sleep"), ("D", "shift"), ("OOOD", "off"), ("NO", "off")],
 )
 def test_the_meeting_says_what_the_readers_roster_has_then(sqlite_database: Database, cycle: str, duty: str) -> None:
-    shifts = {"D": ("07:00", "19:00"), "N": ("19:00", "07:00")}
-    walk = Roster(
-        zone="Europe/Berlin", shifts=shifts, cycle=cycle, start_date=datetime(2026, 10, 11, tzinfo=UTC).date()
-    )
     with sqlite_database.write() as connection:
         pump = digest_site.community(connection, meeting="Tue 14:00")
-    meeting = plain.next_meeting(pump, walk, CUT_OFF)
-    assert meeting is not None
-    assert meeting.start == datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
-    assert meeting.duty == duty
+        digest_site.crew(connection, pattern=cycle, start="2026-10-11")
+        sam = digest_site.member(connection, "sam@example.org", crew="night")
+        found = agendas.Agendas(connection, CUT_OFF, site=SITE, weeks=Weeks(CUT_OFF))
+        roster = rosters.of_person(connection, sam.person_id)
+        entry = found.next_meeting(pump, sam, Reader(keys=frozenset()), roster)
+    assert entry is not None
+    assert isinstance(entry.fragment, Meeting)
+    assert entry.fragment.start == datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
+    assert entry.fragment.duty == duty

@@ -79,7 +79,7 @@ def test_no_two_items_of_an_edition_answer_the_same_message(sent: Database) -> N
 
 def test_all_replies_to_one_meeting_answer_one_message(sent: Database) -> None:
     routed = route(sent, token(sent, 1))
-    assert routed.answers == "meeting.pump.20261013T1400@lists.example.org"
+    assert routed.answers == "meeting.pump.1.20261013@lists.example.org"
     assert routed.references == (routed.answers,)
     assert routed.post_id is None
     assert routed.subject == "Pump team meeting, Tue 13 Oct 14:00"

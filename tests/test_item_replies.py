@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
-from tests import seed
+from tests import digest_site, seed
 from tests.letterbox import SAM, Letterbox, Sent
 from tests.small_site import ANA, BERLIN, LI, SmallSite, any_site, from_ana, makings, small_site
 from tidings.communities import choices, directory, joining
@@ -24,14 +24,20 @@ class Digested(Letterbox):
     def __init__(self, site: SmallSite) -> None:
         super().__init__(site)
         with site.site.database.write() as connection:
-            joining.set_community(connection, "pump", {"meeting": "Tue 14:00"}, site.clock.now())
+            pump = directory.community(connection, "pump")
+            digest_site.weekly(connection, pump, "Tue 14:00", site.clock.now())
         site.take_in(from_ana("Seal", "Which seal is on line 3?\n", "seal@example.org"))
         site.take_in(from_ana("Stock", "Are there two seals left?\n", "stock@example.org"))
         site.clock.set(MONDAY)
-        assert site.site.run_due().editions == 1
+        assert site.site.run_due().editions == 3  # Sam's, and the agenda of the others
 
     def address(self, subject: str, who: str = SAM) -> str:
         """The reply address of a reader's newest item about `subject`, of the whole edition where it is empty."""
+        row = self._item(subject, who)
+        token = self.site.site.tokens.item(row.id, row.membership_id, self.site.clock.now().date())
+        return f"pump+r.{token}@lists.example.org"
+
+    def _item(self, subject: str, who: str) -> Row[tuple[int, int, str, int]]:
         item, section = tables.item.c, tables.edition_section.c
         with self.site.site.database.read() as connection:
             rows = connection.execute(
@@ -40,17 +46,11 @@ class Digested(Letterbox):
                 .where(section.membership_id == self.present(who).membership_id)
                 .order_by(item.id.desc())
             ).all()
-        row = next(row for row in rows if (row.number and subject in row.subject if subject else row.number == 0))
-        token = self.site.site.tokens.item(row.id, row.membership_id, self.site.clock.now().date())
-        return f"pump+r.{token}@lists.example.org"
+        return next(row for row in rows if (row.number and subject in row.subject if subject else row.number == 0))
 
     def number(self, subject: str) -> int:
-        """The number of the item about `subject`."""
-        with self.site.site.database.read() as connection:
-            wanted = select(tables.item.c.number).where(
-                tables.item.c.subject.contains(subject), tables.item.c.number > 0
-            )
-            return connection.execute(wanted).scalar_one()
+        """The number of Sam's item about `subject`."""
+        return self._item(subject, SAM).number
 
     def printed(self) -> str:
         """The text of the digest."""
@@ -109,7 +109,7 @@ def test_a_muted_thread_is_told_no_more_in_the_next_digest(box: Digested) -> Non
     box.site.take_in(from_ana("Re: Seal", "The grey one.\n", "grey@example.org", In_Reply_To="<seal@example.org>"))
     box.site.take_in(from_ana("Re: Stock", "Two.\n", "two@example.org", In_Reply_To="<stock@example.org>"))
     box.site.clock.set(MONDAY + timedelta(days=7))
-    assert box.site.site.run_due().editions == 1
+    assert box.site.site.run_due().editions == 3
     with box.site.site.database.read() as connection:
         fragments = connection.execute(
             select(tables.fragment.c.data).join(tables.item).order_by(tables.item.c.id.desc()).limit(3)

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests import digest_site
 from tests.running import ADMIN, RunningSite, message, settings_for, wait_until
 from tests.smtp_sink import Received, SmtpSink
-from tidings.communities import joining, rota
+from tidings.communities import directory, joining, rota
 from tidings.mailer import outbox
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -27,7 +28,7 @@ def make_community(running: RunningSite) -> None:
     with running.site.database.write() as connection:
         now = running.clock.now()
         joining.add_community(connection, name="pump", title="Pump team", zone="Europe/Berlin", now=now)
-        joining.set_community(connection, "pump", {"meeting": "Tue 14:00"}, now)
+        digest_site.weekly(connection, directory.community(connection, "pump"), "Tue 14:00", now)
         rota.add_rota(
             connection,
             name="plant",

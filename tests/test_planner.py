@@ -19,7 +19,7 @@ from tests import digest_site
 from tests.feeds import calendar, event
 from tests.small_site import Program, makings
 from tests.test_rota_commands import empty
-from tidings.communities import calendars, changes, joining, rota
+from tidings.communities import calendars, changes, directory, rota
 from tidings.communities.patterns import KNOWN_PATTERNS
 from tidings.communities.roster import Change, Roster
 from tidings.database.engine import Database
@@ -473,7 +473,7 @@ def test_the_hour_that_a_community_has_is_compared_but_not_proposed_where_it_was
 ) -> None:
     with sqlite_database.write() as connection:
         plant(connection, "pitman-fixed")
-        joining.set_community(connection, "pump", {"meeting": "Tue 03:00"}, NOW)
+        digest_site.weekly(connection, directory.community(connection, "pump"), "Tue 03:00", NOW)
         made = plan(connection, "Mon-Fri 08:00-17:00")
     assert made.current is not None
     assert made.current.sessions[0] == (slot("Tue 03:00"),)

@@ -1,4 +1,4 @@
-"""Does what is due: periods whose cut-off passed, the end of quiet hours, an edition for each whose time has come.
+"""Does what is due: periods whose cut-off passed, meetings, the end of quiet hours, editions whose time has come.
 
 It keeps no state and knows no timer: who wakes it passes the time in, and any number of processes may do so at once.
 """
@@ -13,6 +13,7 @@ from itertools import islice
 from tidings.database.engine import Database
 from tidings.digests import editions, periods, quiet
 from tidings.digests.editions import Due
+from tidings.digests.meetings import conduct
 from tidings.digests.weeks import Weeks
 from tidings.settings import SiteSettings
 
@@ -53,7 +54,7 @@ def run_due(
     What fails is logged, stops nothing else and is tried again at the next run.
     """
     made, failed = _make_periods(database, now, site)
-    failed += _end_quiet_hours(database, now)
+    failed += _end_quiet_hours(database, now) + conduct.run_due(database, now, site=site)
     early, unready = _do(ahead or {}, now)
     results = _compose_all(database, now, site)
     notices, broken = _do(chores or {}, now)

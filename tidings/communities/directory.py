@@ -42,9 +42,6 @@ class Community:
     signed_only: bool
     cut_off_weekday: int
     cut_off_time: str
-    meeting_weekday: int | None
-    meeting_time: str | None
-    meeting_place: str | None
     last_number: int
     last_period_at: datetime | None
     urgent: int  # how many posts of a sender in 24 hours pass by quiet hours
@@ -118,9 +115,6 @@ _COMMUNITIES = select(
     _community.signed_only,
     _community.cut_off_weekday,
     _community.cut_off_time,
-    _community.meeting_weekday,
-    _community.meeting_time,
-    _community.meeting_place,
     _community.last_number,
     _community.last_period_at,
     _community.urgent,

@@ -51,7 +51,7 @@ with the words of the posts (RFC 1153)."""
 # Of who comes back: the hours that they had were of another time.
 _NEVER_QUIET = {"quiet": "none", "quiet_from": None, "quiet_until": None, "asleep_until": None}
 _MEMBER_SETTINGS = ("name", "role", "delivery", "crew", "zone", "language", "digest", "format", "quiet", *YES_OR_NO)
-_PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off", "meeting", "meeting-place")
+_PLAIN_SETTINGS = ("title", "description", "zone", "language", "cut-off")
 _RHYTHM = {"zone", "cut_off_weekday", "cut_off_time"}  # columns
 _COPY_SETTINGS = ("subject-prefix", "footer")
 _POSTING_SETTINGS = ("posting", "replies", "newcomers", "max-size", "max-attachments", "signed-only", "urgent")
@@ -143,8 +143,8 @@ def _optional_line(text: str, what: str) -> str | None:
 def set_community(connection: Connection, name: str, changes: Mapping[str, str], now: datetime) -> Community:
     """The community after changes; docs/commands.md says of what, and how each is written.
 
-    An empty meeting means that there is none, an empty size that the site's limit holds. Periods that are due by the
-    old cut-off are to be made before. Raises NotFoundError and UsageError; an archived community cannot be changed.
+    An empty size means that the site's limit holds. Periods that are due by the old cut-off are to be made before.
+    Raises NotFoundError and UsageError; an archived community cannot be changed.
     """
     found = _open_community(connection, name)
     values: dict[str, Any] = {}
@@ -171,11 +171,6 @@ def _community_change(key: str, text: str) -> dict[str, Any]:
         case "cut-off":
             weekday, time = parse_weekday_time(text)
             return {"cut_off_weekday": weekday, "cut_off_time": time}
-        case "meeting":
-            when = parse_weekday_time(text) if text.strip() else (None, None)
-            return {"meeting_weekday": when[0], "meeting_time": when[1]}
-        case "meeting-place":
-            return {"meeting_place": _optional_line(text, "meeting place")}
         case "subject-prefix":
             return {"subject_prefix": line(text, "subject prefix", _PREFIX_LENGTH) if text.strip() else ""}
         case "footer":

@@ -195,9 +195,6 @@ community = Table(
     Column("signed_only", Boolean, nullable=False, server_default=text("false")),  # hold what no aligned DKIM proves
     Column("cut_off_weekday", Integer, nullable=False, server_default="6"),
     Column("cut_off_time", String(5), nullable=False, server_default="18:00"),
-    Column("meeting_weekday", Integer),
-    Column("meeting_time", String(5)),
-    Column("meeting_place", Text),
     Column("last_number", BigInteger, nullable=False, server_default="0"),  # the newest archive number
     Column("last_period_at", Moment),  # up to when periods were made
     Column("urgent", Integer, nullable=False, server_default="1"),  # posts of a sender in 24 hours that quiet lets by

@@ -1,4 +1,4 @@
-"""What members are told of meetings: an agenda item by item, the next meeting in a digest, duties and actions of theirs.
+"""What members are told of meetings: an agenda item by item, the next meeting in a digest, what they have to do.
 
 Each is made once for all who are told the same. It writes nothing; how it is printed is for render, and what stands on
 an agenda for meetings.agenda.
@@ -21,6 +21,7 @@ from tidings.digests import schedule
 from tidings.digests.direction import apart, in_text
 from tidings.digests.fragments import (
     YOU,
+    Answer,
     Duty,
     Held,
     Invitation,
@@ -188,24 +189,9 @@ class Agendas:
             coming=attendance.counts(found.said)["yes"],
             answer=answer,
             change=_change(found, sitting, self._now),
-            invitation=self._invitation(community, found, sitting, answer) if whole else None,
-        )
-
-    def _invitation(self, community: Community, found: Agenda, sitting: Sitting, answer: str) -> Invitation:
-        event = calendar.event(community, found, sitting, site=self._site)
-        return Invitation(
-            uid=event.uid,
-            sequence=event.sequence,
-            stamp=event.stamp,
-            start=event.start,
-            end=event.end,
-            zone=event.zone,
-            title=event.title,
-            description=event.description,
-            place=event.place,
-            url=event.url,
-            cancelled=event.cancelled,
-            answer=answer,
+            invitation=Invitation(event=calendar.event(community, found, sitting, site=self._site), answer=answer)
+            if whole
+            else None,
         )
 
     # --- topics and what came of the last meeting --------------------------------------------------------------------
@@ -304,9 +290,9 @@ def _cancelled(found: Agenda) -> bool:
     return found.meeting.cancelled_at is not None
 
 
-def _answer(found: Agenda, member: Member) -> str:
-    said = next((one.answer for one in found.said if one.person_id == member.person_id), "")
-    return "no" if said == "delegated" else said
+def _answer(found: Agenda, member: Member) -> Answer:
+    said = next((one.answer for one in found.said if one.person_id == member.person_id), None)
+    return "no" if said == "delegated" else said or ""
 
 
 def _change(found: Agenda, sitting: Sitting, now: datetime) -> str:

@@ -27,7 +27,9 @@ from tidings.digests.fragments import (
     Meeting,
     Personal,
     Settled,
+    Task,
     Title,
+    Turn,
     Unanswered,
 )
 from tidings.digests.history import History
@@ -99,6 +101,8 @@ def tell(
     week = weeks.week(connection, community, member.cursor, up_to)
     chosen = select.choose(week, reader, before.windows)
     said = said or _of_meetings(agendas, community, member, reader, roster)
+    asked = {one.asked.message_id for one in chosen.unanswered}
+    said = [one for one in said if one.block != "topic" or one.answers not in asked]  # it stands in one block
     if not chosen.new:
         chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
         said = [one for one in said if not isinstance(one.fragment, Meeting) or _concerns(one.fragment)]
@@ -267,25 +271,52 @@ def _subject(parts: Sequence[Part], words: Words) -> str:
     """`Pump team weekly: 2 for you, meeting Tue 14:00`, in 60 characters."""
     fragments = [entry.fragment for part in parts for entry in part.entries]
     first, news = parts[0].heading, _news(parts, fragments, words)
-    starts = [one.start for one in fragments if isinstance(one, Meeting)]
-    meeting = words.say("meeting %(time)s", time=words.weekday(min(starts))) if starts else ""
+    meetings = [one for one in fragments if isinstance(one, Meeting)]
+    meeting = _of_next(min(meetings, key=lambda one: one.start), words) if meetings else ""
     more = f" +{len(parts) - 1}" if len(parts) > 1 else ""
 
     def made(title: str, news: str) -> str:
         name = words.name(f"{title}{more}", first.rhythm)
         return in_text(words.say("%(name)s: %(news)s", name=name, news=news))
 
-    for told in [f"{news}, {meeting}"] * bool(starts) + [news]:
+    found = list(filter(None, (news, meeting)))
+    for told in dict.fromkeys((", ".join(found), found[0])):
         if len(whole := made(first.title, told)) <= _SUBJECT_LENGTH:
             return whole
-    room = _SUBJECT_LENGTH - len(made("", news)) - len(BEGIN + END)
-    return made(shorten(first.title, room), news)
+    room = _SUBJECT_LENGTH - len(made("", found[0])) - len(BEGIN + END)
+    return made(shorten(first.title, room), found[0])
+
+
+def _of_next(meeting: Meeting, words: Words) -> str:
+    """`meeting Tue 14:00`, and what became of it."""
+    time = words.weekday(meeting.start)
+    if meeting.change == "cancelled":
+        return words.say("no meeting %(time)s", time=time)
+    if meeting.change == "moved":
+        return words.say("meeting moved to %(time)s", time=time)
+    return words.say("meeting %(time)s", time=time)
 
 
 def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) -> str:
-    """How many items are for the reader; where none is, how many posts are new."""
+    """How many items are for the reader; where none is, how many posts are new, or what is asked of them.
+
+    Empty for an agenda, whose meeting says it.
+    """
+    if all(part.heading.rhythm in ("agenda", "remind") for part in parts):
+        return _asked(fragments, words)
     personal = sum(isinstance(one, Personal) for one in fragments)
     if personal:
         return words.count("%(number)s for you", "%(number)s for you", personal)
     new = sum(len(getattr(one, "numbers", ())) for one in fragments) + sum(part.heading.more_posts for part in parts)
     return words.count("%(number)s new post", "%(number)s new posts", new) if new else words.say("nothing new")
+
+
+def _asked(fragments: Sequence[Fragment], words: Words) -> str:
+    """What a reader is to do, by a mail that tells of no posts."""
+    turn = next((one for one in fragments if isinstance(one, Turn)), None)
+    if turn is not None:
+        return words.say("your turn %(time)s", time=words.weekday(turn.start))
+    tasks = sum(isinstance(one, Task) for one in fragments)
+    if any(isinstance(one, Meeting) for one in fragments) or not tasks:
+        return ""
+    return words.count("%(number)s action of yours", "%(number)s actions of yours", tasks)

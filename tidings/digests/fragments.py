@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from tidings.mailer.events import Event
+
 YOU = "you"
 """What readers are called in their own edition."""
 
@@ -100,22 +102,15 @@ class Held:
     load: int
 
 
+Answer = Literal["", "yes", "no", "maybe"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Invitation:
-    """What a calendar is told (RFC 5545): times are UTC, `zone` is that in which the meeting is held."""
+    """What a reader's calendar is told, and what they said so far."""
 
-    uid: str
-    sequence: int
-    stamp: datetime
-    start: datetime
-    end: datetime
-    zone: str
-    title: str
-    description: str
-    place: str
-    url: str
-    cancelled: bool
-    answer: str  # what the reader said: yes, no, maybe; empty: nothing
+    event: Event
+    answer: Answer
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,7 +134,7 @@ class Meeting:
     others: tuple[Span, ...] = ()
     roles: tuple[Held, ...] = ()
     coming: int = 0
-    answer: str = ""
+    answer: Answer = ""
     change: str = ""
     invitation: Invitation | None = None
 

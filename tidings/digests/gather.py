@@ -231,16 +231,19 @@ def _chunks(things: Sequence[_Thing]) -> Iterator[Sequence[_Thing]]:
 def _unanswered(
     connection: Connection, community_id: int, after: int, up_to: int, now: datetime, hint: Hints
 ) -> Iterator[Question]:
+    for post in open_questions(connection, community_id, up_to, now):
+        title = names.title(post.subject)
+        question = Question(thread_id=post.thread_id, title=title, asked=_fresh(post), new=post.number > after)
+        yield hint(question, post)
+
+
+def open_questions(connection: Connection, community_id: int, up_to: int, now: datetime) -> Iterator[read.Post]:
+    """The posts of a community up to an archive number that ask something, and that nobody else wrote to, by age."""
     window = {"oldest": now - OPEN_FOR, "newest": now - OPEN_AFTER}
     rows = connection.execute(_ALONE, {"community": community_id, "up_to": up_to, **window})
     alone = [read.as_post(row) for row in rows]
     done = cards.answered(connection, [post.thread_id for post in alone])
-    for post in alone:
-        asked = _fresh(post)
-        if post.thread_id not in done and telling.is_question(asked.text):
-            title = names.title(post.subject)
-            question = Question(thread_id=post.thread_id, title=title, asked=asked, new=post.number > after)
-            yield hint(question, post)
+    yield from (post for post in alone if post.thread_id not in done and telling.is_question(read.own_text(post)))
 
 
 def _settled(

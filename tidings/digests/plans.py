@@ -15,6 +15,7 @@ from tidings.communities.roster import Roster
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
 from tidings.digests import quiet, schedule
+from tidings.digests.meetings import diary, invites
 from tidings.digests.words import Words
 from tidings.settings import SiteSettings
 
@@ -60,7 +61,7 @@ def replan(connection: Connection, now: datetime, *, site: SiteSettings, person_
     waiting = connection.execute(
         query(_section.id, _section.membership_id, _section.due_at, _period.cut_off_at)
         .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
-        .where(WAITING, _section.due_at > now, *mine)
+        .where(WAITING, _section.due_at > now, _period.meeting_id.is_(None), _period.rhythm != "remind", *mine)
     ).all()
     members = directory.members_by_id(connection, {row.membership_id for row in waiting})
     plans = Plans(connection, site)
@@ -71,7 +72,19 @@ def replan(connection: Connection, now: datetime, *, site: SiteSettings, person_
     ]
     if moved:
         connection.execute(_MOVE, moved)
-    return len(moved)
+    return len(moved) + _replan_agendas(connection, now, site)
+
+
+def _replan_agendas(connection: Connection, now: datetime, site: SiteSettings) -> int:
+    """Work out anew when the agendas that wait are due, of all meetings to come; returns how many moved."""
+    waiting = query(_period.meeting_id).join(tables.edition_section, _section.period_id == _period.id)
+    ids = waiting.where(WAITING, _section.due_at > now, _period.meeting_id.is_not(None)).distinct()
+    moved = 0
+    for meeting_id in connection.execute(ids).scalars().all():
+        meeting = diary.by_id(connection, meeting_id)
+        community = directory.community_by_id(connection, meeting.series.community_id)
+        moved += invites.replan(connection, community, meeting, now, site=site)
+    return moved
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,14 +19,14 @@ import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from sqlalchemy import Connection
 
-from tidings.digests import shelf, stored
+from tidings.digests import agenda_phrases, shelf, stored
 from tidings.digests.columns import wrap
 from tidings.digests.direction import apart, in_html, in_text, unmarked
 from tidings.digests.enclosures import FORMATS, NOTHING_ENCLOSED, Enclosures, Wanted, enclose
-from tidings.digests.fragments import Fragment, Heading
+from tidings.digests.fragments import Fragment, Heading, Meeting
 from tidings.digests.stored import Entry, Printed, Section
 from tidings.digests.words import Words, catalog
-from tidings.mailer import compose, digest_mail
+from tidings.mailer import compose, digest_mail, events
 from tidings.mailer.addresses import Addresses, ListAddress
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens
@@ -132,16 +132,31 @@ def message(
         left_out = enclosed.left_out
         return _page(edition, kind, addresses, site=site, tokens=tokens, preview=preview, left_out=left_out)
 
+    event = _event(edition, site)
     match edition.format:
         case "text":
-            return digest_mail.text_alone(fields, printed("txt"))
+            return digest_mail.text_alone(fields, printed("txt"), event)
         case "mime":
-            return digest_mail.with_posts(fields, printed("txt"), enclosed.posts)
+            return digest_mail.with_posts(fields, printed("txt"), enclosed.posts, event)
         case "plain":
             words = [post.decode() for post in enclosed.posts]
-            return digest_mail.in_words(fields, printed("txt"), words, first.heading.title)
+            return digest_mail.in_words(fields, printed("txt"), words, first.heading.title, event)
         case _:
-            return compose.alternative(fields, text=printed("txt"), html=printed("html"))
+            return compose.alternative(fields, text=printed("txt"), html=printed("html"), calendar=event)
+
+
+def _event(edition: Printed, site: SiteSettings) -> bytes | None:
+    """What calendars are told by an edition: of the first of its meetings; None where it has no agenda.
+
+    A mail has one such object (RFC 6047 2.2), with its reader as the guest.
+    """
+    for section in edition.sections:
+        for entry in section.entries:
+            if isinstance(entry.fragment, Meeting) and (told := entry.fragment.invitation):
+                address = address_of(section, site).detail("agenda")
+                guest = events.Guest(name=edition.cover.reader, email=edition.recipient, answer=told.answer)
+                return events.invitation(told.event, organizer=(section.heading.title, address), guest=guest)
+    return None
 
 
 # --- the pages -------------------------------------------------------------------------------------------------------
@@ -360,6 +375,7 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_translations(catalog(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.globals["agenda"] = agenda_phrases
     environment.filters.update(wrap=wrap, paragraphs=_paragraphs, apart=apart, unmarked=unmarked)
     return environment
 

@@ -6,12 +6,12 @@ members wrote is kept apart in them (direction). It knows no template and no dat
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-from babel.dates import format_datetime, get_day_names
+from babel.dates import format_date, format_datetime, get_day_names
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -68,6 +68,11 @@ class Words:
         same = moment.astimezone(zone(self.zone)).year == self.year
         return self._format(moment, pattern if same else f"{pattern} y")
 
+    def date(self, day: date) -> str:
+        """`Fri 16 Oct`, of a day that is no moment."""
+        pattern = _DAYS[self.language]
+        return str(format_date(day, pattern if day.year == self.year else f"{pattern} y", locale=self.language))
+
     def time(self, moment: datetime) -> str:
         """`14:00`."""
         return self._format(moment, "HH:mm")
@@ -99,7 +104,8 @@ class Words:
         """An author at the beginning of a line; the reader is called you."""
         return self.say("You") if author == YOU else apart(author)
 
-    def _inside(self, author: str) -> str:
+    def inside(self, author: str) -> str:
+        """An author within a sentence; the reader is called you."""
         return self.say("you") if author == YOU else apart(author)
 
     def by(self, author: str) -> str:
@@ -109,7 +115,7 @@ class Words:
     def names(self, authors: Sequence[str]) -> str:
         """`Ana, Raj, you, Li, +2`."""
         more = [f"+{len(authors) - _NAMES}"] if len(authors) > _NAMES else []
-        return ", ".join([*map(self._inside, authors[:_NAMES]), *more])
+        return ", ".join([*map(self.inside, authors[:_NAMES]), *more])
 
     def said(self, text: str) -> str:
         """What was said, or that there was nothing but quotes."""
@@ -159,7 +165,11 @@ class Words:
             weeks.get(week)
             or {
                 "for-you": self.say("For you"),
+                "turn": self.say("Your turn"),
+                "action": self.say("Your actions"),
                 "meeting": self.say("Next meeting"),
+                "topic": self.say("On the agenda"),
+                "recap": self.say("The meeting before"),
                 "settled": self.say("Decided and answered"),
                 "unanswered": self.say("Still needs an answer"),
                 "conversation": self.say("Conversations"),
@@ -180,9 +190,12 @@ class Words:
 
     def outcome(self, told: Settled) -> str:
         """What kind of result it is."""
-        return {"answer": self.say("Answered:"), "decision": self.say("Decided:"), "used": self.say("Used:")}[
-            told.outcome
-        ]
+        return {
+            "answer": self.say("Answered:"),
+            "decision": self.say("Decided:"),
+            "used": self.say("Used:"),
+            "action": self.say("Action:"),
+        }[told.outcome]
 
     def duty(self, meeting: Meeting) -> str:
         """What the reader's rota says to a meeting."""
@@ -203,6 +216,10 @@ class Words:
             return self.say("%(community)s daily", community=apart(community))
         if rhythm == "each":
             return self.say("%(community)s catch-up", community=apart(community))
+        if rhythm == "agenda":
+            return self.say("%(community)s agenda", community=apart(community))
+        if rhythm == "remind":
+            return self.say("%(community)s reminder", community=apart(community))
         return self.say("%(community)s weekly", community=apart(community))
 
     def greeting(self, reader: str, since: datetime | None) -> str:
@@ -262,6 +279,11 @@ class Words:
             return self.say("You are a member of %(community)s and chose one mail a day.", community=title)
         if heading.rhythm == "each":
             return self.say("You are a member of %(community)s and get each message.", community=title)
+        if heading.rhythm in ("agenda", "remind"):
+            return self.say(
+                "You are a member of %(community)s; an agenda comes at the start of a shift before each meeting.",
+                community=title,
+            )
         return self.say("You are a member of %(community)s and chose one mail a week.", community=title)
 
     # --- when it comes ---

@@ -184,12 +184,17 @@ def plan_ahead(connection: Connection, series: Series, now: datetime) -> int:
     """
     # Two processes would take one number: the row of the series is locked.
     connection.execute(select(tables.series.c.id).where(tables.series.c.id == series.id).with_for_update())
-    taken = set(connection.execute(select(_meeting.day).where(_meeting.series_id == series.id)).scalars())
     number = connection.execute(select(func.max(_meeting.number)).where(_meeting.series_id == series.id)).scalar() or 0
-    new = [day for day in _days(series, now) if day.isoformat() not in taken]
+    new = unplanned(connection, series, now)
     for place, day in enumerate(new, number + 1):
         _add(connection, series, place, day, now)
     return len(new)
+
+
+def unplanned(connection: Connection, series: Series, now: datetime) -> list[date]:
+    """The days that `plan_ahead` would plan a meeting of."""
+    taken = set(connection.execute(select(_meeting.day).where(_meeting.series_id == series.id)).scalars())
+    return [day for day in _days(series, now) if day.isoformat() not in taken]
 
 
 def _days(series: Series, now: datetime) -> list[date]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, exists, select, update
 
 from tidings.communities import directory
 from tidings.communities.directory import Community, Member
@@ -23,7 +23,7 @@ from tidings.settings import SiteSettings
 
 RHYTHM: Literal["agenda"] = "agenda"
 
-_section, _period = tables.edition_section.c, tables.period.c
+_section, _period, _membership = tables.edition_section.c, tables.period.c, tables.membership.c
 _MINE = (
     select(_section.id, _section.membership_id, _section.state, _section.due_at)
     .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
@@ -45,6 +45,23 @@ def invite(connection: Connection, community: Community, meeting: Meeting, now: 
     if new:
         _wait(connection, community, meeting, now, ((one, plan.agenda(one)) for one in new))
     return len(new)
+
+
+def newcomers(connection: Connection, meeting: Meeting) -> bool:
+    """Whether somebody joined since the agenda of a meeting was let wait for everybody."""
+    joined = (
+        select(_membership.id)
+        .where(_membership.community_id == meeting.series.community_id, _membership.left_at.is_(None))
+        .where(_membership.delivery != "none", _membership.joined_at >= meeting.invited_at)
+        .where(
+            ~exists().where(
+                _section.membership_id == _membership.id,
+                _section.period_id == _period.id,
+                _period.meeting_id == meeting.id,
+            )
+        )
+    )
+    return connection.execute(joined.limit(1)).first() is not None
 
 
 def invite_leaders(

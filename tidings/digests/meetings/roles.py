@@ -158,8 +158,9 @@ def remind(connection: Connection, duty_id: int, at: datetime | None) -> None:
 
 def _give(connection: Connection, meeting: Meeting, role: Role, member: Member, now: datetime) -> Duty:
     mine = (_duty.meeting_id == meeting.id, _duty.role == role, _duty.person_id == member.person_id)
-    if not connection.execute(update(tables.duty).where(*mine).values(state="has", since=now)).rowcount:
-        values = {"meeting_id": meeting.id, "role": role, "person_id": member.person_id, "state": "has", "since": now}
+    given = {"state": "has", "since": now, "remind_at": now}
+    if not connection.execute(update(tables.duty).where(*mine).values(given)).rowcount:
+        values = {"meeting_id": meeting.id, "role": role, "person_id": member.person_id, **given}
         connection.execute(insert(tables.duty).values(values))
     return next(one for one in of_meeting(connection, meeting) if one.role == role)
 

@@ -1,6 +1,6 @@
 """The planner of meetings: when to meet so that those who work in shifts are reached, from the rosters of a community.
 
-It reads and changes nothing: a plan is a proposal, and `tidings community set` takes it up.
+It reads and changes nothing: a plan is a proposal, and `tidings meeting add` takes it up.
 """
 
 import math
@@ -14,6 +14,7 @@ from tidings.clock import zone
 from tidings.communities import directory, rota
 from tidings.communities.directory import Community
 from tidings.communities.rosters import Rosters
+from tidings.digests.meetings import series
 from tidings.digests.planner.choices import Choice, Choices
 from tidings.digests.planner.reach import Reach, Worker, measure
 from tidings.digests.planner.slots import Slot
@@ -69,7 +70,7 @@ def plan(
     community = directory.community(connection, name)
     first = _first_week(day, now, community.zone)
     workers, crewless = _people(connection, community)
-    repeats, had = _repeats(workers), _meets_at(community)
+    repeats, had = _repeats(workers), _meets_at(connection, community)
     reach = measure(
         workers,
         sorted({*slots, *([had] if had else [])}),
@@ -129,8 +130,10 @@ def _weeks(repeats: int | None, crews: int) -> int:
     return once * max(1, rounds)
 
 
-def _meets_at(community: Community) -> Slot | None:
-    """The hour that the community has, which need not be one of the candidates."""
-    if community.meeting_weekday is None or community.meeting_time is None:
+def _meets_at(connection: Connection, community: Community) -> Slot | None:
+    """The hour of the first session of its first series, which need not be a candidate; None where it has none."""
+    found = series.of_community(connection, community.id)
+    if not found:
         return None
-    return Slot(weekday=community.meeting_weekday, time=community.meeting_time)
+    first = found[0].sessions[0]
+    return Slot(weekday=(found[0].first_day.weekday() + first.day) % 7, time=first.starts)

@@ -16,12 +16,14 @@ from tidings.archive.mbox import Entry
 from tidings.clock import FixedClock
 from tidings.communities import directory, joining, rota
 from tidings.database.engine import Database
+from tidings.digests.meetings import series
+from tidings.digests.meetings.series import NewSession
 from tidings.errors import TidingsError
 from tidings.intake.pipeline import Intake
 from tidings.mailer.spool import Accepted, Spool
 from tidings.mailer.worker import ParseWorker
 from tidings.operations.demo import due
-from tidings.operations.demo.story import ZONE, Letter, Story
+from tidings.operations.demo.story import ZONE, Letter, Story, StoryCommunity
 from tidings.operations.importing import Importer
 from tidings.settings import Settings
 from tidings.tokens import Tokens
@@ -74,6 +76,20 @@ def make(parts: Parts, begins: datetime) -> None:
     _let_pass(parts, begins)
 
 
+def _meet(connection: Connection, story: StoryCommunity, now: datetime) -> None:
+    """A community of the story meets every week."""
+    day, starts = story.meeting.split()
+    series.add(
+        connection,
+        directory.community(connection, story.name),
+        name="weekly",
+        first_day=series.parse_first_day(day, now.astimezone(ZoneInfo(ZONE)).date()),
+        sessions=[NewSession(starts=starts)],
+        place=story.place,
+        now=now,
+    )
+
+
 def _people(connection: Connection, story: Story, sunday: date, now: datetime) -> None:
     for community in story.communities:
         joining.add_community(
@@ -84,8 +100,8 @@ def _people(connection: Connection, story: Story, sunday: date, now: datetime) -
             zone=ZONE,
             now=now,
         )
-        changes = {"meeting": community.meeting, "meeting-place": community.place}
-        joining.set_community(connection, community.name, changes, now)
+        if community.meeting:
+            _meet(connection, community, now)
     rota.add_rota(connection, name=_ROTA, zone=ZONE, pattern="four-on-four-off")
     for crew in ("A", "B"):
         start = sunday - timedelta(days=_FIRST_DAY)

@@ -3,6 +3,7 @@
 Revision: 0019, after 0018
 """
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -213,3 +214,43 @@ def upgrade() -> None:
         period.create_index(op.f("ix_period_meeting_id"), ["meeting_id"])
         period.create_foreign_key(op.f("fk_period_meeting_id"), "meeting", ["meeting_id"], ["id"])
     op.add_column("item", sa.Column("about_id", _ID, nullable=True))
+    _take_over(op.get_bind())
+    for column in ("meeting_weekday", "meeting_time", "meeting_place"):
+        op.drop_column("community", column)
+
+
+def _take_over(connection: sa.Connection) -> None:
+    """The meeting that was a setting of a community becomes a series of an hour a week."""
+    found = connection.execute(
+        sa.text(
+            "SELECT id, title, zone, meeting_weekday, meeting_time, meeting_place, created_at FROM community"
+            " WHERE meeting_weekday IS NOT NULL AND meeting_time IS NOT NULL"
+        )
+    )
+    for community_id, title, zone, weekday, starts, place, created_at in found.all():
+        values = {
+            "community": community_id,
+            "title": title,
+            "zone": zone,
+            "day": _first_day(created_at, weekday).isoformat(),
+            "place": place or "",
+            "now": created_at,
+        }
+        series_id = connection.execute(
+            sa.text(
+                "INSERT INTO series (community_id, name, title, rhythm, first_day, zone, format, blocks, place, notice,"
+                " created_at) VALUES (:community, 'weekly', :title, 'FREQ=WEEKLY', :day, :zone, 'hour', '', :place, 18,"
+                " :now) RETURNING id"
+            ),
+            values,
+        ).scalar_one()
+        session = (
+            "INSERT INTO series_session (series_id, position, day, starts, place) VALUES (:series, 0, 0, :starts, '')"
+        )
+        connection.execute(sa.text(session), {"series": series_id, "starts": starts})
+
+
+def _first_day(created_at: int, weekday: int) -> date:
+    """The first such weekday from the day of a moment on (microseconds since 1970 in UTC)."""
+    day = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=created_at)).date()
+    return day + timedelta(days=(weekday - day.weekday()) % 7)
