@@ -14,6 +14,7 @@ from benchmarks import (
     quality_automated,
     quality_bounces,
     quality_files,
+    quality_invites,
     quality_lists,
     quality_mutations,
     quality_orders,
@@ -25,7 +26,7 @@ from benchmarks.report import Figure, conclude, print_table
 
 
 def figures(corpus: Path) -> Iterator[list[Figure]]:
-    """The figures of each list, of the folders of single messages, of replies, of bounces and of automatic mail."""
+    """The figures of each list, of folders of single messages, of replies, bounces, invitations and automatic mail."""
     for name, path, parents in quality_lists.lists(corpus):
         with tempfile.TemporaryDirectory() as folder:
             yield quality_lists.measure(name, path, parents, Path(folder))
@@ -41,6 +42,7 @@ def figures(corpus: Path) -> Iterator[list[Figure]]:
     yield list(quality_mutations.figures(corpus))
     yield list(_replies(corpus))
     yield list(quality_bounces.figures(corpus))
+    yield list(quality_invites.figures(corpus))
     with tempfile.TemporaryDirectory() as folder:
         yield list(quality_automated.figures(corpus, Path(folder)))
 

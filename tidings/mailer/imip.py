@@ -103,8 +103,9 @@ def read(message: Message) -> list[CalendarAnswer]:
     A mail inside the mail is not looked into: what it answers was answered by another. What cannot be read is left out.
     """
     found: dict[tuple[str, str, int, str, str], CalendarAnswer] = {}
-    senders = _senders(message)
-    for part in _calendar_parts(message):
+    parts = list(_calendar_parts(message))
+    senders = _senders(message) if parts else frozenset()
+    for part in parts:
         for one in _answers(part, senders):
             found.setdefault((one.method, one.uid, one.sequence, one.attendee, one.recurrence_id), one)
             if len(found) == _ANSWERS_MOST:
