@@ -139,10 +139,10 @@ def _answers(part: Message, senders: Collection[str]) -> Iterator[CalendarAnswer
     data = decoded_bytes(part)
     if len(data) > _BYTES_MOST:
         return
+    outside = _method(parameter(part, "method"))
     for calendar in _calendars(_text(data, parameter(part, "charset"))):
-        method = calendar.method or _method(parameter(part, "method"))
         for event in calendar.events:
-            yield _answer(event, method, senders)
+            yield _answer(event, calendar.method or outside, senders)
 
 
 def _text(data: bytes, charset: str) -> str:
