@@ -10,7 +10,7 @@ from itertools import count
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.calendars import READERS, Seen
@@ -139,6 +139,7 @@ def test_a_meeting_is_at_its_hour_around_every_change_of_the_clocks(read: Reader
             assert (seen.start, seen.end) == (event.start, event.end)
 
 
+@settings(deadline=None)
 @given(
     zone=st.sampled_from(ZONES),
     minute=st.integers(0, 6 * 365 * 24 * 60),
@@ -231,6 +232,7 @@ _SEVERAL = st.lists(_TEXT, max_size=4).map("\n".join).map(str.strip)
 @example(title="C:\\New\\next \\\\N \\;\\,", place="\\", name="a^nb^'^^", text="\\n\n\\N\n\\\\n")
 @example(title="^\\" * 90, place=";" * 200, name="^" * 100, text="é" * 40 + "\\" * 100)
 @example(title="😀" * 100, place="日本語" * 60, name="“Sam” ;:,=", text="a" * 74 + "\n" + "b" * 75)
+@settings(deadline=None)
 @given(title=_TEXT, place=_TEXT, name=_TEXT.map(lambda text: text[:100].strip()), text=_SEVERAL)
 def test_any_text_comes_back_the_same_from_both_readers(title: str, place: str, name: str, text: str) -> None:
     event = replace(MEETING, title=title, place=place, description=text)
@@ -243,6 +245,7 @@ def test_any_text_comes_back_the_same_from_both_readers(title: str, place: str, 
 
 
 @pytest.mark.acceptance(62)
+@settings(deadline=None)
 @given(text=st.text(max_size=300))
 @example(text="x\r\nATTENDEE:mailto:eve@example.org")
 @example(text='x":mailto:eve@example.org\r\nATTENDEE;CN="')
@@ -262,6 +265,7 @@ def test_no_text_makes_a_property_or_a_guest(text: str) -> None:
 
 
 @pytest.mark.acceptance(62)
+@settings(deadline=None)
 @given(text=st.text(max_size=400))
 @example(text="ä" * 400)
 @example(text="a" + "ä" * 400)

@@ -6,7 +6,7 @@ from email.message import Message
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.imip_mails import REPLIES, STAMP, UID, calendar, crlf, google, mail, multi, part
@@ -269,6 +269,7 @@ def test_long_words_are_cut() -> None:
     assert (len(found.name), len(found.uid), len(found.comment)) == (200, 1000, 2000)
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=300))
 @example(data=b"\xff\xfe\x00")
 @example(data=b"\xff\xfe\x00\xd8")
@@ -294,11 +295,13 @@ _PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(pieces=st.lists(_PIECES, max_size=60))
 def test_no_order_of_pieces_makes_it_fail(pieces: list[str]) -> None:
     of_object(crlf("BEGIN:VCALENDAR\nBEGIN:VEVENT\n" + "".join(pieces) + "\nEND:VEVENT\nEND:VCALENDAR"))
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(REPLIES)), place=st.integers(0, 2000), data=st.binary(max_size=6))
 def test_no_damage_to_a_mail_makes_it_fail(name: str, place: int, data: bytes) -> None:
     raw = REPLIES[name].raw
