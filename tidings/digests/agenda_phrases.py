@@ -47,12 +47,15 @@ def others(words: Words, sessions: Sequence[Span]) -> str:
 
 
 def roles(words: Words, held: Sequence[Held]) -> str:
-    """`Discussion leader: Raj (2). Scribe: you (1).`"""
-    return " ".join(f"{_role(words, one)} ({one.load})." for one in held)
+    """`Discussion leader: Raj (2 times in a year). Scribe: you (1 time in a year).`"""
+    return " ".join(f"{wording.role(words, one.role, _who(words, one))}." for one in held)
 
 
-def _role(words: Words, held: Held) -> str:
-    return wording.role(words, held.role, words.inside(held.name))
+def _who(words: Words, held: Held) -> str:
+    name = words.inside(held.name)
+    return words.count(
+        "%(name)s (%(number)s time in a year)", "%(name)s (%(number)s times in a year)", held.load, name=name
+    )
 
 
 def coming(words: Words, it: Meeting) -> str:

@@ -279,7 +279,8 @@ def _subject(parts: Sequence[Part], words: Words) -> str:
         name = words.name(f"{title}{more}", first.rhythm)
         return in_text(words.say("%(name)s: %(news)s", name=name, news=news))
 
-    found = list(filter(None, (news, meeting)))
+    of_meeting = first.rhythm in ("agenda", "remind")
+    found = list(filter(None, (meeting, news) if of_meeting else (news, meeting)))
     for told in dict.fromkeys((", ".join(found), found[0])):
         if len(whole := made(first.title, told)) <= _SUBJECT_LENGTH:
             return whole
@@ -314,9 +315,9 @@ def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) ->
 def _asked(fragments: Sequence[Fragment], words: Words) -> str:
     """What a reader is to do, by a mail that tells of no posts."""
     turn = next((one for one in fragments if isinstance(one, Turn)), None)
+    if turn is not None and any(isinstance(one, Meeting) for one in fragments):
+        return words.say("your turn")
     if turn is not None:
         return words.say("your turn %(time)s", time=words.weekday(turn.start))
     tasks = sum(isinstance(one, Task) for one in fragments)
-    if any(isinstance(one, Meeting) for one in fragments) or not tasks:
-        return ""
-    return words.count("%(number)s action of yours", "%(number)s actions of yours", tasks)
+    return words.count("%(number)s action of yours", "%(number)s actions of yours", tasks) if tasks else ""

@@ -244,7 +244,9 @@ def _lines(lines: Sequence[str]) -> Iterator[Finding]:
 
 def _both(text: str, page: _Page) -> Iterator[Finding]:
     """Whether both parts have the same items with the same addresses."""
-    replies = [link for link in page.all("a") if link.attributes.get("href", "").startswith("mailto:")]
+    links = [link for link in page.all("a") if link.attributes.get("href", "").startswith("mailto:")]
+    # A link with a word in it (yes, no, done) is one more of its item.
+    replies = [link for link in links if "&body=" not in link.attributes["href"]]
     there = [(_number(link.words), unquote(urlsplit(link.attributes["href"]).path)) for link in replies]
     numbers, addresses = _items(text)
     here = list(zip(numbers, addresses, strict=False))
