@@ -167,10 +167,12 @@ def turn(words: Words, it: Turn) -> str:
 
 def load(words: Words, it: Turn) -> str:
     """How often the reader had the role, and how to give it to somebody else."""
-    times = words.count(
-        "It is your first time within a year.", "It is your time number %(number)s within a year.", it.load
-    )
-    return f"{times} {words.say('Cannot? Reply with swap, and it goes to whose turn is next.')}"
+    if it.load > 1:
+        often = words.say("It is your time number %(number)s within a year.", number=it.load)
+    else:
+        often = words.say("It is your first time within a year.")
+    swap = words.say("Cannot? Reply with swap, and it goes to whose turn is next.")
+    return f"{often} {swap}"
 
 
 def scribe(words: Words) -> str:
