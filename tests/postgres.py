@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psycopg
+from sqlalchemy import text
 
 from tests.programs import program
 from tests.sockets import free_port
@@ -99,6 +101,16 @@ class Postgres:
 
     def _run(self, name: str, *arguments: str) -> None:
         subprocess.run(command(name, *arguments), check=True, stdout=subprocess.DEVNULL, cwd=self._folder)
+
+
+def wait_for_a_lock(database: Database, other: Thread) -> None:
+    """Wait until the thread waits for what a transaction of this one has locked, or is done; on SQLite all who write
+    wait for each other anyway."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    while database.dialect == "postgresql" and other.is_alive():
+        with database.read() as connection:
+            if connection.execute(text(query)).scalar_one():
+                return
 
 
 def command(name: str, *arguments: str) -> list[str]:

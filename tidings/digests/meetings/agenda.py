@@ -4,11 +4,12 @@ It writes nothing. What is written about a topic is what its thread has besides 
 meeting it stands under the topic, from the meeting on until the next cut-off it is added to the minutes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from tidings.archive import cards, read
 from tidings.archive.cards import Card
@@ -19,10 +20,13 @@ from tidings.digests import names, schedule
 from tidings.digests.meetings import attendance, diary, formats, roles, topics
 from tidings.digests.meetings.attendance import Said
 from tidings.digests.meetings.diary import Meeting
+from tidings.digests.meetings.people import called
 from tidings.digests.meetings.roles import Duty
 from tidings.digests.meetings.topics import Topic
 
-_node, _post, _person = tables.node.c, tables.post.c, tables.person.c
+_node, _post, _card, _topic = tables.node.c, tables.post.c, tables.card.c, tables.topic.c
+
+_Written = Mapping[str, Sequence[Post]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +120,9 @@ def _agenda(connection: Connection, community: Community, meeting: Meeting, doma
     found = topics.of_meeting(connection, meeting.id, topics.REACHED)
     mine = message_id(community, meeting, domain)
     noted = cards.of_meeting(connection, meeting.id)
-    written = _written(connection, community.id, [mine, *(topic.message_id for topic in found)])
-    people = _names(connection, _people(found, noted))
+    written = _written(connection, community.id, meeting, [mine, *(topic.message_id for topic in found)])
+    people = called(connection, community.id, _people(found, noted))
     notes = _notes(connection, meeting, noted, people)
-    minutes = {card.post_id for card in noted}
     until = schedule.next_at(community.cut_off_weekday, community.cut_off_time, community.zone, meeting.ends_at)
 
     def before(root: str) -> tuple[Input, ...]:
@@ -127,7 +130,7 @@ def _agenda(connection: Connection, community: Community, meeting: Meeting, doma
 
     def late(root: str) -> tuple[Input, ...]:
         since = [one for one in written[root] if meeting.starts_at <= one.received_at <= until]
-        return tuple(_input(one) for one in since if one.id not in minutes)
+        return tuple(_input(one) for one in since)
 
     placed = _placed(meeting, found)
     return Agenda(
@@ -136,8 +139,8 @@ def _agenda(connection: Connection, community: Community, meeting: Meeting, doma
         items=tuple(
             Item(
                 topic=topic,
-                proposer=people.get(topic.person_id, ""),
-                leader=people.get(topic.lead_id, ""),
+                proposer=people.get(topic.person_id or 0, ""),
+                leader=people.get(topic.lead_id or 0, ""),
                 block=block,
                 fits=fits,
                 inputs=before(topic.message_id),
@@ -170,9 +173,11 @@ def _placed(meeting: Meeting, found: Sequence[Topic]) -> list[tuple[Topic, int, 
     for topic in found:
         if topic is first and led is not None:
             placed.append((topic, led, True))
-        else:
-            left -= topic.takes
-            placed.append((topic, rest, left >= 0))
+            continue
+        # What is too long alone has all of the block: it would not fit the next time either.
+        fits = open_space(meeting) or topic.takes <= left or left == blocks[rest].minutes
+        left -= topic.takes if fits else 0
+        placed.append((topic, rest, fits))
     return sorted(placed, key=lambda one: one[1])
 
 
@@ -184,25 +189,49 @@ def open_space(meeting: Meeting) -> bool:
 # --- what was written ------------------------------------------------------------------------------------------------
 
 
-def _written(connection: Connection, community_id: int, roots: Iterable[str]) -> dict[str, list[Post]]:
-    """By root, the posts of its thread besides the root itself, as they came in."""
+def _written(connection: Connection, community_id: int, meeting: Meeting, roots: Collection[str]) -> _Written:
+    """By root, what was written below it, as it came in; of several above a post, it is below the nearest.
+
+    Minutes are not among it, nor what belongs to a topic of the series that is on another agenda.
+    """
+    mine = select(_node.thread_id).where(_node.community_id == community_id, _node.message_id.in_(list(roots)))
+    query = select(_node.id, _node.parent_id, _node.thread_id, _node.message_id)
+    nodes = connection.execute(query.where(_node.community_id == community_id, _node.thread_id.in_(mine))).all()
+    elsewhere = select(_topic.message_id).where(_topic.series_id == meeting.series.id)
+    below = _below(nodes, {*roots, *connection.execute(elsewhere).scalars()})
+    minutes = select(_card.post_id).where(_card.community_id == community_id, _card.meeting_id.is_not(None))
+    posts = read.POSTS.where(_post.community_id == community_id, _post.thread_id.in_(mine), _post.id.not_in(minutes))
     found: dict[str, list[Post]] = {root: [] for root in roots}
-    threads = connection.execute(
-        select(_node.message_id, _node.thread_id).where(
-            _node.community_id == community_id, _node.message_id.in_(list(found))
-        )
-    ).all()
-    by_thread: dict[int, list[str]] = {}
-    for root, thread_id in threads:
-        by_thread.setdefault(thread_id, []).append(root)
-    if not by_thread:
-        return found
-    query = read.POSTS.where(_post.community_id == community_id, _post.thread_id.in_(list(by_thread)))
-    for post in map(read.as_post, connection.execute(query.order_by(_post.number))):
-        for root in by_thread[post.thread_id]:
-            if post.message_id != root:
-                found[root].append(post)
+    for post in map(read.as_post, connection.execute(posts.order_by(_post.number))):
+        root = below.get(post.message_id)
+        if root in found and root != post.message_id:
+            found[root].append(post)
     return found
+
+
+def _below(nodes: Sequence[Row[*tuple[Any, ...]]], roots: Collection[str]) -> Mapping[str, str]:
+    """By message id, the root at or above each node of these threads.
+
+    What is below none belongs to the root with which its thread begins, where that has no other.
+    """
+    by_id = {node.id: node for node in nodes}
+    of_threads: dict[int, list[tuple[str, bool]]] = {}
+    for node in nodes:
+        if node.message_id in roots:
+            of_threads.setdefault(node.thread_id, []).append((node.message_id, node.parent_id is None))
+    known: dict[int, str] = {}
+    for node in nodes:
+        above, passed = node, {node.id}
+        while above.id not in known and above.message_id not in roots:
+            up = by_id.get(above.parent_id or 0)
+            if up is None or up.id in passed:  # headers may make replies go round in a loop
+                break
+            above = up
+            passed.add(above.id)
+        root = above.message_id if above.message_id in roots else known.get(above.id, "")
+        known |= dict.fromkeys(passed, root)
+    first = {thread: only[0][0] for thread, only in of_threads.items() if len(only) == 1 and only[0][1]}
+    return {node.message_id: known[node.id] or first.get(node.thread_id, "") for node in nodes}
 
 
 def _input(post: Post) -> Input:
@@ -222,13 +251,8 @@ def _people(found: Iterable[Topic], noted: Iterable[Card]) -> set[int]:
     return {one for one in people | {card.owner_id for card in noted} if one is not None}
 
 
-def _names(connection: Connection, people: Iterable[int]) -> Mapping[int | None, str]:
-    query = select(_person.id, _person.name).where(_person.id.in_(list(people)))
-    return {person_id: names.author(name, "") for person_id, name in connection.execute(query)}
-
-
 def _notes(
-    connection: Connection, meeting: Meeting, noted: Sequence[Card], people: Mapping[int | None, str]
+    connection: Connection, meeting: Meeting, noted: Sequence[Card], people: Mapping[int, str]
 ) -> list[tuple[int | None, Note]]:
     """The lines of the minutes, each with the topic that it stands under."""
     query = select(_post.id, _post.received_at).where(_post.id.in_({card.post_id for card in noted}))
@@ -241,7 +265,7 @@ def _notes(
                 kind=card.kind,
                 text=card.text,
                 owner_id=card.owner_id,
-                owner=people.get(card.owner_id, ""),
+                owner=people.get(card.owner_id or 0, ""),
                 due_on=card.due_on,
                 done=card.done_at is not None,
                 sitting_id=diary.at(meeting, received[card.post_id]).id,

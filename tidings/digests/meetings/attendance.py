@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, false, func, insert, or_, select
 
+from tidings.archive.sentences import clean
 from tidings.communities.directory import Member, email_key
 from tidings.database import tables
 
@@ -17,6 +18,7 @@ GUESTS = 50
 """Guests whom nobody asked of one meeting; what others say is not kept."""
 
 _LENGTH = 200  # characters of a comment and of a name
+_KEY_LENGTH = 320
 _attendance = tables.attendance.c
 
 
@@ -55,43 +57,52 @@ def say(
     name: str = "",
     comment: str = "",
     for_email: str = "",
-    sequence: int = 0,
+    sequence: int | None = None,
     said_at: datetime | None = None,
 ) -> bool:
     """Note an answer; False where a newer one is known (RFC 5546 2.1.5: first by sequence, then by time), or no room.
 
-    A member has one answer, by whichever address it comes.
+    A member has one answer, by whichever address it comes, also where they gave the last one before they were a member.
+    `sequence` is that of the invitation that was answered; None: what stands now. No answer is to a later one than
+    there is, nor of a later time than now, whatever it says.
     """
-    said = said_at or now
-    mine = _attendance.person_id == member.person_id if member else _attendance.email_key == email_key(email)
+    asked = _sequence(connection, meeting_id)
+    asked = asked if sequence is None else min(sequence, asked)
+    said = min(said_at or now, now)
+    keys = {email_key(one)[:_KEY_LENGTH] for one in (email, member.email if member else email)}
+    by_person = _attendance.person_id == member.person_id if member else false()
+    mine = or_(by_person, _attendance.email_key.in_(keys))
     query = select(_attendance.id, _attendance.sequence, _attendance.said_at)
-    known = connection.execute(query.where(_attendance.meeting_id == meeting_id, mine)).first()
+    rows = connection.execute(query.where(_attendance.meeting_id == meeting_id, mine)).all()
+    if any((row.sequence, row.said_at) > (asked, said) for row in rows):
+        return False
+    if member is None and not rows and _guests(connection, meeting_id) >= GUESTS:
+        return False
     values = {
         "meeting_id": meeting_id,
         "sitting_id": sitting_id,
         "person_id": member.person_id if member else None,
-        "email_key": email_key(member.email if member else email),
-        "name": (member.name if member else name)[:_LENGTH],
+        "email_key": email_key(member.email if member else email)[:_KEY_LENGTH],
+        "name": clean(member.name if member else name)[:_LENGTH],
         "answer": answer,
-        "comment": comment[:_LENGTH],
-        "for_key": email_key(for_email) if for_email else None,
-        "sequence": sequence,
+        "comment": clean(comment)[:_LENGTH],
+        "for_key": email_key(for_email)[:_KEY_LENGTH] if for_email else None,
+        "sequence": asked,
         "said_at": said,
     }
-    if known is None:
-        if member is None and len(_guests(connection, meeting_id)) >= GUESTS:
-            return False
-        connection.execute(insert(tables.attendance).values(values))
-        return True
-    if (known.sequence, known.said_at) > (sequence, said):
-        return False
-    connection.execute(update(tables.attendance).where(_attendance.id == known.id).values(values))
+    connection.execute(delete(tables.attendance).where(_attendance.id.in_([row.id for row in rows])))
+    connection.execute(insert(tables.attendance).values(values))
     return True
 
 
-def _guests(connection: Connection, meeting_id: int) -> list[int]:
-    query = select(_attendance.id).where(_attendance.meeting_id == meeting_id, _attendance.person_id.is_(None))
-    return list(connection.execute(query).scalars())
+def _sequence(connection: Connection, meeting_id: int) -> int:
+    query = select(func.max(tables.sitting.c.sequence)).where(tables.sitting.c.meeting_id == meeting_id)
+    return connection.execute(query).scalar() or 0
+
+
+def _guests(connection: Connection, meeting_id: int) -> int:
+    query = select(func.count()).where(_attendance.meeting_id == meeting_id, _attendance.person_id.is_(None))
+    return connection.execute(query).scalar_one()
 
 
 def counts(said: Iterable[Said]) -> Counter[str]:

@@ -4,13 +4,14 @@ A meeting keeps the day that its rhythm gave it as its name, also where it was m
 series' zone. Who is told of a change is for invites.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from tidings.clock import zone as zone_named
+from tidings.communities.entries import line
 from tidings.database import tables
 from tidings.digests import schedule
 from tidings.digests.meetings import formats, rhythm
@@ -28,7 +29,10 @@ AFTERWARDS = timedelta(hours=24)
 """How long after the last session the scribe may say what was reached, before the rest goes on the next agenda."""
 
 _YEARS = timedelta(days=3660)
+_PLACE_LENGTH = 300
 _meeting, _sitting = tables.meeting.c, tables.sitting.c
+_starts = select(func.min(_sitting.starts_at)).where(_sitting.meeting_id == _meeting.id).scalar_subquery()
+_last_starts = select(func.max(_sitting.starts_at)).where(_sitting.meeting_id == _meeting.id).scalar_subquery()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +99,8 @@ def of_series(connection: Connection, series_id: int) -> list[Meeting]:
 
 def following(connection: Connection, series_id: int, now: datetime, *, cancelled: bool = False) -> Meeting | None:
     """The first meeting of a series of which a session has not begun; None where none is planned."""
-    starts = select(func.min(_sitting.starts_at)).where(_sitting.meeting_id == _meeting.id).scalar_subquery()
-    last = select(func.max(_sitting.starts_at)).where(_sitting.meeting_id == _meeting.id).scalar_subquery()
-    query = select(tables.meeting).where(_meeting.series_id == series_id, last > now).order_by(starts, _meeting.number)
+    query = select(tables.meeting).where(_meeting.series_id == series_id, _last_starts > now)
+    query = query.order_by(_starts, _meeting.number)
     query = query if cancelled else query.where(_meeting.cancelled_at.is_(None))
     found = _read(connection, connection.execute(query.limit(1)).all())
     return found[0] if found else None
@@ -106,16 +109,17 @@ def following(connection: Connection, series_id: int, now: datetime, *, cancelle
 def before(connection: Connection, meeting: Meeting) -> Meeting | None:
     """The last meeting of the same series that was held before this one; None where it is the first."""
     query = select(tables.meeting).where(_meeting.series_id == meeting.series.id, _meeting.cancelled_at.is_(None))
-    query = query.where(_meeting.number < meeting.number).order_by(_meeting.number.desc()).limit(1)
+    # Not by number: where a rhythm changed or a meeting was moved, numbers are not in time.
+    query = query.where(_starts < meeting.starts_at).order_by(_starts.desc(), _meeting.number.desc()).limit(1)
     found = _read(connection, connection.execute(query).all())
     return found[0] if found else None
 
 
 def running(connection: Connection, series_id: int, now: datetime) -> Meeting | None:
     """The meeting that began last and is not closed: that which minutes are of; None where there is none."""
-    starts = select(func.min(_sitting.starts_at)).where(_sitting.meeting_id == _meeting.id).scalar_subquery()
-    query = select(tables.meeting).where(_meeting.series_id == series_id, starts <= now)
-    query = query.where(_meeting.cancelled_at.is_(None)).order_by(starts.desc()).limit(1)
+    query = select(tables.meeting).where(_meeting.series_id == series_id, _starts <= now)
+    query = query.where(_meeting.cancelled_at.is_(None), _meeting.closed_at.is_(None))
+    query = query.order_by(_starts.desc(), _meeting.number.desc()).limit(1)
     found = _read(connection, connection.execute(query).all())
     return found[0] if found else None
 
@@ -180,10 +184,11 @@ def _sittings(connection: Connection, series: Iterable[Series], meeting_ids: Seq
 def plan_ahead(connection: Connection, series: Series, now: datetime) -> int:
     """Plan the meetings of a series that are to come, up to AHEAD and the next one at least; returns how many are new.
 
-    A day that has a meeting gets no second one, whoever plans.
+    A day that has a meeting gets no second one, whoever plans. A series that has ended gets none.
     """
-    # Two processes would take one number: the row of the series is locked.
+    # Two processes would take one number: the row of the series is locked, and only then read.
     connection.execute(select(tables.series.c.id).where(tables.series.c.id == series.id).with_for_update())
+    series = all_series.by_id(connection, series.id)
     number = connection.execute(select(func.max(_meeting.number)).where(_meeting.series_id == series.id)).scalar() or 0
     new = unplanned(connection, series, now)
     for place, day in enumerate(new, number + 1):
@@ -193,21 +198,29 @@ def plan_ahead(connection: Connection, series: Series, now: datetime) -> int:
 
 def unplanned(connection: Connection, series: Series, now: datetime) -> list[date]:
     """The days that `plan_ahead` would plan a meeting of."""
-    taken = set(connection.execute(select(_meeting.day).where(_meeting.series_id == series.id)).scalars())
-    return [day for day in _days(series, now) if day.isoformat() not in taken]
+    if series.ended_at is not None:
+        return []
+    query = select(_meeting.day, _meeting.cancelled_at, _last_starts.label("starts_at"))
+    rows = connection.execute(query.where(_meeting.series_id == series.id)).all()
+    past = {row.day for row in rows if row.cancelled_at is not None or row.starts_at <= now}
+    taken = {row.day for row in rows}
+    return [day for day in _days(series, now, past) if day.isoformat() not in taken]
 
 
-def _days(series: Series, now: datetime) -> list[date]:
-    """The days of the meetings that have not begun: those up to AHEAD, or else the first."""
+def _days(series: Series, now: datetime, past: Collection[str]) -> list[date]:
+    """The days of the meetings that have not begun: those up to AHEAD, and the first that is none of `past`."""
+    first = series.sessions[0]
     today = now.astimezone(zone_named(series.zone)).date()
 
-    def begin_after(day: date) -> bool:
-        return _times(series, series.sessions[0], day)[0] > now
+    def to_come(until: date) -> list[date]:
+        found = rhythm.days(series.rhythm, series.first_day, today - timedelta(days=first.day), until)
+        return [day for day in found if _times(series, first, day)[0] > now]
 
-    near = rhythm.days(series.rhythm, series.first_day, today, today + AHEAD)
-    far = near or rhythm.days(series.rhythm, series.first_day, today, max(today, series.first_day) + _YEARS)[:2]
-    found = [day for day in far if begin_after(day)]
-    return found if near else found[:1]
+    near = to_come(today + AHEAD)
+    if any(day.isoformat() not in past for day in near):
+        return near
+    far = [day for day in to_come(max(today, series.first_day) + _YEARS) if day.isoformat() not in past]
+    return [*near, *far[:1]]
 
 
 def _times(series: Series, session: Session, day: date) -> tuple[datetime, datetime]:
@@ -255,19 +268,26 @@ def move(
 ) -> Meeting:
     """The meeting after one of its sittings was moved to `start` (UTC), to another place, or both.
 
-    Raises UsageError where it is over or cancelled, or would begin in the past.
+    Whoever leads it has the last agenda anew where input ends later than it did. Raises UsageError where the meeting is
+    cancelled or that session has begun, or would in the past.
     """
     _check_open(meeting, now)
     starts = sitting.starts_at if start is None else start
+    place = line(place, "place", _PLACE_LENGTH) if place.strip() else sitting.place
+    if sitting.starts_at <= now:
+        raise UsageError(f"The meeting of {meeting.day} has begun.")
     if starts <= now:
         raise UsageError("A meeting cannot be moved into the past.")
+    if (starts, place) == (sitting.starts_at, sitting.place):
+        return meeting
     ends = starts + (sitting.ends_at - sitting.starts_at)
-    values = {"starts_at": starts, "ends_at": ends, "place": place or sitting.place}
+    values = {"starts_at": starts, "ends_at": ends, "place": place}
     changed = {"sequence": _sitting.sequence + 1, "changed_at": now}
     connection.execute(update(tables.sitting).where(_sitting.id == sitting.id).values(**values, **changed))
     after = by_id(connection, meeting.id)
     deadlines = _deadlines(after.series, after.starts_at, after.ends_at)
-    connection.execute(update(tables.meeting).where(_meeting.id == meeting.id).values(deadlines))
+    anew = {"final_at": None} if deadlines["input_until"] > now else {}
+    connection.execute(update(tables.meeting).where(_meeting.id == meeting.id).values(**deadlines, **anew))
     return by_id(connection, meeting.id)
 
 

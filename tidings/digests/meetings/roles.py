@@ -14,7 +14,9 @@ from tidings.communities import directory
 from tidings.communities.directory import Member
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
+from tidings.digests.meetings import attendance
 from tidings.digests.meetings.diary import Meeting
+from tidings.digests.meetings.people import called
 
 Role = Literal["lead", "host", "scribe"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -41,11 +43,9 @@ class Duty:
 
 def of_meeting(connection: Connection, meeting: Meeting) -> list[Duty]:
     """Who has which role in a meeting, in the order of ROLES."""
-    rows = connection.execute(
-        select(_duty.id, _duty.role, _duty.person_id, tables.person.c.name)
-        .join_from(tables.duty, tables.person, tables.person.c.id == _duty.person_id)
-        .where(_duty.meeting_id == meeting.id, _duty.state == "has")
-    ).all()
+    query = select(_duty.id, _duty.role, _duty.person_id).where(_duty.meeting_id == meeting.id, _duty.state == "has")
+    rows = connection.execute(query).all()
+    names = called(connection, meeting.series.community_id, {row.person_id for row in rows})
     loads = {
         role: _loads(connection, meeting.series.id, role, meeting.starts_at) for role in {row.role for row in rows}
     }
@@ -55,7 +55,7 @@ def of_meeting(connection: Connection, meeting: Meeting) -> list[Duty]:
             meeting_id=meeting.id,
             role=row.role,
             person_id=row.person_id,
-            name=row.name,
+            name=names[row.person_id],
             load=loads[row.role].get(row.person_id, (0, ""))[0],
         )
         for row in rows
@@ -114,11 +114,17 @@ def decline(connection: Connection, series_id: int, person_id: int, role: Role |
 def fill(connection: Connection, meeting: Meeting, now: datetime) -> list[Duty]:
     """Give the roles of a meeting that nobody has to those whose turn it is; returns who was given one.
 
-    It is the turn of who had the role least often within a year, then of who had it longest ago; those who are on shift
-    in a session of the meeting come before the others, and nobody has two roles where there is somebody else.
+    It is the turn of who had the role least often within a year, then of who had the fewest roles in all, then of who
+    had it longest ago; those who are on shift in a session of the meeting come before the others, and nobody has two
+    roles where there is somebody else. Who has left the community since, or takes a pause, has none any more.
     """
-    has = {one.role: one.person_id for one in of_meeting(connection, meeting)}
+    _lock(connection, meeting)
     candidates = _Candidates(connection, meeting)
+    duties = of_meeting(connection, meeting)
+    for one in duties:
+        if not candidates.can(one.person_id):
+            _take(connection, one)
+    has = {one.role: one.person_id for one in duties if candidates.can(one.person_id)}
     given: list[Duty] = []
     for role in ROLES:
         if role in has:
@@ -133,22 +139,35 @@ def fill(connection: Connection, meeting: Meeting, now: datetime) -> list[Duty]:
 def swap(connection: Connection, meeting: Meeting, duty: Duty, now: datetime, to: Member | None = None) -> Duty | None:
     """Take a role from who has it and give it `to` somebody, or to whose turn it is next; None where nobody is left.
 
-    Then who had it keeps it.
+    Then who had it keeps it. It is None as well where they did not have it any more.
     """
+    _lock(connection, meeting)
     others = {one.person_id for one in of_meeting(connection, meeting)}
     chosen = to or _Candidates(connection, meeting).next(duty.role, others)
-    if chosen is None or chosen.person_id == duty.person_id:
+    if chosen is None or chosen.person_id == duty.person_id or not _take(connection, duty):
         return None
-    connection.execute(update(tables.duty).where(_duty.id == duty.id).values(state="swapped", remind_at=None))
     return _give(connection, meeting, duty.role, chosen, now)
 
 
 def give(connection: Connection, meeting: Meeting, role: Role, member: Member, now: datetime) -> Duty:
     """Let a member have a role in a meeting, whoever had it before."""
+    _lock(connection, meeting)
     for one in of_meeting(connection, meeting):
-        if one.role == role and one.person_id != member.person_id:
-            connection.execute(update(tables.duty).where(_duty.id == one.id).values(state="swapped", remind_at=None))
+        if one.role == role and one.person_id == member.person_id:
+            return one
+        if one.role == role:
+            _take(connection, one)
     return _give(connection, meeting, role, member, now)
+
+
+def _lock(connection: Connection, meeting: Meeting) -> None:
+    """Let nobody else give roles of the meeting before this transaction ends: two would have one role."""
+    connection.execute(select(_meeting.id).where(_meeting.id == meeting.id).with_for_update())
+
+
+def _take(connection: Connection, duty: Duty) -> bool:
+    mine = update(tables.duty).where(_duty.id == duty.id, _duty.state == "has")
+    return bool(connection.execute(mine.values(state="swapped", remind_at=None)).rowcount)
 
 
 def remind(connection: Connection, duty_id: int, at: datetime | None) -> None:
@@ -176,21 +195,30 @@ class _Candidates:
         self._rosters = Rosters(connection)
         asked = select(_duty.role, _duty.person_id).where(_duty.meeting_id == meeting.id)
         self._asked = {(role, person_id) for role, person_id in connection.execute(asked)}
+        said = attendance.of_meeting(connection, meeting.id)
+        self._absent = {one.person_id for one in said if one.answer in ("no", "delegated")}
+
+    def can(self, person_id: int) -> bool:
+        """Whether they are in the community, and will not be on pause then; mail reaches them."""
+        member = self._members.get(person_id)
+        return member is not None and member.stopped_at is None and not member.is_paused(self._meeting.starts_at)
 
     def next(self, role: Role, busy: set[int]) -> Member | None:
-        """Whose turn it is, of those who were not asked for this meeting before; None where there is nobody."""
-        loads = _loads(self._connection, self._meeting.series.id, role, self._meeting.starts_at)
+        """Whose turn it is, of those who were not asked before and may come; None where there is nobody."""
+        series_id, moment = self._meeting.series.id, self._meeting.starts_at
+        loads = {one: _loads(self._connection, series_id, one, moment) for one in ROLES}
         found = [member for member in self._there(self._willing[role]) if (role, member.person_id) not in self._asked]
 
-        def turn(member: Member) -> tuple[bool, bool, int, str]:
-            count, last = loads.get(member.person_id, (0, ""))
-            return member.person_id in busy, not self._is_on_shift(member), count, last
+        def turn(member: Member) -> tuple[bool, bool, int, int, str]:
+            had = {one: loads[one].get(member.person_id, (0, "")) for one in ROLES}
+            (count, last), total = had[role], sum(count for count, _ in had.values())
+            return member.person_id in busy, not self._is_on_shift(member), count, total, last
 
         return min(found, key=turn, default=None)
 
     def _there(self, person_ids: Sequence[int]) -> list[Member]:
-        members = (self._members.get(person_id) for person_id in person_ids)
-        return [one for one in members if one and not one.is_paused(self._meeting.starts_at)]
+        there = [person_id for person_id in person_ids if self.can(person_id)]
+        return [self._members[person_id] for person_id in there if person_id not in self._absent]
 
     def _is_on_shift(self, member: Member) -> bool:
         """Whether they are at work in a session of the meeting; whose hours nobody knows can come to any."""

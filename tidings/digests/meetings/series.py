@@ -5,7 +5,7 @@ When each meeting is held is for diary; who may change a series is not decided h
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -29,6 +29,7 @@ _LENGTH = 64  # characters of a name
 _TITLE_LENGTH = 120
 _PLACE_LENGTH = 300
 _FARTHEST = 6  # days that a session may be after its meeting's day
+_YEARS = timedelta(days=3660)
 _NOTICES = range(1, 24 * 7 + 1)
 
 _series, _session, _crew = tables.series.c, tables.series_session.c, tables.session_crew.c
@@ -206,6 +207,9 @@ def add(
     name = line(name, "name of a series", _LENGTH)
     if any(one.name == name for one in of_community(connection, community.id, ended=True)):
         raise UsageError(f"{community.name} has a series {name!r} already; take another name.")
+    today = now.date()
+    if not today - _YEARS <= first_day <= today + _YEARS:
+        raise UsageError(f"The first day of a series is within ten years, not {first_day}.")
     kind, own = formats.parse(format_)
     values = {
         "community_id": community.id,

@@ -123,17 +123,15 @@ def propose(
     kind: Kind = "topic",
     state: State = "open",
 ) -> Topic | None:
-    """Put something on an agenda; what is known by its message already is left as it is, and moved to this agenda.
+    """Put something on an agenda; what stands on one already, by its message, is left there.
 
     None where the agenda is full.
     """
     known = select(_topic.id).where(_topic.series_id == series_id, _topic.message_id == message_id)
     topic_id = connection.execute(known).scalar()
     if topic_id is not None:
-        _come_back(connection, topic_id, meeting_id, state)
-        return by_id(connection, topic_id)
-    many = select(func.count()).where(_topic.meeting_id == meeting_id, _topic.state.in_(ON_THE_AGENDA))
-    if connection.execute(many).scalar_one() >= MOST:
+        return _come_back(connection, topic_id, meeting_id, state)
+    if _is_full(connection, meeting_id):
         return None
     values = {
         "series_id": series_id,
@@ -151,11 +149,27 @@ def propose(
     return by_id(connection, topic_id)
 
 
-def _come_back(connection: Connection, topic_id: int, meeting_id: int, state: State) -> None:
-    """A question is offered again that nobody seconded the last time; what was withdrawn is proposed again."""
-    gone = _topic.state.in_(("dropped", "withdrawn", "done"))
-    again = update(tables.topic).where(_topic.id == topic_id, gone)
-    connection.execute(again.values(meeting_id=meeting_id, state=state, position=None))
+def _is_full(connection: Connection, meeting_id: int) -> bool:
+    many = select(func.count()).where(_topic.meeting_id == meeting_id, _topic.state.in_(ON_THE_AGENDA))
+    return connection.execute(many).scalar_one() >= MOST
+
+
+def _come_back(connection: Connection, topic_id: int, meeting_id: int, state: State) -> Topic | None:
+    """The topic after it came back to an agenda, where it is on none; None where that is full.
+
+    A question is offered again that nobody seconded the last time, but not one that somebody withdrew: that has to be
+    proposed again. What was only offered is on the agenda once it is proposed.
+    """
+    found = by_id(connection, topic_id)
+    assert found is not None
+    mine = update(tables.topic).where(_topic.id == topic_id)
+    if found.state == "offered" and state == "open":
+        connection.execute(mine.values(state=state))
+    elif found.state in ("dropped", "done") or (found.state == "withdrawn" and state == "open"):
+        if _is_full(connection, meeting_id):
+            return None
+        connection.execute(mine.values(meeting_id=meeting_id, state=state, position=None))
+    return by_id(connection, topic_id)
 
 
 def second(connection: Connection, topic_id: int, person_id: int, now: datetime) -> bool:
@@ -195,6 +209,9 @@ def give_time(connection: Connection, topic_id: int, minutes: int) -> None:
 
 def order(connection: Connection, topic_ids: Sequence[int]) -> None:
     """Place topics in this order, before those that are not named."""
+    agendas = select(_topic.meeting_id).where(_topic.id.in_(topic_ids))
+    others = update(tables.topic).where(_topic.meeting_id.in_(agendas), _topic.position.is_not(None))
+    connection.execute(others.values(position=_topic.position + len(topic_ids)))
     for place, topic_id in enumerate(topic_ids, 1):
         connection.execute(update(tables.topic).where(_topic.id == topic_id).values(position=place))
 

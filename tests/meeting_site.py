@@ -1,0 +1,162 @@
+"""Made-up meetings for tests: the pump team's hour on Tuesdays in two sessions, with an agenda, roles and minutes."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from tests import digest_site, seed
+from tidings.archive import cards
+from tidings.communities.directory import Community, Member
+from tidings.database import tables
+from tidings.digests.meetings import attendance, diary, roles, series, topics
+from tidings.digests.meetings.agenda import message_id
+from tidings.digests.meetings.diary import Meeting
+from tidings.digests.meetings.series import Series
+from tidings.digests.meetings.topics import Topic
+
+NOW = datetime(2026, 10, 10, 10, 0, tzinfo=UTC)
+"""A Saturday; the first meeting is on Tuesday 13 October 2026 at 14:00 in Berlin, 12:00 UTC."""
+
+FIRST = datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
+DOMAIN = digest_site.SITE.domain
+
+
+def hour(
+    connection: Connection,
+    community: Community,
+    sessions: Sequence[str] = ("14:00",),
+    *,
+    name: str = "hour",
+    title: str = "Pump hour",
+    **values: str,
+) -> Series:
+    """A weekly series from Tuesday 13 October 2026 on, planned ahead of NOW; `sessions` as `series.parse_session`."""
+    found = series.add(
+        connection,
+        community,
+        name=name,
+        title=title,
+        first_day=date(2026, 10, 13),
+        sessions=[series.parse_session(text) for text in sessions],
+        now=NOW,
+        place=values.pop("place", "Room 2"),
+        **values,
+    )
+    diary.plan_ahead(connection, found, NOW)
+    return found
+
+
+def meetings(connection: Connection, found: Series) -> list[Meeting]:
+    """The meetings of a series, the first one first."""
+    return diary.of_series(connection, found.id)
+
+
+def topic(
+    connection: Connection,
+    community: Community,
+    meeting: Meeting,
+    title: str,
+    *,
+    by: Member,
+    text: str = "",
+    lead: Member | None = None,
+    minutes: int | None = None,
+    at: datetime = NOW,
+) -> Topic:
+    """A topic that a mail of a member proposed."""
+    post = seed.post(
+        connection, community.id, subject=title, author=(by.name, by.email), text=text or f"{title}?\n", date=at
+    )
+    found = topics.propose(
+        connection,
+        series_id=meeting.series.id,
+        meeting_id=meeting.id,
+        title=title,
+        text=text,
+        minutes=minutes,
+        message_id=post.message_id,
+        person_id=by.person_id,
+        now=at,
+    )
+    assert found is not None
+    if lead:
+        topics.lead(connection, found.id, lead.person_id)
+    return found
+
+
+def write(
+    connection: Connection,
+    community: Community,
+    under: str,
+    text: str,
+    *,
+    by: Member,
+    at: datetime = NOW + timedelta(hours=1),
+) -> seed.Seeded:
+    """A post of a member under the message with that id, be it one that nobody has seen."""
+    return seed.post(
+        connection,
+        community.id,
+        parent=_node(connection, community.id, under),
+        subject="Re: a topic",
+        author=(by.name, by.email),
+        text=text,
+        date=at,
+    )
+
+
+def _node(connection: Connection, community_id: int, message_id: str) -> seed.Seeded:
+    """The post with that id, else a ghost of it."""
+    node = tables.node.c
+    query = select(node.id, node.thread_id, node.post_id).where(node.community_id == community_id)
+    row = connection.execute(query.where(node.message_id == message_id)).first()
+    if row is None:
+        return seed.ghost(connection, community_id, message_id)
+    return seed.Seeded(id=row.post_id, node_id=row.id, thread_id=row.thread_id, number=0, message_id=message_id)
+
+
+def minutes(
+    connection: Connection,
+    community: Community,
+    meeting: Meeting,
+    lines: Sequence[tuple[cards.Kind, str, dict[str, object]]],
+    *,
+    by: Member,
+    at: datetime,
+) -> seed.Seeded:
+    """Minutes that a member's post says: lines of a kind and a text, with what else `cards.add` takes."""
+    post = write(connection, community, message_id(community, meeting, DOMAIN), "Minutes.\n", by=by, at=at)
+    assert post.id is not None
+    for position, (kind, text, more) in enumerate(lines):
+        cards.add(
+            connection,
+            community_id=community.id,
+            kind=kind,
+            post_id=post.id,
+            text=text,
+            position=position,
+            meeting_id=meeting.id,
+            person_id=by.person_id,
+            now=at,
+            **more,  # type: ignore[arg-type]
+        )
+    return post
+
+
+def says(connection: Connection, meeting: Meeting, member: Member, answer: attendance.Answer, **values: object) -> None:
+    """What a member says of whether they come."""
+    attendance.say(
+        connection,
+        meeting_id=meeting.id,
+        answer=answer,
+        email=member.email,
+        member=member,
+        now=NOW,
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def gives(connection: Connection, meeting: Meeting, role: roles.Role, member: Member) -> None:
+    """A role in a meeting for a member."""
+    roles.give(connection, meeting, role, member, NOW)
