@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from tidings.database import tables
 from tidings.tokens import hashed, random_token
 
-Purpose = Literal["join", "leave", "commands", "address", "moderate", "return"]
+Purpose = Literal["join", "leave", "commands", "address", "moderate", "return", "agenda"]
 
 LIFE = timedelta(hours=72)
 _REMEMBERED = timedelta(days=30)  # so that a late or second yes is told what became of the first

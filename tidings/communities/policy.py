@@ -224,6 +224,8 @@ POSTING_RULES: Sequence[Rule] = (
 )
 # What can be told from the header scan and the size while the sender is still there to be refused.
 DOOR_RULES: Sequence[Rule] = (community_archived, banned_sender, too_large, not_a_member, not_a_leader)
+# Calendar programs of guests, and of members who do not post, answer there: what they sent is seen by its body alone.
+AGENDA_DOOR_RULES: Sequence[Rule] = (community_archived, banned_sender, too_large)
 # What still stands against a message that a person has seen and accepted.
 RELEASED_RULES: Sequence[Rule] = (own_loop, community_archived)
 

@@ -187,22 +187,26 @@ def _entries(edition: Printed) -> list[tuple[Section, Entry]]:
 
 
 _item, _section = tables.item.c, tables.edition_section.c
-_ITEM = (
-    query(
-        _item.id,
-        _item.number,
-        _item.post_id,
-        _item.message_id,
-        _item.subject,
-        _item.block,
-        _item.about_id,
-        _section.community_id,
-        _section.membership_id,
-        _section.edition_id,
-    )
-    .join_from(tables.item, tables.edition_section, _section.id == _item.section_id)
-    .where(_item.id == bindparam("item"))
-)
+_ITEMS = query(
+    _item.id,
+    _item.number,
+    _item.post_id,
+    _item.message_id,
+    _item.subject,
+    _item.block,
+    _item.about_id,
+    _section.community_id,
+    _section.membership_id,
+    _section.edition_id,
+).join_from(tables.item, tables.edition_section, _section.id == _item.section_id)
+_ITEM = _ITEMS.where(_item.id == bindparam("item"))
+_OF_EDITION = _ITEMS.where(_section.edition_id == bindparam("edition"), _item.number > 0).order_by(_item.number)
+
+
+def numbered_items(connection: Connection, edition_id: int) -> dict[int, Item]:
+    """The items of an edition by their numbers."""
+    rows = connection.execute(_OF_EDITION, {"edition": edition_id}).mappings()
+    return {row["number"]: Item(**row) for row in rows}
 
 
 def _find(connection: Connection, item_id: int | None, *, expired: bool = False) -> Item | None:

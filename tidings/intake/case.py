@@ -3,8 +3,8 @@
 It handles nothing itself.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -86,6 +86,19 @@ class Case:
             subject=self.message.subject,
             author=self.message.author_email or None,
             post_id=post_id,
+        )
+
+    def together(self, parts: Sequence[Decision]) -> Decision:
+        """The decision about a mail of several parts: it is held where one is, and then comes again as a whole."""
+        if len(parts) == 1:
+            return parts[0]
+        order = ("hold", "accept", "duplicate", "discard")
+        leading = min(parts, key=lambda one: order.index(one.verdict))
+        posted = next((one for one in parts if one.post_id is not None), leading)
+        return replace(
+            self.decided(leading.verdict, " ".join(one.reason for one in parts), message_id=posted.message_id),
+            post_id=posted.post_id,
+            at_once=any(one.at_once for one in parts),
         )
 
 

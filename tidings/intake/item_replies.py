@@ -5,7 +5,6 @@ for digests.replies to say; what a word does, for item_words; how a post is publ
 its sender says more, for kept_replies.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -16,6 +15,7 @@ from tidings.digests import kept, quoted, replies
 from tidings.digests.quoted import Reply
 from tidings.digests.replies import Item, Routed
 from tidings.intake import learned
+from tidings.intake.agenda_replies import AgendaReplies
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
 from tidings.intake.item_words import ItemWords, is_choice, is_keep
@@ -29,9 +29,10 @@ _NOTHING_WAITS = "Nothing of yours waits here, so there was nothing to keep."
 class ItemReplies:
     """Takes replies to items in."""
 
-    def __init__(self, parts: Parts, posting: Posting) -> None:
+    def __init__(self, parts: Parts, posting: Posting, meetings: AgendaReplies) -> None:
         self._parts = parts
         self._posting = posting
+        self._meetings = meetings
         self._words = ItemWords(parts)
         self._kept = KeptReplies(parts)
 
@@ -71,13 +72,15 @@ class ItemReplies:
             return self._kept.nothing_new(connection, case, owner, item, hidden)
         parts = self._parts
         routes = replies.route(connection, item, reply, tokens=parts.tokens, site=parts.settings.site)
-        return _together(case, [self._take(connection, case, one, first=one is routes[0]) for one in routes])
+        return case.together([self._take(connection, case, one, first=one is routes[0]) for one in routes])
 
     def _take(self, connection: Connection, case: Case, routed: Routed, *, first: bool) -> Decision:
         """Take in the part of a mail that answers one item."""
         case = self._case_in(connection, case, routed.community_id)
         author = directory.member_by_address(connection, routed.community_id, case.message.author_email)
         owner = author if author and author.membership_id == routed.membership_id else None
+        if owner and (decided := self._meetings.one(connection, case, owner, routed)):
+            return decided
         if owner and (word := self._words.read(connection, owner, routed.text)):
             if case.spooled.released:
                 return case.decided("accept", "A word to an item, which is not posted.")
@@ -104,6 +107,8 @@ class ItemReplies:
         self, connection: Connection, case: Case, owner: Member, item: Item, reply: Reply
     ) -> Decision | None:
         """Do the one word that a member's reply is, or post what was kept until this mail; None where it is a post."""
+        if item.is_whole and (decided := self._meetings.whole(connection, case, owner, item, reply.text)):
+            return decided
         word = self._words.read(connection, owner, reply.text)
         if is_keep(word):
             return self._post_kept(connection, case, owner, item, whole=True) or self._nothing_waits(
@@ -148,17 +153,3 @@ def _objection(case: Case, item: Item, owner: Member | None) -> str:
     if owner is None:
         return f"{case.message.author_email or 'Nobody'} wrote to the reply address of another member."
     return ""
-
-
-def _together(case: Case, parts: Sequence[Decision]) -> Decision:
-    """The decision about a mail of several parts: it is held where one of them is, and then comes again as a whole."""
-    if len(parts) == 1:
-        return parts[0]
-    order = ("hold", "accept", "duplicate", "discard")
-    leading = min(parts, key=lambda one: order.index(one.verdict))
-    posted = next((one for one in parts if one.post_id is not None), leading)
-    return replace(
-        case.decided(leading.verdict, " ".join(one.reason for one in parts), message_id=posted.message_id),
-        post_id=posted.post_id,
-        at_once=any(one.at_once for one in parts),
-    )

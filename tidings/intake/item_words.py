@@ -67,7 +67,9 @@ class ItemWords:
 
     def tell(self, connection: Connection, case: Case, owner: Member, done: str, *, key: str = "") -> None:
         """Tell the member what was done; `key` where it is the same for several mails."""
-        letter = letters.word_done(case.community, done, case.address.token("r", case.recipient.token))
+        token = case.recipient.token
+        item = case.address.token("r", token) if token else case.address.detail("agenda")
+        letter = letters.word_done(case.community, done, item)
         self._parts.notices.send(
             connection,
             key=key or f"word-{case.spooled.key}",

@@ -5,10 +5,11 @@ It sends nothing and decides nothing. What a stranger wrote is never among the w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from babel.dates import format_date
 
+from tidings.clock import zone
 from tidings.communities import digest_times, languages
 from tidings.communities.directory import Community
 from tidings.mailer.addresses import ListAddress
@@ -51,6 +52,12 @@ def day(when: date) -> str:
     return str(format_date(when, "EEE d MMM y", locale="en"))
 
 
+def moment(when: datetime, zone_name: str) -> str:
+    """`Tue 3 Nov 2026 14:00 (Europe/Berlin)`."""
+    local = when.astimezone(zone(zone_name))
+    return f"{day(local.date())} {local:%H:%M} ({zone_name})"
+
+
 # --- questions: a reply is a yes -------------------------------------------------------------------------------------
 
 
@@ -81,6 +88,17 @@ def commands_question(community: Community, commands: Sequence[Command]) -> Lett
     return Letter(
         subject=f"{community.title}: was this you?",
         text=f"Somebody, we hope you, asked {community.title} for this in your name:\n\n{asked}\n\n"
+        "To have it done, reply to this mail. You need not write anything.\n\n"
+        f"If it was not you, do nothing, and nothing happens.\n{_ONCE}\n",
+    )
+
+
+def agenda_question(community: Community, asked: Sequence[str]) -> Letter:
+    """To a member in whose name a meeting is to be changed; `asked` are the changes, in words."""
+    lines = "\n".join(f"- {one}" for one in asked)
+    return Letter(
+        subject=f"{community.title}: was this you?",
+        text=f"Somebody, we hope you, asked {community.title} for this in your name:\n\n{lines}\n\n"
         "To have it done, reply to this mail. You need not write anything.\n\n"
         f"If it was not you, do nothing, and nothing happens.\n{_ONCE}\n",
     )
@@ -215,6 +233,12 @@ def word_done(community: Community, text: str, item: str) -> Letter:
     return Letter(subject=f"{community.title}: your reply", text=f"{text}\n\nYou wrote to {item}\n{foot}\n")
 
 
+def meeting_told(community: Community, address: ListAddress, paragraphs: Sequence[str]) -> Letter:
+    """To a member, what became of something about a meeting, or what they are asked to do there."""
+    foot = f"What can be written about a meeting goes to {address.detail('agenda')}"
+    return Letter(subject=f"{community.title}: the meeting", text="\n\n".join([*paragraphs, foot]) + "\n")
+
+
 CHOSEN = {
     "mute": "You hear no more of this conversation:\n{subject}\n\n"
     "To hear of it again, write `follow` to the same address.",
@@ -222,6 +246,11 @@ CHOSEN = {
     "To hear no more of it, write `mute` to the same address.",
 }
 """What follows from a choice."""
+AGENDA_HELP = (
+    "Your mail says nothing. To propose a topic for the next meeting, write its title as the subject, or lines like\n"
+    "    topic: seal failures\n"
+    "Or answer with one word: yes, no, maybe, lead, host, scribe."
+)
 NO_CONVERSATION = "This entry is no conversation, so it can be neither muted nor followed."
 
 

@@ -109,7 +109,7 @@ class Membership:
             return case.decided("discard", f"The community {case.community.name} is closed.")
         if self._asking.answerable(email) is None:
             return case.decided("discard", "The address is a community's by now.")
-        if refused := self._no_yes(connection, case, confirmation):
+        if refused := self.no_yes(connection, case, confirmation):
             return refused
         known = directory.communities_of(connection, email)
         name = "" if known else self._own_name(case, email)
@@ -120,7 +120,7 @@ class Membership:
 
     def leave(self, connection: Connection, case: Case, confirmation: Confirmation) -> Decision:
         """The yes of a member who is to leave."""
-        if refused := self._no_yes(connection, case, confirmation):
+        if refused := self.no_yes(connection, case, confirmation):
             return refused
         now = self._parts.clock.now()
         joining.remove_member(connection, membership_id=confirmation.request["membership_id"], now=now)
@@ -129,7 +129,7 @@ class Membership:
 
     def commands(self, connection: Connection, case: Case, confirmation: Confirmation) -> Decision:
         """The yes of a member in whose name changes were asked for."""
-        if refused := self._no_yes(connection, case, confirmation):
+        if refused := self.no_yes(connection, case, confirmation):
             return refused
         member = directory.member(connection, confirmation.request["membership_id"])
         if member is None:
@@ -140,7 +140,7 @@ class Membership:
 
     def address(self, connection: Connection, case: Case, confirmation: Confirmation) -> Decision:
         """The yes of an address that is to be a member's."""
-        if refused := self._no_yes(connection, case, confirmation):
+        if refused := self.no_yes(connection, case, confirmation):
             return refused
         email, verb = confirmation.email, confirmation.request["verb"]
         member = directory.member(connection, confirmation.request["membership_id"])
@@ -159,8 +159,11 @@ class Membership:
             self._tell(connection, case, moved, member.email, unproved=False)
         return case.decided("accept", f"{email} is now an address of the member ({verb}).")
 
-    def _no_yes(self, connection: Connection, case: Case, confirmation: Confirmation) -> Decision | None:
-        """The decision about a reply that comes too late or says no; None for a yes. The token is used up."""
+    def no_yes(self, connection: Connection, case: Case, confirmation: Confirmation) -> Decision | None:
+        """The decision about a reply that comes too late or says no; None for a yes. The token is used up.
+
+        It serves the questions of others too.
+        """
         from_them = email_key(case.message.author_email) == email_key(confirmation.email)
         if not confirmations.use(connection, case.recipient.token, self._parts.clock.now()):
             letter = letters.too_late(case.community, case.address)

@@ -101,7 +101,7 @@ def _is_post(entry: Entry) -> bool:
     So is what an import could not read, of which there may be thousands; `unreadable` tells of it.
     """
     recipient = read_recipient(entry.recipient)
-    return recipient is not None and recipient.purpose in ("post", "reply") and entry.via != "import"
+    return recipient is not None and recipient.purpose in ("post", "reply", "agenda") and entry.via != "import"
 
 
 # --- the notice ------------------------------------------------------------------------------------------------------

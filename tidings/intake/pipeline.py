@@ -10,21 +10,29 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
 from tidings.archive import store
 from tidings.database.engine import Database, is_outage
 from tidings.intake import decisions, moderation
+from tidings.intake.agenda import AgendaMail
+from tidings.intake.agenda_replies import AgendaReplies
+from tidings.intake.asking import Asking
+from tidings.intake.calendar_replies import CalendarReplies
 from tidings.intake.case import Case, Handler, Parts
 from tidings.intake.confirm import Confirm
 from tidings.intake.decisions import Decision
 from tidings.intake.desk import Desk
 from tidings.intake.item_replies import ItemReplies
+from tidings.intake.meeting_words import MeetingWords
 from tidings.intake.membership import Membership
+from tidings.intake.minutes import Minutes
 from tidings.intake.owners import Owners
 from tidings.intake.posting import Posting
 from tidings.intake.proof import NOT_ASKED, prove
+from tidings.intake.proposals import Proposals
 from tidings.intake.returned import Returned
 from tidings.mailer.addresses import Purpose, read_recipient
 from tidings.mailer.parse import claimed_id
@@ -108,7 +116,7 @@ class Intake:
     def _proof(self, spooled: Spooled, outcome: Outcome, until: float) -> Proof:
         if isinstance(outcome, Unreadable) or time.monotonic() > until:
             return NOT_ASKED
-        return prove(self._parts, spooled, outcome.message.author_email)
+        return prove(self._parts, spooled, outcome.message)
 
     def _settle(self, batch: Sequence[_Read]) -> None:
         """Decide a batch in one transaction; where one message breaks it, each in its own."""
@@ -215,6 +223,11 @@ def _handlers(parts: Parts, desk: Desk) -> Mapping[Purpose, Handler]:
     posting = Posting(parts)
     membership = Membership(parts)
     returned = Returned(parts)
+    asking = Asking(parts)
+    words, proposals, minutes = MeetingWords(parts, asking), Proposals(parts, posting), Minutes(parts, posting)
+    agenda = AgendaMail(
+        parts, calendars=CalendarReplies(parts, asking), words=words, proposals=proposals, minutes=minutes
+    )
     confirm = Confirm(
         {
             "join": membership.join,
@@ -223,11 +236,13 @@ def _handlers(parts: Parts, desk: Desk) -> Mapping[Purpose, Handler]:
             "address": membership.address,
             "moderate": moderation.Moderation(parts, desk).handle,
             "return": returned.come_back,
+            "agenda": partial(words.confirmed, yes=membership.no_yes),
         }
     )
     return {
         "post": posting.post,
-        "reply": ItemReplies(parts, posting).handle,
+        "reply": ItemReplies(parts, posting, AgendaReplies(parts, words, proposals, minutes)).handle,
+        "agenda": agenda.handle,
         "owner": Owners(parts).forward,
         "subscribe": membership.subscribe,
         "unsubscribe": membership.unsubscribe,

@@ -17,7 +17,6 @@ from tidings.archive import store
 from tidings.communities import directory, joining
 from tidings.communities.entries import show_size
 from tidings.communities.policy import POSTING_RULES, RELEASED_RULES, Facts, Verdict, decide
-from tidings.digests import replies
 from tidings.intake import storm, waiting
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
@@ -29,6 +28,22 @@ from tidings.threading.decisions import arrive
 from tidings.threading.likeness import likeness
 from tidings.threading.parents import candidates
 from tidings.threading.place import Arrival
+
+
+class Route(Protocol):
+    """Where a post goes that is not archived under the header that it came with.
+
+    `answers` is the bare id under which it stands, `references` the chain down to it, as copies show it: none where it
+    begins a thread in mail programs.
+    """
+
+    @property
+    def answers(self) -> str: ...
+    @property
+    def references(self) -> tuple[str, ...]: ...
+    @property
+    def subject(self) -> str: ...
+
 
 _TOKEN = re.compile(r"[+-]r\.[a-z2-7]{34}(?=@)", re.IGNORECASE)  # of an item's reply address
 _URGENT_WITHIN = timedelta(hours=24)
@@ -158,7 +173,7 @@ class Posting:
         connection: Connection,
         case: Case,
         message: ParsedMessage,
-        routed: replies.Routed | None = None,
+        routed: Route | None = None,
         reason: str = "",
     ) -> Decision:
         """Decide a post by the rules of its community, and publish it where nothing stands against it.
@@ -196,7 +211,7 @@ class Posting:
         case: Case,
         message: ParsedMessage,
         reason: str,
-        routed: replies.Routed | None = None,
+        routed: Route | None = None,
         *,
         urgent: bool = False,
     ) -> Decision:
@@ -265,7 +280,7 @@ class Posting:
         case: Case,
         message: ParsedMessage,
         sender: directory.Sender,
-        routed: replies.Routed | None,
+        routed: Route | None,
     ) -> Facts:
         return Facts(
             community=case.community,
@@ -281,7 +296,7 @@ class Posting:
             storm=lambda: self._storm(connection, case, message, routed),
         )
 
-    def _storm(self, connection: Connection, case: Case, message: ParsedMessage, routed: replies.Routed | None) -> str:
+    def _storm(self, connection: Connection, case: Case, message: ParsedMessage, routed: Route | None) -> str:
         """How hot the thread runs that a message answers; empty where it does not."""
         limits, answers = self._parts.settings.limits, routed.answers if routed else None
         found = candidates(
@@ -299,12 +314,12 @@ class Posting:
         return f"{most} posts came to its thread within {minutes} minutes."
 
 
-def _thread_fields(case: Case, routed: replies.Routed) -> dict[str, str | None]:
-    """The header fields by which a reply to an item joins the thread in everybody's mail program."""
+def _thread_fields(case: Case, routed: Route) -> dict[str, str | None]:
+    """The header fields by which a post joins or begins its thread in everybody's mail program."""
     chain = " ".join(f"<{message_id}>" for message_id in routed.references)
     return {
-        "In-Reply-To": f"<{routed.answers}>",
-        "References": chain,
+        "In-Reply-To": f"<{routed.answers}>" if chain else None,
+        "References": chain or None,
         "Subject": routed.subject,
         "To": case.address.post,
         "Cc": None,

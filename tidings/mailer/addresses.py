@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 from tidings.settings import SiteSettings
 
-Purpose = Literal["post", "owner", "subscribe", "unsubscribe", "help", "command", "confirm", "reply", "bounce"]
+Purpose = Literal[
+    "post", "owner", "subscribe", "unsubscribe", "help", "command", "agenda", "confirm", "reply", "bounce"
+]
 
 EDITION_PREFIX = "edition."
 # Names and tokens have no other characters; a look-alike that lower() turns into ASCII is no address of ours.
@@ -27,6 +29,7 @@ _DETAILS: dict[str, Purpose] = {
     "help": "help",
     "command": "command",
     "request": "command",
+    "agenda": "agenda",
 }
 _WITH_TOKEN: dict[str, Purpose] = {"confirm": "confirm", "r": "reply", "b": "bounce"}
 # As long as those that tidings.tokens makes, and some more: nobody's own name ends in +b. and so many letters.

@@ -11,7 +11,7 @@ from datetime import datetime
 from email.utils import getaddresses
 
 from tidings.communities import confirmations, directory
-from tidings.communities.policy import DOOR_RULES, Facts, decide
+from tidings.communities.policy import AGENDA_DOOR_RULES, DOOR_RULES, Facts, decide
 from tidings.mailer import reply_codes
 from tidings.mailer.addresses import Addresses, Recipient, host_of, read_recipient
 from tidings.mailer.guests import Guesses
@@ -110,13 +110,14 @@ class Door:
         return True
 
     def _refusal(self, admitted: Admitted, author: str, size: int) -> str | None:
-        if admitted.recipient.purpose != "post" or not author:
+        rules = {"post": DOOR_RULES, "agenda": AGENDA_DOOR_RULES}.get(admitted.recipient.purpose)
+        if rules is None or not author:
             return None  # intake decides: a token routes, and a From that cannot be read here is held there
-        verdict = decide(self._facts(admitted.community, author, size), DOOR_RULES)
+        verdict = decide(self._facts(admitted.community, author, size), rules)
         if verdict.kind == "reject":
             # What is kept of a community may be a second old, and the refusal is final.
             community = self._communities.find(admitted.community.name, fresh=True) or admitted.community
-            verdict = decide(self._facts(community, author, size), DOOR_RULES)
+            verdict = decide(self._facts(community, author, size), rules)
         return reply_codes.refused(verdict.status, verdict.said) if verdict.kind == "reject" else None
 
     def _facts(self, community: directory.Community, author: str, size: int) -> Facts:

@@ -97,6 +97,13 @@ def of_series(connection: Connection, series_id: int) -> list[Meeting]:
     return _read(connection, connection.execute(query).all())
 
 
+def on_day(connection: Connection, series_id: int, day: date) -> Meeting | None:
+    """The meeting of a series that its rhythm gave that day; None where there is none."""
+    query = select(tables.meeting).where(_meeting.series_id == series_id, _meeting.day == day.isoformat())
+    found = _read(connection, connection.execute(query).all())
+    return found[0] if found else None
+
+
 def following(connection: Connection, series_id: int, now: datetime, *, cancelled: bool = False) -> Meeting | None:
     """The first meeting of a series of which a session has not begun; None where none is planned."""
     query = select(tables.meeting).where(_meeting.series_id == series_id, _last_starts > now)
@@ -297,6 +304,22 @@ def cancel(connection: Connection, meeting: Meeting, now: datetime) -> Meeting:
     raised = {"sequence": _sitting.sequence + 1, "changed_at": now}
     connection.execute(update(tables.sitting).where(_sitting.meeting_id == meeting.id).values(raised))
     values = {"cancelled_at": now, "closes_at": now}
+    connection.execute(update(tables.meeting).where(_meeting.id == meeting.id).values(values))
+    return by_id(connection, meeting.id)
+
+
+def restore(connection: Connection, meeting: Meeting, now: datetime) -> Meeting:
+    """The meeting after it was found to take place after all; what went from its agenda stays on the next one.
+
+    Raises UsageError where it is not cancelled, or would have begun.
+    """
+    if meeting.cancelled_at is None:
+        raise UsageError(f"The meeting of {meeting.day} is not cancelled.")
+    if meeting.starts_at <= now:
+        raise UsageError(f"The meeting of {meeting.day} would have begun.")
+    raised = {"sequence": _sitting.sequence + 1, "changed_at": now}
+    connection.execute(update(tables.sitting).where(_sitting.meeting_id == meeting.id).values(raised))
+    values = {"cancelled_at": None, "closed_at": None, **_deadlines(meeting.series, meeting.starts_at, meeting.ends_at)}
     connection.execute(update(tables.meeting).where(_meeting.id == meeting.id).values(values))
     return by_id(connection, meeting.id)
 

@@ -92,6 +92,12 @@ def _loads(connection: Connection, series_id: int, role: Role, now: datetime) ->
     return {person_id: (count, last) for person_id, count, last in rows}
 
 
+def meeting_of(connection: Connection, duty_id: int) -> int | None:
+    """The id of the meeting in which somebody has, or had, that role; None where there is none."""
+    found: int | None = connection.execute(select(_duty.meeting_id).where(_duty.id == duty_id)).scalar()
+    return found
+
+
 # --- writes ----------------------------------------------------------------------------------------------------------
 
 
