@@ -3,9 +3,12 @@
 import hashlib
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.running import wait_until
 from tests.signing import rsa_key
@@ -41,6 +44,18 @@ def test_without_another_core_there_is_none() -> None:
     assert not signers.processes
 
 
+@pytest.mark.parametrize(("cores", "wanted"), [(1, 0), (2, 2), (8, 3)])
+def test_there_is_a_process_for_each_core_up_to_three(cores: int, wanted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    signers = Signers(KEY)
+    for digest in DIGESTS * 2:
+        signers.ahead(digest)
+    if wanted:
+        wait_until(lambda: len(signers.processes) == wanted, "the processes")
+    assert len(signers.processes) == wanted
+    signers.close()
+
+
 def test_a_process_that_is_killed_costs_no_signature(signers: Signers, caplog: pytest.LogCaptureFixture) -> None:
     for digest in DIGESTS:
         signers.ahead(digest)
@@ -56,3 +71,15 @@ def test_what_is_asked_for_after_the_end_is_signed_all_the_same(signers: Signers
     made = [signers.ahead(digest) for digest in DIGESTS]
     signers.close()
     assert [one() for one in made] == SIGNATURES
+
+
+def test_a_process_whose_site_was_killed_ends_without_a_word() -> None:
+    key = KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    line = [sys.executable, "-m", "tidings.mailer.signers"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as orphan:
+        assert orphan.stdin is not None and orphan.stdout is not None and orphan.stderr is not None
+        orphan.stdout.close()
+        for sent in (key, DIGESTS[0]):
+            orphan.stdin.write(len(sent).to_bytes(4) + sent)
+        orphan.stdin.close()
+        assert orphan.stderr.read() == b""
