@@ -1,9 +1,14 @@
 """Feeds of shifts: imported, asked for again once a day, their errors kept and shown, the last good shifts in force."""
 
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import Connection
 
@@ -12,6 +17,7 @@ from tests.digest_site import CUT_OFF, SITE
 from tests.feeds import Feed, calendar, event, serving
 from tidings.communities import calendars, changes, rosters, rota
 from tidings.communities.calendars import Brought, Target
+from tidings.communities.feed import Question
 from tidings.database.engine import Database
 from tidings.digests import periods, plans
 from tidings.errors import UsageError
@@ -232,6 +238,15 @@ def test_a_server_that_says_nothing_is_given_up(
     monkeypatch.setattr("tidings.communities.feed._SECONDS", 2)
     calendars.refresh_due(sqlite_database, NOW + DAY, Told())
     assert kept(sqlite_database).error == "It was not there and read within 2 seconds."
+
+
+def test_a_process_that_reads_a_feed_ends_by_itself_where_nobody_is_left_to_end_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        asked = msgspec.json.encode(Question(url=url, zone="UTC", shifts={}, first_day=NOW.date()))
+        program = "from tidings.communities import feed; feed._LIFE = 1; feed.main()"
+        ended = subprocess.run([sys.executable, "-c", program], input=asked, capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGALRM, b"", b"")
 
 
 def test_a_feed_that_another_process_took_is_not_asked_for_twice(database: Database, served: Feed) -> None:
