@@ -124,6 +124,7 @@ def test_a_community_that_is_not_there_yet_lets_its_mail_wait() -> None:
         (["Return-Path: <b@example.org\t\x07>", "From: a@example.org"], "a@example.org"),
         (["Return-Path: <" + "b" * 300 + "@example.org>", "From: a@example.org"], "a@example.org"),
         (["From: Ana <a@example.org>"], "a@example.org"),
+        (["Subject : none", "From\t: Ana <a@example.org>"], "a@example.org"),
         (["From: Ana"], ""),
         (["Subject: none"], ""),
         (["From: \udcff@example.org"], ""),

@@ -263,6 +263,45 @@ def test_a_boundary_that_is_folded_is_one_line() -> None:
     assert display(read_message(raw)).text == "words"
 
 
+def read_text(raw: str) -> str:
+    return display(read_message(raw.encode())).text
+
+
+@pytest.mark.acceptance(31)
+@pytest.mark.parametrize("longer", ["b2", "b; charset=utf-8", "b garbage"])
+def test_a_line_that_only_begins_with_the_boundary_is_a_delimiter_where_there_is_no_other(longer: str) -> None:
+    parts = f"--{longer}\n{PLAIN}\n--{longer}\n{PICTURE}\n"
+    found = display(read_message(f"Content-Type: multipart/mixed; boundary=b\n\n{parts}".encode()))
+    assert (found.text, [part.filename for part in found.attachments]) == ("plain words", ["a.png"])
+
+
+def test_a_line_that_only_begins_with_the_boundary_is_text_where_there_are_delimiters() -> None:
+    assert read_text(multipart("mixed", f"{PLAIN}\n--bb\nmore")) == "plain words\n--bb\nmore"
+
+
+@pytest.mark.acceptance(31)
+def test_delimiters_of_a_multipart_that_another_one_ended_go_on() -> None:
+    inner = f"Content-Type: multipart/mixed; boundary=inner\n\n--inner\n{PLAIN}"
+    below = f"Content-Type: text/plain\n\nmore\n--inner\n\nand more\n--inner\n{PICTURE}\n--inner--"
+    raw = f"Content-Type: multipart/mixed; boundary=outer\n\n--outer\n{inner}\n--outer\n{below}\n--outer--\n"
+    found = display(read_message(raw.encode()))
+    assert (found.text, [part.filename for part in found.attachments]) == ("plain words\n\nmore\n\nand more", ["a.png"])
+    assert read_text(raw.replace("--inner", "--inner ")) == found.text
+
+
+def test_the_delimiter_of_a_mail_that_is_passed_on_below_is_text_above_it() -> None:
+    mail = f"Content-Type: message/rfc822\n\n{multipart('mixed', PLAIN, boundary='c')}"
+    assert read_text(multipart("mixed", "\nIt said:\n--c\nand no more", mail)) == "It said:\n--c\nand no more"
+
+
+def test_many_delimiters_take_no_more_than_their_length() -> None:
+    nested = "".join(f"--b{at}\nContent-Type: multipart/mixed; boundary=b{at + 1}\n\n" for at in range(20))
+    raw = f"Content-Type: multipart/mixed; boundary=b0\n\n{nested}--b0\n\n" + "--b1\n" * 200_000
+    began = time.process_time()
+    read_message(raw.encode())
+    assert time.process_time() - began < 5
+
+
 LETTERS = base64.b64encode(b"words " * 15).decode()
 
 

@@ -13,6 +13,7 @@ from email.utils import getaddresses
 from tidings.mailer.addresses import host_of, read_recipient
 from tidings.mailer.charsets import decode_header_text
 from tidings.mailer.parse import claimed_id
+from tidings.mailer.tolerant import as_now_written
 from tidings.settings import ImapSettings
 
 _HEADER_LIMIT = 262_144  # bytes that are read
@@ -123,7 +124,7 @@ def _header_end(raw: bytes) -> int:
 
 def _fields(header: bytes) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for name, value in BytesHeaderParser(policy=compat32).parsebytes(header).raw_items():
+    for name, value in BytesHeaderParser(policy=compat32).parsebytes(as_now_written(header)).raw_items():
         found.setdefault(name.lower(), []).append(str(value))
     return found
 

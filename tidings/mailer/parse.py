@@ -25,7 +25,7 @@ from tidings.mailer.imip import CalendarAnswer
 from tidings.mailer.own_tokens import without_tokens
 from tidings.mailer.part_fields import parameter
 from tidings.mailer.text import display
-from tidings.mailer.tolerant import read_message
+from tidings.mailer.tolerant import as_now_written, read_message
 from tidings.mailer.urgency import is_urgent
 from tidings.settings import LimitSettings
 from tidings.threading.headings import is_forward
@@ -134,7 +134,7 @@ def relations(raw: bytes, limits: LimitSettings) -> Relations:
     Raises MessageTooComplexError past a limit of the header.
     """
     _check_header(raw, limits)
-    return _relations(archivers.restored(_fields(_HEADERS.parsebytes(raw[: _header_end(raw)]))))
+    return _relations(archivers.restored(_fields(_HEADERS.parsebytes(as_now_written(raw[: _header_end(raw)])))))
 
 
 def claimed_id(raw: bytes) -> str | None:

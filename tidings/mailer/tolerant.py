@@ -10,8 +10,11 @@ from email import message_from_bytes
 from email.message import Message
 from typing import Any
 
+from tidings.mailer import delimiters
+
 _FIELD_MOST = 4096  # characters of a field that are looked at
 _FOLD = re.compile(r"\r?\n")
+_OLD_SPACE = re.compile(rb"^([!-9;-~]++)[ \t]++:", re.MULTILINE)
 # RFC 2046 5.1.1 allows 70 characters; a `;` before it is missing where Python does not find it.
 _BOUNDARY = re.compile(r"""(?i)\bboundary\s{0,9}=\s{0,9}(?:"([^"\r\n]{1,200})"|([^\s";,]{1,200}))""")
 _ENCODING = re.compile(r"[\s\"']{0,80}([a-zA-Z0-9-]{1,40})")
@@ -40,8 +43,22 @@ class Mail(Message):
 
 
 def read_message(raw: bytes) -> Message:
-    """Parse a raw message, as the standard library does but for the boundaries."""
-    return message_from_bytes(raw, _class=Mail)
+    """Parse a raw message, as the standard library does but for the boundaries and for old ways to write a field."""
+    message = message_from_bytes(as_now_written(raw), _class=Mail)
+    delimiters.mend(message)
+    return message
+
+
+def as_now_written(raw: bytes) -> bytes:
+    """A message whose own fields have no white space before their colons, which RFC 5322 4.5 says must be understood.
+
+    Python takes such a line, and all fields below it, for the text.
+    """
+    end = min((at for at in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if at >= 0), default=len(raw))
+    header = raw[:end]
+    if b" :" not in header and b"\t:" not in header:
+        return raw
+    return _OLD_SPACE.sub(rb"\1:", header) + raw[end:]
 
 
 def decoded_bytes(part: Message) -> bytes:

@@ -1,0 +1,76 @@
+"""Delimiters of a multipart that Python passes over, so that what is below them stands as text: found again.
+
+It changes the tree of one parsed message, a few parts of it at most. What delimiters Python finds is not its matter.
+"""
+
+import re
+from email import message_from_string
+from email.errors import StartBoundaryNotFoundDefect
+from email.message import Message
+
+_BOUNDARIES_MOST = 8  # of a message are looked for; a program nests three or four
+_PIECES_MOST = 1_000
+
+
+def mend(message: Message) -> None:
+    """Make parts of what stands below delimiters that are longer than their boundary or come after its end.
+
+    A boundary is to be compared with the beginning of a line only (RFC 2046 5.1.1), but Python compares the whole line:
+    that is made up for where it finds none. And where an outer delimiter has ended an inner multipart, as it must (RFC
+    2046 5.1.2), the inner one's own delimiters may go on below.
+    """
+    named: list[str] = []
+    waiting: list[tuple[Message, Message | None]] = [(message, None)]
+    while waiting:
+        part, parent = waiting.pop()
+        payload = part.get_payload()
+        if isinstance(payload, list):
+            waiting += [(one, part) for one in reversed(payload) if isinstance(one, Message)]
+            _name(part, named)
+        elif any(isinstance(defect, StartBoundaryNotFoundDefect) for defect in part.defects):
+            _name(part, named)
+            _split_own(part)
+        elif parent is not None and len(named) > 1:
+            _split_leaf(part, parent, named)
+
+
+def _name(part: Message, named: list[str]) -> None:
+    boundary = part.get_boundary()
+    if boundary and boundary not in named and len(named) < _BOUNDARIES_MOST:
+        named.append(boundary)
+
+
+def _split_own(part: Message) -> None:
+    """Give a multipart without parts those whose delimiters only begin with its boundary."""
+    boundary, payload = part.get_boundary(), _payload(part)
+    if not boundary or f"--{boundary}" not in payload:
+        return
+    before, *pieces = _pieces(payload, rf"--{re.escape(boundary)}[^\r\n]{{0,200}}")
+    if pieces:
+        part.preamble = before
+        part.set_payload([message_from_string(piece, _class=type(part)) for piece in pieces])
+
+
+def _split_leaf(part: Message, parent: Message, named: list[str]) -> None:
+    """Put what stands below an ended multipart's delimiters in a text beside that text."""
+    payload = _payload(part)
+    found = [boundary for boundary in named if f"--{boundary}" in payload]
+    if not found:
+        return
+    own, *pieces = _pieces(payload, f"--(?:{'|'.join(map(re.escape, found))})(?:--)?[ \t]*")
+    siblings = parent.get_payload()
+    if pieces and isinstance(siblings, list):
+        part.set_payload(own)
+        place = siblings.index(part) + 1
+        siblings[place:place] = [message_from_string(piece, _class=type(part)) for piece in pieces]
+
+
+def _payload(part: Message) -> str:
+    """The text of a part as it was sent; get_payload() would read its 8-bit bytes in some charset."""
+    payload = part._payload  # type: ignore[attr-defined]
+    return payload if isinstance(payload, str) else ""
+
+
+def _pieces(payload: str, delimiter: str) -> list[str]:
+    """The text between lines that are delimiters, which the line end before each belongs to."""
+    return re.split(rf"(?m)(?:\r?\n)?^{delimiter}(?:\r?\n|\Z)", payload, maxsplit=_PIECES_MOST)
