@@ -144,6 +144,30 @@ def test_copies_of_one_message_have_one_content_hash_whatever_the_way_they_came(
 
 
 @pytest.mark.acceptance(32)
+@pytest.mark.parametrize(
+    ("header", "folded"),
+    [
+        ("Subject: Valve 3 stuck", False),
+        ("Subject: [pump] Valve 3 stuck\nThread-Index: AdZ1aXJzdCBtYWlsIG9mIGFsbCE=", False),
+        ("Subject: Re: Valve 3 stuck", True),
+        ("Subject: [pump] AW: Valve 3 stuck", True),
+        ("Subject: Valve 3 stuck\nIn-Reply-To: <1@example.org>", True),
+        ("Subject: Valve 3 stuck\nReferences: <1@example.org>", True),
+    ],
+)
+def test_marks_without_an_attribution_are_a_quote_where_the_mail_may_answer_another(header: str, folded: bool) -> None:
+    parsed = read(f"From: ann@example.org\n{header}", "It says:\n\n> valve 3 stuck\n")
+    assert bool(parsed.folds) is folded
+
+
+def test_white_space_before_a_colon_hides_no_field() -> None:
+    raw = b"Subject : Valve\nFrom\t: Ann <ann@example.org>\nIn-Reply-To : <1@example.org>\n\nkept : as it is\n"
+    parsed = parse(raw, LIMITS)
+    assert (parsed.subject, parsed.author_email, parsed.text) == ("Valve", "ann@example.org", "kept : as it is")
+    assert relations(raw, LIMITS).in_reply_to == parsed.in_reply_to == "<1@example.org>"
+    assert parse(raw.replace(b"\n", b"\r\n"), LIMITS).subject == "Valve"
+
+
 @given(st.binary(max_size=2_000))
 def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
     parsed = parse(data, LIMITS)
@@ -155,6 +179,7 @@ def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
 _PIECES = (
     *(b"References: <a@x>", b" <b@x>", b"\t<c@x>", b"In-Reply-To: <a@x> <b@x>", b"In-Reply-To:", b"List-Id: A <a.x>"),
     *(b"List-Id: <caf\xe9.x>", b"Thread-Index: AQHZ", b"Subject: x", b"From alice Mon", b"no field", b" ", b""),
+    *(b"References : <d@x>", b"In-Reply-To\t: <e@x>"),
     *(b"Content-Type: multipart/mixed; boundary=b", b"--b", b"Content-Type: text/plain; charset=euc-kr", b": x"),
 )
 

@@ -214,6 +214,28 @@ def test_a_patch_that_somebody_pasted_is_to_be_read(subject: str) -> None:
     assert seen(f"I agree.\n\n{head}\nTo: Bob\n\nIt leaks.\n") == "I agree."
 
 
+LOG = "The pump says:\n\n> valve 3 open\n>> valve 4 stuck\n\nWhat is it?"
+
+
+def test_the_marks_of_a_mail_that_answers_nothing_are_its_authors_own() -> None:
+    assert shown(LOG, fold(LOG, answers=False)) == LOG
+    assert seen(LOG) == "The pump says:\n\n\nWhat is it?"
+
+
+@pytest.mark.parametrize("attribution", ["Ann wrote:", "On 5 Mar 2024 09:07, Ann <ann@example.org> wrote:"])
+def test_below_an_attribution_marks_quote_in_a_mail_that_answers_nothing_too(attribution: str) -> None:
+    text = f"{LOG}\n\n{attribution}\n\n> It leaks.\n\nSo I see.\n\n> Here too.\n"
+    assert shown(text, fold(text, answers=False)).split("\n") == [*LOG.split("\n"), "", "", "So I see."]
+
+
+@pytest.mark.parametrize("words", ["new ones prefixed by >>", "The bad ones are marked with '>>'"])
+def test_who_says_what_the_marks_mean_is_believed(words: str) -> None:
+    text = f"All errors ({words}):\n\n   in pump.c:\n>> pump.c:7: no valve\n   pump.c:8: note"
+    assert seen(text) == text
+    answer = f"On 5 Mar 2024 09:07, Ann <ann@example.org> wrote:\n> It is.\n\n{text}"
+    assert ">> pump.c" not in seen(answer)
+
+
 def test_below_an_attribution_that_quotes_nothing_the_text_is_shown() -> None:
     assert seen("On 5 Mar 2024 09:07, Ann <ann@example.org> wrote:\n\nMaybe mine.\n") == "Maybe mine."
 

@@ -29,8 +29,9 @@ from tidings.mailer.tolerant import as_now_written, read_message
 from tidings.mailer.urgency import is_urgent
 from tidings.settings import LimitSettings
 from tidings.threading.headings import is_forward
+from tidings.threading.likeness import base_subject, conversation_index, is_child
 from tidings.threading.parents import one_message_id
-from tidings.threading.quotes import fold
+from tidings.threading.quotes import Fold, fold
 
 _VIEW_FIELDS = ("From", "To", "Cc", "Date")
 _HASHED_FIELDS = (
@@ -112,7 +113,7 @@ def parse(raw: bytes, limits: LimitSettings, *, bounce: bool = False) -> ParsedM
             recipients=clean(_recipients(view)),
             date=_date(view, fields),
             text=text,
-            folds=[(one.start, one.end, one.kind) for one in fold(text, forwarded=is_forward(subject))],
+            folds=[(one.start, one.end, one.kind) for one in _folds(text, subject, fields)],
             attachments=[
                 (part.position, part.filename, part.content_type, part.size, part.sha256) for part in shown.attachments
             ],
@@ -181,6 +182,13 @@ def _readable(value: str, charset: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return decode(data, charset if multibyte(charset) else "windows-1252")
+
+
+def _folds(text: str, subject: str, fields: Mapping[str, list[str]]) -> tuple[Fold, ...]:
+    forwarded = is_forward(subject)
+    named = any(_first(fields, name).strip() for name in ("in-reply-to", "references"))
+    alike = base_subject(subject)[1] or is_child(conversation_index(_first(fields, "thread-index")))
+    return fold(text, forwarded=forwarded, answers=forwarded or named or alike)
 
 
 def _relations(fields: Mapping[str, list[str]]) -> Relations:

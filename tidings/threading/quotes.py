@@ -24,6 +24,8 @@ _ANSWERED_IN_IT = re.compile(
     r"|\b(?:respuestas?|comentarios?)\b.{0,20}\b(?:abajo|en el texto|en rojo|en azul)\b"
     r"|\b(?:antwoord(?:en)?|opmerkingen)\b.{0,20}\b(?:hieronder|in de tekst|in rood|in blauw)\b"
 )
+# So robots say that they have marked the lines that matter.
+_OWN_MARKS = re.compile(r"(?i)\b(?:prefixed|marked) (?:by|with) [\"'`]?>")
 _INDENT = 3  # columns, from the heading
 _INDENTED_LINES = 2  # or more show that a mail is quoted by indenting it; one may be a paragraph's first
 
@@ -40,15 +42,17 @@ class Fold:
     kind: str
 
 
-def fold(text: str, *, forwarded: bool = False) -> tuple[Fold, ...]:
+def fold(text: str, *, forwarded: bool = False, answers: bool = True) -> tuple[Fold, ...]:
     """The quoted blocks and signatures of a text (LF line ends), ascending and disjoint; none if nothing were left.
 
     `forwarded` says that the subject calls it a mail that is passed on: then what stands below a header block is kept,
-    and so is a mail with marks that is headed as passed on.
+    and so is a mail with marks that is headed as passed on. `answers` says that it may answer another mail: where it
+    does not, the marks are its author's own, as around what a program printed, until an attribution says otherwise.
     """
     lines = text.split("\n")
     heads = [line[: _LOOKED_AT + 1] for line in lines]
     kinds = _quoted(heads)
+    _keep_own_marks(heads, kinds, answers=answers)
     if forwarded:
         _keep_forwarded(heads, kinds)
     endings.mark_warning(heads, kinds)
@@ -96,6 +100,23 @@ def _quoted(heads: list[str]) -> list[str]:
         if head[:1] == ">" and attributions.goes_on(heads[place - 1] if place else "", head):
             kinds[place] = ""
     return kinds
+
+
+def _keep_own_marks(heads: list[str], kinds: list[str], *, answers: bool) -> None:
+    """Take the mark off lines that quote nobody, down to the first block that an attribution stands above."""
+    last, told, within = -1, False, False  # the line above that has words; whether they say whose the marks are
+    for place, head in enumerate(heads):
+        if not kinds[place]:
+            told = told or (">" in head and bool(_OWN_MARKS.search(head)))
+            last = last if _blank(head) else place
+            within = False
+            continue
+        near = not within and last >= 0 and place - last <= _BLANKS_MOST
+        if near and attributions.before(heads, last, near=place - last <= 2):
+            return
+        within = True
+        if told or not answers:
+            kinds[place] = ""
 
 
 def _keep_forwarded(heads: list[str], kinds: list[str]) -> None:
