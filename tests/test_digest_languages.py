@@ -320,6 +320,27 @@ def test_a_stored_edition_that_says_in_a_sentence_when_it_comes_still_says_it() 
 # --- words from right to left ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("language", "title"), [("german", "(ohne Betreff)"), ("spanish", "(sin asunto)"), ("french", "(sans objet)")]
+)
+def test_a_thread_without_a_subject_is_called_so_in_the_readers_language(
+    sqlite_database: Database, language: str, title: str
+) -> None:
+    with sqlite_database.write() as connection:
+        pump = digest_site.community(connection, language=language)
+        digest_site.member(connection, "sam@example.org")
+        digest_site.post(connection, pump.id, "The seal leaks again.", subject="")
+        digest_site.post(connection, pump.id, "Who has a spare pump?", subject="")
+    jobs.run_due(sqlite_database, SHIFT, site=SITE)
+    printed = text_of(assembled(sqlite_database)), html_of(assembled(sqlite_database))
+    assert all(title in part and "(no subject)" not in part for part in printed)
+
+
+def test_every_title_of_a_thread_is_printed_in_the_readers_words() -> None:
+    templates = (ROOT / "tidings/digests/templates").glob("*")
+    assert not [file.name for file in templates if re.search(r"\bit(?:\.seen)?\.title \|", file.read_text("utf-8"))]
+
+
 def a_week_from_right_to_left(database: Database, title: str = "Pump team") -> tuple[str, str]:
     """Text and HTML of an edition that tells Hebrew and Arabic posts beside English ones."""
     with database.write() as connection:

@@ -4,6 +4,8 @@ import re
 
 from tidings.archive.sentences import clean, shorten
 
+NO_SUBJECT = "(no subject)"
+"""The title of a thread without one, as it is stored; it is said in the reader's language."""
 _NAME_LENGTH = 40
 _TITLE_LENGTH = 120
 _PREFIX = re.compile(r"(?:(?:re|aw|sv|antw|fwd?|wg|tr|rv)(?:\[\d+\])?\s*:|\[[^\]]{1,40}\])\s*", re.IGNORECASE)
@@ -14,7 +16,7 @@ def title(subject: str) -> str:
     bare = clean(subject)
     while (found := _PREFIX.match(bare)) and found.end() < len(bare):
         bare = bare[found.end() :]
-    return shorten(bare, _TITLE_LENGTH) or "(no subject)"
+    return shorten(bare, _TITLE_LENGTH) or NO_SUBJECT
 
 
 def file_name(name: str) -> str:

@@ -32,6 +32,7 @@ from tidings.digests.fragments import (
     Timing,
     Title,
 )
+from tidings.digests.names import NO_SUBJECT
 
 LOCALE = Path(__file__).parent / "locale"
 _NAMES = 4
@@ -99,6 +100,10 @@ class Words:
         return catalog(self.language).ngettext(one, many, number) % {"number": number, **values}
 
     # --- people, posts and files ---
+
+    def title(self, title: str) -> str:
+        """What a thread is called."""
+        return self.say("(no subject)") if title == NO_SUBJECT else apart(title)
 
     def person(self, author: str) -> str:
         """An author at the beginning of a line; the reader is called you."""
