@@ -99,9 +99,13 @@ WRITERS = {
     "willing": {"digests.meetings.roles"},
     "duty": {"digests.meetings.roles"},
     "attendance": {"digests.meetings.attendance"},
-    "period": {"digests.periods", "digests.quiet"},
+    "period": {"digests.sections"},
     "edition": {"digests.freeze"},
-    "edition_section": {"digests.periods", "digests.quiet", "digests.plans", "digests.editions", "digests.freeze"},
+    "edition_section": {
+        "digests.sections",
+        *("digests.periods", "digests.plans", "digests.meetings.invites"),  # when it is due
+        *("digests.editions", "digests.freeze"),  # what became of it
+    },
     "fragment": {"digests.shelf"},
     "summary": {"digests.summaries"},
     "summary_turn": {"digests.summaries"},

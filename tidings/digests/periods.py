@@ -1,8 +1,8 @@
 """Periods: made at the cut-off of a community, with a section that waits for each of its members.
 
-It composes nothing (editions does) and knows no hour of a member (plans does). Of others' rows it moves
-`community.last_period_at`. A period's window ends at an archive number, so that a post is told once, whatever the
-clock did.
+It composes nothing (editions does), stores no row itself (sections does) and knows no hour of a member (plans does). Of
+others' rows it moves `community.last_period_at`. A period's window ends at an archive number, so that a post is told
+once, whatever the clock did.
 """
 
 import logging
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Connection, func, insert, update
+from sqlalchemy import Connection, func, update
 from sqlalchemy import select as query
 
 from tidings.communities import directory
 from tidings.communities.directory import Community
 from tidings.database import tables
-from tidings.digests import schedule
+from tidings.digests import schedule, sections
 from tidings.digests.plans import Plans
 from tidings.settings import SiteSettings
 
@@ -122,24 +122,9 @@ def _make_period(
     members = directory.members(connection, community.id, rhythm)
     if rhythm == "daily" and not members:
         return False
-    number = query(func.coalesce(func.max(_period.number), 0) + 1).where(*of_rhythm)
-    values = {"community_id": community.id, "rhythm": rhythm, "up_to": up_to, "cut_off_at": cut_off}
-    row = insert(tables.period).values(number=number.scalar_subquery(), **values).returning(_period.id)
-    period_id = connection.execute(row).scalar_one()
     plans = Plans(connection, site)
-    sections = [
-        {
-            "person_id": member.person_id,
-            "community_id": community.id,
-            "period_id": period_id,
-            "membership_id": member.membership_id,
-            "state": "waiting",
-            "due_at": plans.due(member, cut_off),
-        }
-        for member in members
-    ]
-    if sections:
-        connection.execute(insert(tables.edition_section), sections)
+    due = [(member, plans.due(member, cut_off)) for member in members]
+    sections.add_period(connection, community.id, rhythm, cut_off, due, up_to=up_to)
     return True
 
 

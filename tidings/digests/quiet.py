@@ -5,24 +5,24 @@ of others' rows it moves those alone. Several posts that were held become a sect
 out like any digest: in one mail with whatever else is due then.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, update
+from sqlalchemy import Connection, bindparam, or_, update
 from sqlalchemy import select as query
 
 from tidings.communities import directory
 from tidings.communities.directory import Member
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
-from tidings.digests import schedule
+from tidings.digests import schedule, sections
 from tidings.digests.schedule import QuietHours
 from tidings.mailer import held
 
 BATCH = 200
 """Memberships of one transaction."""
 
-_community, _membership, _period = tables.community.c, tables.membership.c, tables.period.c
+_membership = tables.membership.c
 _SET_HOURS = (
     update(tables.membership)
     .where(_membership.id == bindparam("membership"))
@@ -97,30 +97,5 @@ def _let_go(connection: Connection, ids: Collection[int], now: datetime) -> None
     for member in members.values():
         by_community.setdefault(member.community_id, []).append(member)
     for community_id, found in by_community.items():
-        _make_period(connection, community_id, found, now)
+        sections.add_period(connection, community_id, "each", now, [(member, now) for member in found])
     held.let_go(connection, [one for one in counts if counts[one] > 1 and one not in members], now)  # who left
-
-
-def _make_period(connection: Connection, community_id: int, members: Iterable[Member], now: datetime) -> None:
-    """A period of what was held until now, with a section for each of these members that is due at once."""
-    # The row is locked, so that two processes do not take one number.
-    community = query(_community.last_number).where(_community.id == community_id).with_for_update()
-    up_to = connection.execute(community).scalar_one()
-    last = query(func.coalesce(func.max(_period.number), 0)).where(
-        _period.community_id == community_id, _period.rhythm == "each"
-    )
-    number = connection.execute(last).scalar_one() + 1
-    values = {"community_id": community_id, "rhythm": "each", "number": number, "up_to": up_to, "cut_off_at": now}
-    period_id = connection.execute(insert(tables.period).values(values).returning(_period.id)).scalar_one()
-    rows = [
-        {
-            "person_id": member.person_id,
-            "community_id": community_id,
-            "period_id": period_id,
-            "membership_id": member.membership_id,
-            "state": "waiting",
-            "due_at": now,
-        }
-        for member in members
-    ]
-    connection.execute(insert(tables.edition_section), rows)
