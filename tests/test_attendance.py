@@ -89,19 +89,37 @@ def test_of_two_answers_the_newer_one_counts_in_whatever_order_they_come(desk: D
 
 def test_an_answer_to_a_later_invitation_counts_before_a_newer_one_to_an_earlier(desk: Desk) -> None:
     desk.move(2)
-    assert desk.sam_says("yes", sequence=2, said_at=NOW - 2 * HOUR)
-    assert not desk.sam_says("no", sequence=1, said_at=NOW - HOUR)
-    assert desk.sam_says("maybe", sequence=2, said_at=NOW - HOUR)
+    sitting_id = desk.meeting.sittings[0].id
+    assert desk.sam_says("yes", sequence=2, said_at=NOW - 2 * HOUR, sitting_id=sitting_id)
+    assert not desk.sam_says("no", sequence=1, said_at=NOW - HOUR, sitting_id=sitting_id)
+    assert desk.sam_says("maybe", sequence=2, said_at=NOW - HOUR, sitting_id=sitting_id)
     assert desk.answers() == ["maybe"]
 
 
+def test_of_answers_to_two_sessions_the_newer_one_counts_however_often_each_was_moved(desk: Desk) -> None:
+    series = meeting_site.hour(desk.connection, desk.pump, ("14:00", "22:00"), name="twice")
+    meeting = meeting_site.meetings(desk.connection, series)[0]
+    day, night = meeting.sittings
+    diary.move(desk.connection, meeting, day, day.starts_at + HOUR, NOW)
+    here = {"meeting_id": meeting.id}
+    assert desk.sam_says("yes", sequence=1, said_at=NOW - 3 * HOUR, sitting_id=day.id, **here)
+    assert desk.sam_says("no", sequence=0, said_at=NOW - 2 * HOUR, sitting_id=night.id, **here)
+    assert not desk.sam_says("yes", sequence=1, said_at=NOW - 3 * HOUR, sitting_id=day.id, **here)
+    assert desk.sam_says("maybe", now=NOW - HOUR, **here)
+    assert desk.sam_says("yes", sequence=0, said_at=NOW, sitting_id=night.id, **here)
+    assert [one.answer for one in attendance.of_meeting(desk.connection, meeting.id)] == ["yes"]
+
+
 def test_an_answer_by_mail_is_to_what_stands_now(desk: Desk) -> None:
+    sitting_id = desk.meeting.sittings[0].id
     desk.move(1)
-    assert desk.sam_says("yes", sequence=1, said_at=NOW)
-    assert desk.sam_says("no", now=NOW + HOUR)
+    assert desk.sam_says("yes", sequence=1, said_at=NOW, sitting_id=sitting_id)
+    assert desk.sam_says("no", now=NOW + HOUR, sitting_id=sitting_id)
     assert desk.answers() == ["no"]
     desk.move(1)
-    assert desk.sam_says("yes", sequence=2, said_at=NOW, now=NOW + 2 * HOUR)
+    assert desk.sam_says("yes", sequence=2, said_at=NOW, now=NOW + 2 * HOUR, sitting_id=sitting_id)
+    assert desk.sam_says("maybe", now=NOW + 3 * HOUR)
+    assert desk.answers() == ["maybe"]
 
 
 @pytest.mark.parametrize("values", [{"said_at": NOW + 1000 * HOUR}, {"sequence": 2**31 - 1}])

@@ -19,7 +19,7 @@ GUESTS = 50
 
 _LENGTH = 200  # characters of a comment and of a name
 _KEY_LENGTH = 320
-_attendance = tables.attendance.c
+_attendance, _sitting = tables.attendance.c, tables.sitting.c
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,22 +60,25 @@ def say(
     sequence: int | None = None,
     said_at: datetime | None = None,
 ) -> bool:
-    """Note an answer; False where a newer one is known (RFC 5546 2.1.5: first by sequence, then by time), or no room.
+    """Note an answer; False where a newer one is known, or no room.
 
-    A member has one answer, by whichever address it comes, also where they gave the last one before they were a member.
+    Of two to the same session that to the later invitation is newer (RFC 5546 2.1.5), else that of the later time. A
+    member has one answer, by whichever address it comes, also where they gave the last one before they were a member.
     `sequence` is that of the invitation that was answered; None: what stands now. No answer is to a later one than
     there is, nor of a later time than now, whatever it says.
     """
-    asked = _sequence(connection, meeting_id)
+    asked = _sequence(connection, meeting_id, sitting_id)
     asked = asked if sequence is None else min(sequence, asked)
     said = min(said_at or now, now)
     keys = {email_key(one)[:_KEY_LENGTH] for one in (email, member.email if member else email)}
     by_person = _attendance.person_id == member.person_id if member else false()
     mine = or_(by_person, _attendance.email_key.in_(keys))
-    query = select(_attendance.id, _attendance.sequence, _attendance.said_at)
+    query = select(_attendance.id, _attendance.sitting_id, _attendance.sequence, _attendance.said_at)
     rows = connection.execute(query.where(_attendance.meeting_id == meeting_id, mine)).all()
-    if any((row.sequence, row.said_at) > (asked, said) for row in rows):
-        return False
+    for row in rows:
+        same = sitting_id is not None and row.sitting_id == sitting_id
+        if (row.sequence if same else 0, row.said_at) > (asked if same else 0, said):
+            return False
     if member is None and not rows and _guests(connection, meeting_id) >= GUESTS:
         return False
     values = {
@@ -95,8 +98,9 @@ def say(
     return True
 
 
-def _sequence(connection: Connection, meeting_id: int) -> int:
-    query = select(func.max(tables.sitting.c.sequence)).where(tables.sitting.c.meeting_id == meeting_id)
+def _sequence(connection: Connection, meeting_id: int, sitting_id: int | None) -> int:
+    query = select(func.max(_sitting.sequence)).where(_sitting.meeting_id == meeting_id)
+    query = query if sitting_id is None else query.where(_sitting.id == sitting_id)
     return connection.execute(query).scalar() or 0
 
 
