@@ -4,8 +4,8 @@ The rows of members and of what waits are written straight into the tables; clai
 program's own.
 """
 
+import contextlib
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,44 +24,57 @@ from tidings.settings import DatabaseSettings, Settings, SiteSettings
 _NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 _LEASE = timedelta(minutes=15)
 _BATCH = 200
+_BATCHES = 100
 _ROWS = 20_000  # written at a time
 _SECONDS = 2.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """Microseconds of CPU that the queue takes for one copy, claimed and recorded."""
+def costs(folder: Path, *waiting: int) -> list[float]:
+    """Microseconds of CPU for a copy that is claimed and recorded, with each of these numbers of deliveries waiting.
 
-    waiting: int
-    microseconds: float
+    A site for each, and a batch of each in turn, so that a machine that becomes slower meanwhile does so for all. As
+    many as were claimed are put behind the others again, which does not count.
+    """
+    with contextlib.ExitStack() as stack:
+        databases = [_queue(folder / str(many), many, stack) for many in waiting]
+        for database in databases:
+            _send(database)  # what the first costs more is not what is measured
+        seconds = [0.0] * len(databases)
+        for number in range(_BATCHES):
+            for place, database in enumerate(databases):
+                began = time.process_time()
+                _send(database)
+                seconds[place] += time.process_time() - began
+                fill(database, _BATCH, first=waiting[place] + number * _BATCH)
+    return [each / _BATCHES / _BATCH * 1e6 for each in seconds]
 
 
-def cost(folder: Path, waiting: int, copies: int = 5_000) -> Cost:
-    """What a copy costs with so many deliveries waiting, of which the first `copies` are claimed and recorded."""
+def _queue(folder: Path, waiting: int, stack: contextlib.ExitStack) -> Database:
     site = open_site(Settings(site=SiteSettings(data_dir=str(folder))))
+    stack.callback(site.close)
     with site.database.write() as connection:
         _post(connection)
         mail = {"community_id": 1, "post_id": 1, "kind": "post", "mail_from": "bench@lists.example.org"}
         connection.execute(insert(tables.outbox).values(**mail, created_at=_NOW))
     fill(site.database, waiting)
-    done, began = 0, time.process_time()
-    while done < copies:
-        with site.database.write() as connection:
-            batch = outbox.claim(connection, _NOW, _BATCH, _LEASE)
-            outcomes = [outbox.Outcome(claimed=one, result="sent", reply="250 2.0.0 taken") for one in batch]
-            outbox.record(connection, outcomes, _NOW)
-        done += len(batch)
-        if not batch:
-            break
-    microseconds = (time.process_time() - began) / max(done, 1) * 1e6
-    site.close()
-    return Cost(waiting=waiting, microseconds=microseconds)
+    return site.database
 
 
-def fill(database: Database, waiting: int, membership_id: int | None = None) -> None:
-    """So many more deliveries of the first mail in the outbox, all of them due, and to that member."""
-    for begin in range(0, waiting, _ROWS):
-        numbers = range(begin, min(begin + _ROWS, waiting))
+def _send(database: Database) -> None:
+    """Claim a batch, and record that it was sent."""
+    with database.write() as connection:
+        batch = outbox.claim(connection, _NOW, _BATCH, _LEASE)
+        outcomes = [outbox.Outcome(claimed=one, result="sent", reply="250 2.0.0 taken") for one in batch]
+        outbox.record(connection, outcomes, _NOW)
+    if len(batch) < _BATCH:
+        raise RuntimeError(f"{len(batch)} were claimed, not {_BATCH}")
+
+
+def fill(database: Database, waiting: int, membership_id: int | None = None, first: int = 0) -> None:
+    """So many more deliveries of the first mail in the outbox, all due, to that member; their numbers from `first`."""
+    end = first + waiting
+    for begin in range(first, end, _ROWS):
+        numbers = range(begin, min(begin + _ROWS, end))
         rows = [{**_delivery(number), "membership_id": membership_id} for number in numbers]
         with database.write() as connection:
             connection.execute(insert(tables.delivery), rows)
