@@ -18,7 +18,7 @@ from tidings.digests.weeks import Weeks
 from tidings.settings import SiteSettings
 
 _BATCH = 500
-_AT_ONCE = 20  # people whose editions are composed in one transaction: others wait for the writer no longer than that
+_AT_ONCE = 50  # people whose editions are composed in one transaction: others wait for the writer no longer than that
 
 _log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import chain
 
 from sqlalchemy import Connection
 
@@ -16,7 +17,7 @@ from tidings.communities.directory import Community, Member
 from tidings.communities.roster import Roster
 from tidings.digests import enclosures, render, schedule, select, telling
 from tidings.digests.agendas import Agendas, concerns
-from tidings.digests.cutting import Cut, cut
+from tidings.digests.cutting import Cut, cut_bytes, cut_words
 from tidings.digests.direction import BEGIN, END, in_text
 from tidings.digests.fragments import (
     YOU,
@@ -32,12 +33,13 @@ from tidings.digests.fragments import (
     Turn,
     Unanswered,
 )
-from tidings.digests.history import History
+from tidings.digests.history import History, Window
 from tidings.digests.lint import HTML_LIMIT
 from tidings.digests.stored import Entry, Printed, Section
-from tidings.digests.week import Fresh, Reader
+from tidings.digests.week import STRANGER, Fresh, Reader, Week
 from tidings.digests.weeks import Weeks
 from tidings.digests.words import Words
+from tidings.digests.words import words as words_of
 from tidings.mailer.addresses import EDITION_PREFIX
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens, random_token
@@ -99,30 +101,76 @@ def tell(
     meeting, an action or an open question may still concern them.
     """
     week = weeks.week(connection, community, member.cursor, up_to)
-    chosen = select.choose(week, reader, before.windows)
+    if week.is_strange_to(reader):
+        of = (community.id, "strangers", member.cursor, up_to, before.windows)
+        blocks = weeks.once(of, lambda: _blocks(connection, week, STRANGER, community, before.windows, weeks))
+    else:
+        blocks = _blocks(connection, week, reader, community, before.windows, weeks)
+    chosen = blocks.chosen
     said = said or _of_meetings(agendas, community, member, reader, roster)
     asked = {one.asked.message_id for one in chosen.unanswered}
     said = [one for one in said if one.block != "topic" or one.answers not in asked]  # it stands in one block
-    if not chosen.new:
-        chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
+    if not blocks.new:
         said = [one for one in said if not isinstance(one.fragment, Meeting) or _concerns(one.fragment)]
         if not chosen.unanswered and not said:
             return None
-    heading = replace(
-        heading_of(community, member, roster, rhythm),
-        since=before.since,
-        quiet=before.quiet,
-        more_threads=chosen.more_threads,
-        more_posts=chosen.more_posts,
-        muted_posts=chosen.muted_posts,
-        more_numbers=chosen.more_numbers if member.format in enclosures.FORMATS else (),
+    more = chosen.more_numbers if member.format in enclosures.FORMATS else ()
+    # All that it is made of but what is the community's own: a heading is the same for most.
+    timed_by = (member.delivery, member.digest_at, member.digest_weekday, member.digest_time, roster is None)
+    counted = (chosen.more_threads, chosen.more_posts, chosen.muted_posts, more)
+    heading = weeks.once(
+        (community.id, "heading", rhythm, *timed_by, *counted, before.since, before.quiet),
+        lambda: replace(
+            heading_of(community, member, roster, rhythm),
+            since=before.since,
+            quiet=before.quiet,
+            more_threads=chosen.more_threads,
+            more_posts=chosen.more_posts,
+            muted_posts=chosen.muted_posts,
+            more_numbers=more,
+        ),
     )
     return Part(
         member=member,
         community=community,
         zone=schedule.zone_of(member, roster, site.zone),
         heading=heading,
-        entries=tuple(_entries(connection, chosen, reader, said, community, weeks)),
+        entries=(
+            *(one for one in said if one.block in _OWN),
+            *blocks.above,
+            *(one for one in said if one.block not in _OWN),
+            *blocks.below,
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Blocks:
+    """What a week tells one reader, or all strangers to it: the items above and below those of meetings."""
+
+    chosen: select.Chosen
+    new: bool
+    above: tuple[Entry, ...]
+    below: tuple[Entry, ...]
+
+
+def _blocks(
+    connection: Connection,
+    week: Week,
+    reader: Reader,
+    community: Community,
+    windows: Sequence[Window],
+    weeks: Weeks,
+) -> _Blocks:
+    chosen = select.choose(week, reader, windows)
+    new = chosen.new
+    if not new:
+        chosen = replace(chosen, unanswered=tuple(select.concerned(week, reader)))
+    return _Blocks(
+        chosen=chosen,
+        new=new,
+        above=tuple(_above(chosen, reader, community, weeks)),
+        below=tuple(_below(connection, chosen, reader, community, weeks)),
     )
 
 
@@ -152,21 +200,18 @@ def heading_of(community: Community, member: Member, roster: Roster | None, rhyt
     )
 
 
-def _entries(
-    connection: Connection,
-    chosen: select.Chosen,
-    reader: Reader,
-    said: Sequence[Entry],
-    community: Community,
-    weeks: Weeks,
-) -> Iterable[Entry]:
-    """The items of a section, block by block; what other readers were told is not made again."""
-    of = community.id
-    yield from (one for one in said if one.block in _OWN)
+def _above(chosen: select.Chosen, reader: Reader, community: Community, weeks: Weeks) -> Iterable[Entry]:
+    """The items that concern the reader; what other readers were told is not made again."""
     for one in chosen.for_you:
-        made = weeks.once((of, "for-you", one.concern, one.post.id), partial(telling.personal, one, reader))
-        yield _entry("for-you", made, one.post)
-    yield from (one for one in said if one.block not in _OWN)
+        concern = (community.id, "for-you", one.concern, one.post.id)
+        yield _entry("for-you", weeks.once(concern, partial(telling.personal, one, reader)), one.post)
+
+
+def _below(
+    connection: Connection, chosen: select.Chosen, reader: Reader, community: Community, weeks: Weeks
+) -> Iterable[Entry]:
+    """The items of the blocks below those of meetings, block by block."""
+    of = community.id
     for result in chosen.settled:
         outcome = (of, "settled", result.said.id, result.outcome, result.author_key in reader.keys)
         yield _entry("settled", weeks.once(outcome, partial(telling.settled, result, reader)), result.said)
@@ -199,25 +244,37 @@ def _entry(block: str, fragment: Answerable, post: Fresh) -> Entry:
 def draft(parts: Iterable[Part], now: datetime, site: SiteSettings) -> Draft:
     """The edition of these parts (one at least), cut until it is short enough to be read and not to be clipped."""
     kept = sorted(parts, key=lambda part: part.heading.title.casefold())
-    whole = _printed(kept, now, site)
+    words = _words(kept, now)
     sections = [
         Cut(
             part.heading,
             part.entries,
             whole=part.whole,
-            weigh=render.weigher(whole, section, site),
+            weigh=render.weigher(words, part.community, site),
             keeps_numbers=part.member.format in enclosures.FORMATS,
         )
-        for part, section in zip(kept, whole.sections, strict=True)
+        for part in kept
     ]
-    cut(sections, render.frame_weight(whole, site, NO_KEY), HTML_LIMIT)
-    if not any(section.is_cut for section in sections):
-        return Draft(parts=tuple(kept), printed=whole)
-    shorter = [
-        replace(part, heading=section.heading, entries=tuple(section.entries))
-        for part, section in zip(kept, sections, strict=True)
+    cut_words(sections)
+    kept = _shortened(kept, sections)
+    printed = _printed(kept, now, site)
+    if cut_bytes(sections, render.frame_weight(printed, site), HTML_LIMIT):
+        kept = _shortened(kept, sections)
+        printed = _printed(kept, now, site)
+    return Draft(parts=tuple(kept), printed=printed)
+
+
+def _shortened(parts: Iterable[Part], sections: Iterable[Cut]) -> list[Part]:
+    return [
+        replace(part, heading=section.heading, entries=tuple(section.entries)) if section.is_cut else part
+        for part, section in zip(parts, sections, strict=True)
     ]
-    return Draft(parts=tuple(shorter), printed=_printed(shorter, now, site))
+
+
+def _words(parts: Sequence[Part], now: datetime) -> Words:
+    """How the reader is spoken to: in the language of the first part's community, where they chose none."""
+    first = parts[0]
+    return words_of(languages.read_by(first.member.language, first.community.language), first.zone, now.year)
 
 
 def _printed(parts: Sequence[Part], now: datetime, site: SiteSettings) -> Printed:
@@ -228,12 +285,12 @@ def _printed(parts: Sequence[Part], now: datetime, site: SiteSettings) -> Printe
         preheader=_preheader(parts),
         headings=tuple(part.heading for part in parts),
     )
-    language = languages.read_by(first.member.language, first.community.language)
-    subject = _subject(parts, Words(language=language, zone=first.zone, year=now.year))
+    words = _words(parts, now)
+    subject = _subject(parts, words)
     return Printed(
         subject=subject,
         zone=first.zone,
-        language=language,
+        language=words.language,
         format=first.member.format,
         recipient=first.member.email,
         message_id=f"{EDITION_PREFIX}{random_token()}@{site.domain}",
@@ -247,7 +304,7 @@ def _numbered(parts: Sequence[Part], whole: Entry) -> Iterable[Section]:
     """The sections, their entries numbered from 1 through all of them; `whole` leads the first."""
     number = 1
     for part in parts:
-        entries = [replace(entry, number=place) for place, entry in enumerate(part.entries, number)]
+        entries = [entry.numbered(place) for place, entry in enumerate(part.entries, number)]
         yield Section(
             community=part.community.name,
             domain=part.community.domain,
@@ -261,8 +318,9 @@ def _numbered(parts: Sequence[Part], whole: Entry) -> Iterable[Section]:
 def _preheader(parts: Sequence[Part]) -> str:
     """The most useful sentence: what concerns the reader, else the first that somebody else wrote."""
     fragments = [entry.fragment for part in parts for entry in part.entries]
-    told = [one.post for one in fragments if isinstance(one, Personal)]
-    told += [told for one in fragments if isinstance(one, Conversation) for told in one.told or one.lines]
+    personal = (one.post for one in fragments if isinstance(one, Personal))
+    conversations = (told for one in fragments if isinstance(one, Conversation) for told in one.told or one.lines)
+    told = chain(personal, conversations)
     sentence = next((f"{one.author}: {one.text}" for one in told if one.author != YOU and one.text), "")
     return shorten(sentence, _PREHEADER_LENGTH)
 

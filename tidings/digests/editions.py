@@ -19,6 +19,7 @@ from tidings.communities.directory import Member
 from tidings.communities.roster import Roster
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
+from tidings.database.many import Many
 from tidings.database.tables import Moment
 from tidings.digests import bundles, freeze, gather, history, schedule
 from tidings.digests.agendas import Agendas
@@ -63,8 +64,9 @@ _WAITING = (
     )
     .order_by(_section.community_id, _period.up_to, _period.cut_off_at, _section.id)
 )
-_MOVE_CURSOR = (
-    update(tables.membership).where(tables.membership.c.id == bindparam("told_to")).values(cursor=bindparam("up_to"))
+_MOVE_CURSOR = Many(
+    update(tables.membership).where(tables.membership.c.id == bindparam("told_to")).values(cursor=bindparam("up_to")),
+    *("up_to", "told_to"),
 )
 _CLOSE = update(tables.edition_section).where(_section.id == bindparam("section")).values(state=bindparam("became"))
 
@@ -115,7 +117,7 @@ class Composer:
         self._rosters = Rosters(connection)
         self._agendas = Agendas(connection, now, site=site, weeks=weeks)
         self._closed: list[dict[str, object]] = []
-        self._moved: list[dict[str, object]] = []
+        self._moved: list[tuple[int, int]] = []
 
     def compose(self, people: Sequence[int]) -> list[Result]:
         """Compose all that is due to each person into one edition: items, cursors and outbox row; what that came to.
@@ -137,7 +139,7 @@ class Composer:
         if self._closed:
             connection.execute(_CLOSE, self._closed)
         if self._moved:
-            connection.execute(_MOVE_CURSOR, self._moved)
+            _MOVE_CURSOR.execute(connection, self._moved)
         freeze.write(connection, made, self._now, site=self._site)
         return results
 
@@ -278,7 +280,7 @@ class Composer:
             now=self._now,
             site=self._site,
         )
-        self._moved.append({"told_to": member.membership_id, "up_to": newest.up_to})
+        self._moved.append((newest.up_to, member.membership_id))
         if part is None:
             self._close([newest], "quiet")
             return "quiet"

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, insert, update
 
 from tidings.database import tables
+from tidings.database.many import Many
 from tidings.digests import render, shelf
 from tidings.digests.drafts import Draft, Part
 from tidings.digests.history import Window
@@ -21,8 +22,8 @@ from tidings.mailer.outbox import NewEdition
 from tidings.settings import SiteSettings
 
 # Built once: building a statement costs more than running it.
-_EDITION = insert(tables.edition).returning(tables.edition.c.id, sort_by_parameter_order=True)
-_COMPOSED = (
+_EDITION = insert(tables.edition).returning(tables.edition.c.message_id, tables.edition.c.id)
+_COMPOSED = Many(
     update(tables.edition_section)
     .where(tables.edition_section.c.id == bindparam("section"))
     .values(
@@ -31,9 +32,12 @@ _COMPOSED = (
         after=bindparam("told_after"),
         position=bindparam("place"),
         windows=bindparam("weeks"),
-    )
+    ),
+    *("edition", "told_after", "place", "weeks", "section"),
 )
-_ITEM = insert(tables.item)
+_ITEM = Many(
+    insert(tables.item), "section_id", "number", "block", "post_id", "message_id", "about_id", "subject", "fragment_id"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +72,13 @@ def write(connection: Connection, made: Sequence[Made], now: datetime, *, site: 
     """Store editions, with their items and outbox rows, in the caller's transaction."""
     if not made:
         return
-    ids = connection.execute(_EDITION, [_edition(one, now) for one in made]).scalars().all()
-    pairs = list(zip(ids, made, strict=True))
-    connection.execute(_COMPOSED, [row for edition_id, one in pairs for row in _sections(edition_id, one)])
+    # By their Message-IDs: rows that come back in their order are inserted one by one.
+    ids: dict[str, int] = dict(connection.execute(_EDITION, [_edition(one, now) for one in made]).all())
+    pairs = [(ids[one.draft.printed.message_id], one) for one in made]
+    _COMPOSED.execute(connection, [row for edition_id, one in pairs for row in _sections(edition_id, one)])
     entries = [pair for one in made for pair in _entries(one)]
     fragment_ids = shelf.put(connection, [entry.fragment for _, entry in entries])
-    connection.execute(_ITEM, [_item(*pair, of) for pair, of in zip(entries, fragment_ids, strict=True)])
+    _ITEM.execute(connection, [_item(*pair, of) for pair, of in zip(entries, fragment_ids, strict=True)])
     outbox.add_editions(connection, [_mail(edition_id, one, site) for edition_id, one in pairs], now)
 
 
@@ -92,19 +97,19 @@ def _edition(one: Made, now: datetime) -> dict[str, Any]:
     }
 
 
-def _sections(edition_id: int, one: Made) -> list[dict[str, Any]]:
-    rows = [
-        {
-            "section": told.section_id,
-            "edition": edition_id,
-            "told_after": told.part.member.cursor if told.is_window else None,
-            "place": place,
-            "weeks": msgspec.json.encode(told.windows).decode() if told.windows else None,
-        }
+def _sections(edition_id: int, one: Made) -> list[tuple[int | str | None, ...]]:
+    rows: list[tuple[int | str | None, ...]] = [
+        (
+            edition_id,
+            told.part.member.cursor if told.is_window else None,
+            place,
+            msgspec.json.encode(told.windows).decode() if told.windows else None,
+            told.section_id,
+        )
         for place, told in enumerate(one.sections)
     ]
-    alike = {"edition": edition_id, "told_after": None, "place": None, "weeks": None}
-    return rows + [{"section": section_id, **alike} for told in one.sections for section_id in told.with_it]
+    with_it = (section_id for told in one.sections for section_id in told.with_it)
+    return rows + [(edition_id, None, None, None, section_id) for section_id in with_it]
 
 
 def _entries(one: Made) -> list[tuple[int, Entry]]:
@@ -113,17 +118,9 @@ def _entries(one: Made) -> list[tuple[int, Entry]]:
     return [(told.section_id, entry) for told, section in sections for entry in section.entries]
 
 
-def _item(section_id: int, entry: Entry, fragment_id: int) -> dict[str, Any]:
-    return {
-        "section_id": section_id,
-        "number": entry.number,
-        "block": entry.block,
-        "post_id": entry.post_id,
-        "message_id": None if entry.post_id else entry.answers,
-        "about_id": entry.about_id,
-        "subject": entry.subject,
-        "fragment_id": fragment_id,
-    }
+def _item(section_id: int, entry: Entry, fragment_id: int) -> tuple[int | str | None, ...]:
+    answers = None if entry.post_id else entry.answers
+    return section_id, entry.number, entry.block, entry.post_id, answers, entry.about_id, entry.subject, fragment_id
 
 
 def _mail(edition_id: int, one: Made, site: SiteSettings) -> NewEdition:

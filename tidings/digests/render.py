@@ -3,14 +3,14 @@
 It chooses nothing (select) and writes nothing (editions): the same edition gives the same bytes at every delivery.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime as mail_date
 from email.utils import formataddr
 from functools import cache, lru_cache
 from html import escape
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,15 +19,17 @@ import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from sqlalchemy import Connection
 
+from tidings.communities.directory import Community
 from tidings.digests import agenda_phrases, shelf, stored
 from tidings.digests.columns import wrap
 from tidings.digests.direction import apart, in_html, in_text, unmarked
 from tidings.digests.enclosures import FORMATS, NOTHING_ENCLOSED, Enclosures, Wanted, enclose
-from tidings.digests.fragments import Fragment, Heading, Meeting
+from tidings.digests.fragments import Conversation, Fragment, Heading, Meeting
 from tidings.digests.stored import Entry, Printed, Section
 from tidings.digests.words import Words, catalog
 from tidings.mailer import compose, digest_mail, events
 from tidings.mailer.addresses import Addresses, ListAddress
+from tidings.mailer.forms import Form
 from tidings.settings import SiteSettings
 from tidings.tokens import Tokens
 
@@ -37,14 +39,15 @@ PREVIEW = "preview"
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False)
 _TEMPLATES = Path(__file__).parent / "templates"
 _LISTS = ("settled", "title")  # blocks whose items are of one list
-_LONG_TOKEN = "x" * 34  # an item's (tokens.Tokens.item)
-_IN_LINK = 4  # bytes of a link that quoted-printable escapes
 _FIELDS = 200  # bytes of the fields of a part
 
 # Places in what is printed once for many readers: noncharacters, which no mail can hold (archive.sentences.clean). A
 # number takes three columns, so that no line grows beyond its width.
-_NUMBER, _ADDRESS, _MAILTO, _SLOT = "\ufdd0" * 3, "\ufdd1", "\ufdd2", "\ufdd3"
+_NUMBER, _TOKEN, _SLOT = "\ufdd0" * 3, "\ufdd1", "\ufdd3"
 _SUBJECT, _PREHEADER, _GREETING, _LEAVE = "\ufdd4", "\ufdd5", "\ufdd6", "\ufdd7"
+_ITEM = f"{_SLOT}\n"
+_MARKS = re.compile(f"({'|'.join((_NUMBER, _TOKEN, _ITEM, _SUBJECT, _PREHEADER, _GREETING, _LEAVE))})")
+_LENGTHS = {_NUMBER: 4, _TOKEN: 34, _LEAVE: 24}  # of what stands there (tokens.Tokens)
 
 
 Local = Callable[[Section, Entry], str]
@@ -80,8 +83,9 @@ def posts_in(connection: Connection, edition: Printed, site: SiteSettings) -> En
 
 def item_tokens(edition: Printed, tokens: Tokens) -> Local:
     """The tokens of a stored edition: minted of the day it was composed, and so the same every time."""
-    day = edition.composed_at.astimezone(UTC).date()
-    return lambda section, entry: tokens.item(entry.item_id or 0, section.membership_id, day)
+    items = [(entry.item_id or 0, section.membership_id) for section in edition.sections for entry in section.entries]
+    minted = dict(zip(items, tokens.items(items, edition.composed_at.astimezone(UTC).date()), strict=True))
+    return lambda section, entry: minted[entry.item_id or 0, section.membership_id]
 
 
 def address_of(section: Section, site: SiteSettings) -> ListAddress:
@@ -105,6 +109,7 @@ def message(
 
     One-click leaving by RFC 8058.
     """
+    minted = _minted(edition, tokens, token)
     first = edition.sections[0]
     address = address_of(first, site)
     whole = Entry(number=0, block="edition", fragment=edition.cover, subject=edition.subject)
@@ -119,30 +124,30 @@ def message(
         "Date": mail_date(edition.composed_at),
         "Message-ID": f"<{edition.message_id}>",
         "List-Id": f"<{address.name}.{address.domain}>",
-        "List-Unsubscribe": f"<{_leave(first, site, tokens)}>",
+        "List-Unsubscribe": f"<{site.base_url.rstrip('/')}/u/{minted.leave[0]}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        "List-Archive": f"<{_archive(first, site)}>",
+        "List-Archive": f"<{_archive(first.community, site)}>",
         "Precedence": "list",
         "Auto-Submitted": "auto-generated",
         compose.LOOP_FIELD: address.post,
     }
-    addresses = _addresses(edition, site, token)
+    left_out = enclosed.left_out
 
-    def printed(kind: str) -> str:
-        left_out = enclosed.left_out
-        return _page(edition, kind, addresses, site=site, tokens=tokens, preview=preview, left_out=left_out)
+    def text() -> str:
+        return _page(edition, "txt", minted, site=site, preview=preview, left_out=left_out)
 
     event = _event(edition, site)
     match edition.format:
         case "text":
-            return digest_mail.text_alone(fields, printed("txt"), event)
+            return digest_mail.text_alone(fields, text(), event)
         case "mime":
-            return digest_mail.with_posts(fields, printed("txt"), enclosed.posts, event)
+            return digest_mail.with_posts(fields, text(), enclosed.posts, event)
         case "plain":
             words = [post.decode() for post in enclosed.posts]
-            return digest_mail.in_words(fields, printed("txt"), words, first.heading.title, event)
+            return digest_mail.in_words(fields, text(), words, first.heading.title, event)
         case _:
-            return compose.alternative(fields, text=printed("txt"), html=printed("html"), calendar=event)
+            html = _html_part(edition, minted, site=site, preview=preview)
+            return compose.of_parts(fields, [compose.text_part(text(), "plain"), html], calendar=event)
 
 
 def _event(edition: Printed, site: SiteSettings) -> bytes | None:
@@ -172,81 +177,100 @@ def page(
     preview: bool = False,
 ) -> str:
     """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements)."""
-    return _page(edition, kind, _addresses(edition, site, token), site=site, tokens=tokens, preview=preview)
+    return _page(edition, kind, _minted(edition, tokens, token), site=site, preview=preview)
 
 
-def _addresses(edition: Printed, site: SiteSettings, token: Local) -> list[str]:
-    """The reply addresses of the items, in their order."""
-    return [
-        address_of(section, site).token("r", token(section, entry))
-        for section in edition.sections
-        for entry in section.entries
-        if entry.number
-    ]
+@dataclass(frozen=True, kw_only=True)
+class _Minted:
+    """The tokens of an edition: of its items, and to leave by of its sections; in their order."""
+
+    items: Sequence[str]
+    leave: Sequence[str]
+
+
+def _minted(edition: Printed, tokens: Tokens, token: Local) -> _Minted:
+    return _Minted(
+        items=[token(section, entry) for section in edition.sections for entry in section.entries if entry.number],
+        leave=tokens.leaves([section.membership_id for section in edition.sections]),
+    )
 
 
 def _page(
     edition: Printed,
     kind: str,
-    addresses: Sequence[str],
+    minted: _Minted,
     *,
     site: SiteSettings,
-    tokens: Tokens,
     preview: bool,
     left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
 ) -> str:
-    """The page; `left_out` says, by membership, for how many posts the mail had no room."""
-    numbered = [(section, entry) for section in edition.sections for entry in section.entries if entry.number]
-    words = edition.words
-    bodies = [
-        _item(kind, entry, words, _archive(section, site), address)
-        for (section, entry), address in zip(numbered, addresses, strict=True)
-    ]
-    frame = _frame(edition, kind, site=site, tokens=tokens, preview=preview, left_out=left_out)
-    pieces = frame.split(_SLOT + "\n")
-    return "".join(piece + body for piece, body in zip(pieces, [*bodies, ""], strict=True))
+    """The page with the tokens of its items; `left_out` says, by membership, for how many posts there was no room."""
+    frame = _frame(edition, kind, site, preview=preview, left_out=left_out)
+    own = {mark: iter(values) for mark, values in _own(edition, kind).items()}
+    own[_LEAVE] = iter(minted.leave)
+    own[_ITEM] = (
+        form.filled([token if place == _TOKEN else str(number) for place in form.places])
+        for (number, form), token in zip(_items(edition, kind, site), minted.items, strict=True)
+    )
+    return frame.filled([next(own[place]) for place in frame.places])
+
+
+def _html_part(edition: Printed, minted: _Minted, *, site: SiteSettings, preview: bool) -> compose.Part:
+    """The HTML page as a part of the mail, of pieces that are encoded already where they may be quoted-printable."""
+    frame, items = _frame(edition, "html", site, preview=preview), list(_items(edition, "html", site))
+    weights = [frame.weight, *(form.weight for _, form in items)]
+    if not compose.is_quoted(sum(length for length, _ in weights), sum(escaped for _, escaped in weights)):
+        return compose.text_part(_page(edition, "html", minted, site=site, preview=preview), "html")
+    pieces: dict[str, Iterator[bytes]] = {
+        mark: map(compose.quoted, values) for mark, values in _own(edition, "html").items()
+    }
+    pieces[_LEAVE] = map(compose.quoted_word, minted.leave)
+    words = (
+        (number, form, compose.quoted_word(token)) for (number, form), token in zip(items, minted.items, strict=True)
+    )
+    pieces[_ITEM] = (
+        form.quoted([token if place == _TOKEN else compose.quoted_word(str(number)) for place in form.places])
+        for number, form, token in words
+    )
+    return compose.quoted_part(frame.quoted([next(pieces[place]) for place in frame.places]), "html")
+
+
+def _own(edition: Printed, kind: str) -> dict[str, list[str]]:
+    """What stands around the items and is the reader's own, by its places."""
+    words, whole = edition.words, edition.sections[0].heading
+    greeting = words.greeting(edition.cover.reader, whole.since)
+    if kind == "html":
+        return {
+            _SUBJECT: [escape(unmarked(edition.subject))],
+            _PREHEADER: [escape(unmarked(edition.cover.preheader))],
+            _GREETING: [in_html(escape(greeting))],
+        }
+    name = words.name(whole.title, whole.rhythm).upper()
+    return {_GREETING: [in_text(wrap(f"{name} - {greeting}"))]}
+
+
+# --- what is around the items ----------------------------------------------------------------------------------------
 
 
 def _frame(
     edition: Printed,
     kind: str,
-    *,
     site: SiteSettings,
-    tokens: Tokens,
-    preview: bool,
+    *,
+    preview: bool = False,
     left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
-) -> str:
-    """All that is not of one item, with a slot for each."""
-    headings = tuple(
-        _Outline(
-            heading=section.heading,
-            archive=_archive(section, site),
-            blocks=tuple((block, week, len(entries)) for block, week, entries in _blocks(section)),
-            left_out=left_out.get(section.membership_id, 0),
+) -> Form:
+    """All that is not of one item, with a place for each."""
+    outlines = tuple(
+        _outline(
+            section.heading, _archive(section.community, site), _blocks(section), left_out.get(section.membership_id, 0)
         )
         for section in edition.sections
     )
-    frame = _frame_once(kind, headings, edition.words, site.base_url.rstrip("/"), edition.format, preview)
-    whole = edition.sections[0].heading
-    greeting = edition.words.greeting(edition.cover.reader, whole.since)
-    if kind == "html":
-        own = {
-            _SUBJECT: escape(unmarked(edition.subject)),
-            _PREHEADER: escape(unmarked(edition.cover.preheader)),
-            _GREETING: in_html(escape(greeting)),
-        }
-    else:
-        name = edition.words.name(whole.title, whole.rhythm).upper()
-        own = {_GREETING: in_text(wrap(f"{name} - {greeting}"))}
-    for slot, value in own.items():
-        frame = frame.replace(slot, value)
-    pieces = frame.split(_LEAVE)
-    # Every section has as many links to leave by: one.
-    leave = [tokens.leave(section.membership_id) for section in edition.sections]
-    return "".join(piece + link for piece, link in zip(pieces, [*leave, ""], strict=True))
+    return _frame_once(kind, outlines, edition.words, site.base_url.rstrip("/"), edition.format, preview)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Outline:
     """What of a section stands around its items: the number of items of each block, and of which week."""
 
@@ -256,13 +280,33 @@ class _Outline:
     left_out: int  # posts for which the mail had no room
 
 
+@lru_cache(maxsize=shelf.KEPT)
+def _outline(heading: Heading, archive: str, blocks: tuple[tuple[str, str, int], ...], left_out: int) -> _Outline:
+    """One and the same for all who have the same: it is told from others by itself, not by what it holds."""
+    return _Outline(heading=heading, archive=archive, blocks=blocks, left_out=left_out)
+
+
+def _blocks(section: Section) -> tuple[tuple[str, str, int], ...]:
+    """The blocks of a section in the order in which it has them, with the week, if any, and how many items it has."""
+    found: list[tuple[str, str, int]] = []
+    last, many = ("", ""), 0
+    for entry in section.entries:
+        if entry.number:
+            of = entry.block, entry.fragment.week if isinstance(entry.fragment, Conversation) else ""
+            if of != last and many:
+                found.append((*last, many))
+                many = 0
+            last, many = of, many + 1
+    return (*found, (*last, many)) if many else ()
+
+
 @lru_cache(maxsize=512)
 def _frame_once(
-    kind: str, sections: tuple[_Outline, ...], words: Words, base_url: str, format_: str, preview: bool
-) -> str:
-    """The frame as all have it who are told as much of the same communities, with slots for what is one reader's."""
+    kind: str, outlines: tuple[_Outline, ...], words: Words, base_url: str, format_: str, preview: bool
+) -> Form:
+    """The frame as all have it who are told as much of the same communities."""
     frame = _template(f"edition.{kind}", words.language).render(
-        sections=sections,
+        sections=outlines,
         format=format_,
         preview=preview,
         words=words,
@@ -274,83 +318,90 @@ def _frame_once(
         base_url=base_url,
         leave=f"{base_url}/u/{_LEAVE}",
     )
-    return in_html(_INLINER.inline(frame)) if kind == "html" else in_text(frame)
+    return Form(in_html(_INLINER.inline(frame)) if kind == "html" else in_text(frame), _MARKS, _LENGTHS)
 
 
-def weigher(edition: Printed, section: Section, site: SiteSettings) -> Callable[[Entry], tuple[int, int]]:
-    """What weighs an item of a section in the HTML part (compose.weigh), its reply link included."""
-    words, archive = edition.words, _archive(section, site)
-    link = len("mailto:") + len(address_of(section, site).token("r", _LONG_TOKEN))
+# --- items -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Setting:
+    """How the items of one community are printed in one language: its archive, and their address but for the token."""
+
+    words: Words
+    archive: str
+    address: str
+
+
+@lru_cache(maxsize=512)
+def _setting(words: Words, archive: str, address: str) -> _Setting:
+    """One and the same for all who have the same: it is told from others by itself, not by what it holds."""
+    return _Setting(words=words, archive=archive, address=address)
+
+
+def _setting_of(words: Words, community: str, domain: str | None, site: SiteSettings) -> _Setting:
+    return _setting(words, _archive(community, site), Addresses(site).named(community, domain).token("r", _TOKEN))
+
+
+def _items(edition: Printed, kind: str, site: SiteSettings) -> Iterator[tuple[int, Form]]:
+    """The items with their numbers, as they are printed for all who are told the same."""
+    for section in edition.sections:
+        setting = _setting_of(edition.words, section.community, section.domain, site)
+        for entry in section.entries:
+            if entry.number:
+                yield entry.number, _item(kind, entry.block, entry.fragment, entry.subject, entry.answers, setting)
+
+
+@lru_cache(maxsize=2 * shelf.KEPT)
+def _item(kind: str, block: str, fragment: Fragment, subject: str, answers: str | None, setting: _Setting) -> Form:
+    """An item as all have it who are told the same in one language, with places for its number and its token."""
+    printed = str(
+        _template(f"{block}.{kind}", setting.words.language).render(
+            it=fragment,
+            words=setting.words,
+            number=_NUMBER,
+            address=setting.address,
+            mailto=_mailto(setting.address, subject, answers),
+            post_url=lambda link: f"{setting.archive}m/{quote(link, safe='@')}/",
+        )
+    )
+    shown = f"{in_html(_INLINER.inline_fragment(printed, _css()))}\n" if kind == "html" else in_text(printed)
+    return Form(shown, _MARKS, _LENGTHS)
+
+
+def _mailto(address: str, subject: str, answers: str | None) -> str:
+    """A mailto link (RFC 6068) with the subject, and with In-Reply-To, which some programs honour."""
+    before, _, behind = address.partition(_TOKEN)
+    link = f"mailto:{quote(before, safe='@+')}{_TOKEN}{quote(behind, safe='@+')}?subject={quote(subject, safe='')}"
+    return link + (f"&In-Reply-To={quote(f'<{answers}>', safe='')}" if answers else "")
+
+
+# --- what it takes ---------------------------------------------------------------------------------------------------
+
+
+def weigher(words: Words, community: Community, site: SiteSettings) -> Callable[[Entry], tuple[int, int]]:
+    """What weighs an item of a community in the HTML part (compose.weigh), its reply link included."""
+    setting = _setting_of(words, community.name, community.domain, site)
 
     def weigh(entry: Entry) -> tuple[int, int]:
-        length, escaped = _weighed_once(entry.block, entry.fragment, words, archive)
-        return length + link + len(_of_reply(entry.subject, entry.answers)), escaped + _IN_LINK
+        return _item("html", entry.block, entry.fragment, entry.subject, entry.answers, setting).weight
 
     return weigh
 
 
-def frame_weight(edition: Printed, site: SiteSettings, tokens: Tokens) -> tuple[int, int]:
+def frame_weight(edition: Printed, site: SiteSettings) -> tuple[int, int]:
     """What the HTML part weighs without its items, its own fields in the message included."""
-    length, escaped = compose.weigh(_frame(edition, "html", site=site, tokens=tokens, preview=False))
-    return length + _FIELDS, escaped
+    length, escaped = _frame(edition, "html", site).weight
+    own = _own(edition, "html")
+    of_own, escaped_of_own = compose.weigh("".join(own[mark][0] for mark in (_SUBJECT, _PREHEADER, _GREETING)))
+    return length + of_own + _FIELDS, escaped + escaped_of_own
 
 
-def _blocks(section: Section) -> list[tuple[str, str, list[Entry]]]:
-    """The numbered entries of a section by their blocks, in the order in which it has them; with the week, if any."""
-    numbered = [entry for entry in section.entries if entry.number]
-    grouped = groupby(numbered, key=lambda entry: (entry.block, getattr(entry.fragment, "week", "")))
-    return [(block, week, [*entries]) for (block, week), entries in grouped]
+# --- templates -------------------------------------------------------------------------------------------------------
 
 
-def _item(kind: str, entry: Entry, words: Words, archive: str, address: str) -> str:
-    """One item as it is printed for one reader."""
-    shared = _printed_once(kind, entry.block, entry.fragment, words, archive)
-    mailto = _mailto(address, entry)
-    return (
-        shared.replace(_NUMBER, str(entry.number))
-        .replace(_ADDRESS, address)
-        .replace(_MAILTO, escape(mailto) if kind == "html" else mailto)
-    )
-
-
-@lru_cache(maxsize=2 * shelf.KEPT)
-def _printed_once(kind: str, block: str, fragment: Fragment, words: Words, archive: str) -> str:
-    """An item as all have it who are told the same in one language, with places for what is the reader's own."""
-    printed = str(
-        _template(f"{block}.{kind}", words.language).render(
-            it=fragment,
-            words=words,
-            number=_NUMBER,
-            address=_ADDRESS,
-            mailto=_MAILTO,
-            post_url=lambda link: f"{archive}m/{quote(link, safe='@')}/",
-        )
-    )
-    return in_html(_INLINER.inline_fragment(printed, _css())) + "\n" if kind == "html" else in_text(printed)
-
-
-@lru_cache(maxsize=2 * shelf.KEPT)
-def _weighed_once(block: str, fragment: Fragment, words: Words, archive: str) -> tuple[int, int]:
-    return compose.weigh(_printed_once("html", block, fragment, words, archive))
-
-
-def _mailto(address: str, entry: Entry) -> str:
-    """A mailto link (RFC 6068) with the subject, and with In-Reply-To, which some programs honour."""
-    return f"mailto:{quote(address, safe='@+')}{_of_reply(entry.subject, entry.answers)}"
-
-
-@lru_cache(maxsize=2 * shelf.KEPT)
-def _of_reply(subject: str, answers: str | None) -> str:
-    link = f"?subject={quote(subject, safe='')}"
-    return link + (f"&In-Reply-To={quote(f'<{answers}>', safe='')}" if answers else "")
-
-
-def _archive(section: Section, site: SiteSettings) -> str:
-    return f"{site.base_url.rstrip('/')}/c/{section.community}/"
-
-
-def _leave(section: Section, site: SiteSettings, tokens: Tokens) -> str:
-    return f"{site.base_url.rstrip('/')}/u/{tokens.leave(section.membership_id)}"
+def _archive(community: str, site: SiteSettings) -> str:
+    return f"{site.base_url.rstrip('/')}/c/{community}/"
 
 
 @cache

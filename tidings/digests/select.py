@@ -136,11 +136,11 @@ def _answering(week: Week, reader: Reader) -> Iterator[Place]:
 def _naming(week: Week, reader: Reader) -> Iterator[Place]:
     """Posts with the reader's whole name, or with `@` before their given name or the local part of their address."""
     names = reader.name.casefold().split()
-    handles = {f"@{key.partition('@')[0]}" for key in reader.keys} | {f"@{name}" for name in names[:1]}
-    for word in handles | reader.keys:
+    last = set(names[1:][-1:])  # a given name alone may be anybody's
+    for word in reader.called - last:
         yield from week.words.get(word, ())
-    if len(names) > 1:  # a given name alone may be anybody's
-        for thread, post in week.words.get(names[-1], ()):
+    for word in last:
+        for thread, post in week.words.get(word, ()):
             if " ".join(names) in " ".join(post.text.casefold().split()):
                 yield thread, post
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tidings.database import tables
-from tidings.digests.fragments import BLOCKS, Fragment
+from tidings.digests.fragments import BLOCKS, Cover, Fragment, Heading
 
 KEPT = 4_096
 """Fragments that are kept as they were stored, read or printed, for their next reader."""
@@ -45,7 +45,27 @@ def _known(connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
     return {bytes(key): fragment_id for key, fragment_id in connection.execute(_KNOWN, {"hashes": hashes})}
 
 
-@lru_cache(maxsize=KEPT)
+class _Cover(msgspec.Struct):
+    """A cover as it is stored, the headings of its sections not read yet."""
+
+    reader: str
+    preheader: str
+    headings: msgspec.Raw
+
+
 def read(block: str, data: str) -> Fragment:
     """The fragment of an item of that block, from its row; the same object while it is told to one after another."""
+    if block != "edition":
+        return _read_once(block, data)
+    cover = msgspec.json.decode(data, type=_Cover)  # each reader's own, but for its headings
+    return Cover(reader=cover.reader, preheader=cover.preheader, headings=_headings(bytes(cover.headings)))
+
+
+@lru_cache(maxsize=KEPT)
+def _read_once(block: str, data: str) -> Fragment:
     return msgspec.json.decode(data, type=BLOCKS[block])
+
+
+@lru_cache(maxsize=512)
+def _headings(data: bytes) -> tuple[Heading, ...]:
+    return msgspec.json.decode(data, type=tuple[Heading, ...])

@@ -5,6 +5,7 @@ It prints nothing (render) and writes nothing (freeze).
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
@@ -13,15 +14,16 @@ from tidings.clock import zone
 from tidings.database import tables
 from tidings.digests import shelf
 from tidings.digests.fragments import Cover, Fragment, Heading
-from tidings.digests.words import Words
+from tidings.digests.words import Words, words
 from tidings.errors import NotFoundError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Entry:
     """A numbered item; `answers` is the Message-ID (bare) that a reply answers, `item_id` None while it is a draft.
 
-    `about_id` is the id of what an item of a meeting is about: the meeting, a topic, a duty or an action.
+    `about_id` is the id of what an item of a meeting is about: the meeting, a topic, a duty or an action. Entries are not
+    compared by what they hold, as fragments are not.
     """
 
     number: int
@@ -32,6 +34,20 @@ class Entry:
     post_id: int | None = None
     item_id: int | None = None
     about_id: int | None = None
+
+    def numbered(self, number: int) -> "Entry":
+        """The same with that number."""
+        # dataclasses.replace takes twice as long, and there are dozens in each edition.
+        return Entry(
+            number=number,
+            block=self.block,
+            fragment=self.fragment,
+            subject=self.subject,
+            answers=self.answers,
+            post_id=self.post_id,
+            item_id=self.item_id,
+            about_id=self.about_id,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +75,10 @@ class Printed:
     language: str = "en"
     format: str = "html"  # communities.joining.FORMATS
 
-    @property
+    @cached_property
     def words(self) -> Words:
         """How its reader is spoken to."""
-        year = self.composed_at.astimezone(zone(self.zone)).year
-        return Words(language=self.language, zone=self.zone, year=year)
+        return words(self.language, self.zone, self.composed_at.astimezone(zone(self.zone)).year)
 
 
 class _Of(NamedTuple):
@@ -98,12 +113,9 @@ def load(connection: Connection, edition_id: int) -> Printed:
     row = connection.execute(_EDITION, {"edition": edition_id}).first()
     if row is None:
         raise NotFoundError(f"There is no edition {edition_id}.")
-    entries = _entries(connection, edition_id)
-    cover = entries[0][1].fragment
+    by_section = _entries(connection, edition_id)
+    cover = next(iter(by_section.values()))[0].fragment
     assert isinstance(cover, Cover)
-    by_section: dict[_Of, list[Entry]] = {}
-    for section, entry in entries:
-        by_section.setdefault(section, []).append(entry)
     return Printed(
         subject=row.subject,
         zone=row.zone,
@@ -126,28 +138,24 @@ def load(connection: Connection, edition_id: int) -> Printed:
     )
 
 
-def _entries(connection: Connection, edition_id: int) -> list[tuple[_Of, Entry]]:
-    """The items of an edition by number, each with its section."""
-    rows = connection.execute(_ITEMS, {"edition": edition_id})
-    return [(_Of(*of), _entry(*item)) for of, item in ((row[:4], row[4:]) for row in map(tuple, rows))]
-
-
-def _entry(
-    item_id: int,
-    number: int,
-    block: str,
-    subject: str,
-    post_id: int | None,
-    of_post: str | None,
-    own: str | None,
-    data: str,
-) -> Entry:
-    return Entry(
-        number=number,
-        block=block,
-        fragment=shelf.read(block, data),
-        subject=subject,
-        answers=of_post or own,
-        post_id=post_id,
-        item_id=item_id,
-    )
+def _entries(connection: Connection, edition_id: int) -> dict[_Of, list[Entry]]:
+    """The items of an edition by number, by their sections."""
+    found: dict[_Of, list[Entry]] = {}
+    last: list[object] = []
+    entries: list[Entry] = []
+    for row in connection.execute(_ITEMS, {"edition": edition_id}):
+        *of, item_id, number, block, subject, post_id, of_post, own, data = row
+        if of != last:
+            last, entries = of, found.setdefault(_Of(*of), [])
+        entries.append(
+            Entry(
+                number=number,
+                block=block,
+                fragment=shelf.read(block, data),
+                subject=subject,
+                answers=of_post or own,
+                post_id=post_id,
+                item_id=item_id,
+            )
+        )
+    return found

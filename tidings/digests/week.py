@@ -100,6 +100,36 @@ class Week:
                     found.setdefault(word.strip("\"'(),;:.!?<>[]"), []).append((thread, post))
         return found
 
+    @cached_property
+    def _people(self) -> frozenset[str]:
+        """The keys of all whose week is another than everybody's: who wrote what is told, was answered, or may know."""
+        found = set(self.answering)
+        for thread in self.threads:
+            found |= {*thread.authors, thread.opening_key, *(post.author_key for post in thread.fresh)}
+            found |= thread.question.experts if thread.question else set()
+        for question in self.unanswered:
+            found |= {question.asked.author_key, *question.experts}
+        for result in self.settled:
+            found |= {result.author_key, result.said.author_key}
+        return frozenset(found)
+
+    @cached_property
+    def _thread_ids(self) -> frozenset[int]:
+        found = {thread.id for thread in self.threads} | {question.thread_id for question in self.unanswered}
+        return frozenset(found | {result.thread_id for result in self.settled})
+
+    def is_strange_to(self, reader: "Reader") -> bool:
+        """Whether the reader has no part in it, so that they are told what every stranger to it is told.
+
+        They wrote nothing in it, nobody turned to them or named them, and they follow and mute none of its threads.
+        """
+        return (
+            self._people.isdisjoint(reader.keys)
+            and self._thread_ids.isdisjoint(reader.muted)
+            and self._thread_ids.isdisjoint(reader.followed)
+            and self.words.keys().isdisjoint(reader.called)
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
@@ -113,3 +143,17 @@ class Reader:
     def wrote(self, post: Fresh) -> bool:
         """Whether the post is the reader's own."""
         return post.author_key in self.keys
+
+    @cached_property
+    def called(self) -> frozenset[str]:
+        """The words by which a post may name the reader: their addresses, `@` and a handle, their last name.
+
+        The last name names them only as the end of their whole name.
+        """
+        names = self.name.casefold().split()
+        handles = {f"@{key.partition('@')[0]}" for key in self.keys} | {f"@{name}" for name in names[:1]}
+        return frozenset(handles | self.keys | set(names[1:][-1:]))
+
+
+STRANGER = Reader(keys=frozenset())
+"""Who has no part in any week."""

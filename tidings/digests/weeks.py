@@ -13,13 +13,13 @@ from sqlalchemy import Connection
 from tidings.communities import directory
 from tidings.communities.directory import Community
 from tidings.digests import gather, summaries, telling
-from tidings.digests.fragments import Conversation, Fragment, Title
+from tidings.digests.fragments import Conversation, Title
 from tidings.digests.week import Reader, Thread, Week
 
 _WEEKS = 100  # kept at a time: most readers of a community have the same
-_FRAGMENTS = 10_000
+_KEPT = 10_000
 
-_Fragment = TypeVar("_Fragment", bound=Fragment)
+_Thing = TypeVar("_Thing")
 
 
 class Weeks:
@@ -29,7 +29,7 @@ class Weeks:
         self._now = now
         self._communities: dict[int, Community] = {}
         self._weeks: OrderedDict[tuple[int, int, int], Week] = OrderedDict()
-        self._made: OrderedDict[Hashable, Fragment] = OrderedDict()
+        self._made: OrderedDict[Hashable, object] = OrderedDict()
 
     def community(self, connection: Connection, community_id: int) -> Community:
         """The community with that id. Raises NotFoundError."""
@@ -46,13 +46,14 @@ class Weeks:
                 self._weeks.popitem(last=False)
         return self._weeks[key]
 
-    def once(self, key: Hashable, make: Callable[[], _Fragment]) -> _Fragment:
-        """A fragment that is the same for all who are told the same, which `key` must say."""
-        if key not in self._made:
-            self._made[key] = make()
-            if len(self._made) > _FRAGMENTS:
+    def once(self, key: Hashable, make: Callable[[], _Thing]) -> _Thing:
+        """What is the same for all who are told the same, which `key` must say: a fragment, or all that is told."""
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = make()
+            if len(self._made) > _KEPT:
                 self._made.popitem(last=False)
-        return cast(_Fragment, self._made[key])
+        return cast(_Thing, found)
 
     def conversation(
         self, connection: Connection, community: Community, thread: Thread, reader: Reader, *, words: int, week: str

@@ -7,7 +7,7 @@ members wrote is kept apart in them (direction). It knows no template and no dat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -332,3 +332,9 @@ class Words:
 
     def _named(self, timing: Timing) -> str:
         return str(get_day_names("wide", locale=self.language)[timing.weekday or 0])
+
+
+@lru_cache(maxsize=512)
+def words(language: str, zone_name: str, year: int) -> Words:
+    """The words of a language, with times in that zone; one and the same for all readers of both."""
+    return Words(language=language, zone=zone_name, year=year)

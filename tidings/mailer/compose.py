@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr, getaddresses
+from functools import lru_cache
 from typing import TypeAlias
 
 from tidings.mailer import footer
@@ -26,6 +27,7 @@ LOOP_FIELD = "X-Tidings-Loop"
 
 _LINE_LENGTH = 78  # RFC 5322 2.1.1: should
 _LINE_LIMIT = 998  # RFC 5322 2.1.1: must
+_SHORT = 200  # characters of a value
 _NAME_LIMIT = 100  # characters of a person's name
 _READ_OF_CC = 4096  # octets: structured parsing sees no more
 # Possessive, so that no header makes it go back. Space before the colon is RFC 5322 4.5's obsolete form.
@@ -119,12 +121,19 @@ def header_field(name: str, value: str) -> bytes:
     become spaces. Raises ValueError for CR, LF or NUL, for other structured fields that are not ASCII, and for a word
     longer than a line may be.
     """
+    return _short_field(name, value) if len(value) < _SHORT else _field(name, value)
+
+
+def _field(name: str, value: str) -> bytes:
     if not re.fullmatch(r"[!-9;-~]+", name):
         raise ValueError(f"{name!r} is no name of a header field")
     if _FORBIDDEN.search(value):
         raise ValueError(f"a line end or NUL in the value of {name}")
     text = _CONTROL.sub(" ", value).strip(" \t")
     return _folded(f"{name}: {text if text.isascii() else _ascii(name, text)}").encode() + b"\r\n"
+
+
+_short_field = lru_cache(maxsize=256)(_field)  # most fields of a mail are those of the mail before it
 
 
 def splice(raw: bytes, *, remove: Collection[str], add: Sequence[tuple[str, str]], body: bytes | None = None) -> bytes:
@@ -304,8 +313,13 @@ def alternative(fields: Mapping[str, str], *, text: str, html: str, calendar: by
     A `calendar` (an iCalendar object) stands last, as what says most (RFC 6047 2.4). The boundary comes from the
     Message-ID, which must be among the fields: KeyError. Raises ValueError as `header_field` does.
     """
-    parts = [text_part(text, "plain"), text_part(html, "html")]
-    mime, body = alternatives(fields["Message-ID"], [*parts, *([calendar_part(calendar)] if calendar else [])])
+    return of_parts(fields, [text_part(text, "plain"), text_part(html, "html")], calendar=calendar)
+
+
+def of_parts(fields: Mapping[str, str], parts: Sequence[Encoded], calendar: bytes | None = None) -> bytes:
+    """As `alternative`, of parts that are encoded already."""
+    last = [calendar_part(calendar)] if calendar else []
+    mime, body = alternatives(fields["Message-ID"], [*parts, *last])
     return joined([], (), [*fields.items(), ("MIME-Version", "1.0"), *mime], body)
 
 
@@ -315,11 +329,11 @@ def alternatives(seed: str, parts: Sequence[tuple[Sequence[tuple[str, str]], byt
     `seed` is as `boundary_of` wants it.
     """
     boundary = boundary_of(seed)
-    body = b""
+    pieces = []
     for mime, part in parts:
-        body += f"--{boundary}\r\n".encode() + joined([], (), mime, part) + b"\r\n"  # the delimiter's own
-    body += f"--{boundary}--\r\n".encode()
-    return [("Content-Type", f'multipart/alternative; boundary="{boundary}"')], body
+        pieces += [f"--{boundary}\r\n".encode(), joined([], (), mime, b""), part, b"\r\n"]  # the delimiter's own
+    pieces.append(f"--{boundary}--\r\n".encode())
+    return [("Content-Type", f'multipart/alternative; boundary="{boundary}"')], b"".join(pieces)
 
 
 def calendar_part(calendar: bytes) -> Encoded:
@@ -459,10 +473,37 @@ def weigh(text: str) -> tuple[int, int]:
 
 def encoded_length(length: int, escaped: int) -> int:
     """At most how many bytes a text part of that weight is, once it is encoded; its fields are not counted."""
-    if escaped * 6 < length:
-        quoted = length + 2 * escaped
-        return quoted + 3 * (quoted // 73 + 1)  # the soft line breaks of RFC 2045 6.7
+    if is_quoted(length, escaped):
+        longer = length + 2 * escaped
+        return longer + 3 * (longer // 73 + 1)  # the soft line breaks of RFC 2045 6.7
     return -(-length // 57) * 78
+
+
+def is_quoted(length: int, escaped: int) -> bool:
+    """Whether quoted-printable is the shorter encoding of a text of that weight, base64 the longer."""
+    return escaped * 6 < length  # three bytes for one, against four for three of all
+
+
+def quoted(piece: str) -> bytes:
+    """A piece of a text in quoted-printable, ended so that any other may stand behind it: by a line end or a soft one.
+
+    An empty piece stays so.
+    """
+    # What stands behind is not known yet: with a letter there, a space is not the last of a line and stays, and there
+    # is room for the soft line break.
+    data = crlf(binascii.b2a_qp(crlf(f"{piece}_".replace("\0", "\ufffd").encode("utf-8", "replace"))))[:-1]
+    return data if not data or data.endswith(b"\r\n") else data + b"=\r\n"
+
+
+def quoted_word(word: str) -> bytes:
+    """As `quoted`, of up to 75 letters and digits."""
+    return b"%b=\r\n" % word.encode()
+
+
+def quoted_part(pieces: bytes, subtype: str) -> Encoded:
+    """A part of pieces that `quoted` made; its last line ends too."""
+    soft = pieces.removesuffix(b"=\r\n")
+    return _content(subtype, "quoted-printable"), pieces if soft is pieces else soft + b"\r\n"
 
 
 def text_part(text: str, subtype: str) -> Encoded:
@@ -471,12 +512,14 @@ def text_part(text: str, subtype: str) -> Encoded:
     if data and not data.endswith(b"\r\n"):
         data += b"\r\n"
     if data.isascii() and max(map(len, data.split(b"\r\n"))) <= _LINE_LENGTH:
-        encoding = "7bit"
-    elif len(data.translate(None, _PLAIN_BYTES)) * 6 < len(data):  # three bytes for one, against four for three of all
-        encoding, data = "quoted-printable", crlf(binascii.b2a_qp(data))
-    else:
-        encoding, data = "base64", _base64(data)
-    return [("Content-Type", f"text/{subtype}; charset=utf-8"), ("Content-Transfer-Encoding", encoding)], data
+        return _content(subtype, "7bit"), data
+    if is_quoted(len(data), len(data.translate(None, _PLAIN_BYTES))):
+        return _content(subtype, "quoted-printable"), crlf(binascii.b2a_qp(data))
+    return _content(subtype, "base64"), _base64(data)
+
+
+def _content(subtype: str, encoding: str) -> list[tuple[str, str]]:
+    return [("Content-Type", f"text/{subtype}; charset=utf-8"), ("Content-Transfer-Encoding", encoding)]
 
 
 def _base64(data: bytes) -> bytes:

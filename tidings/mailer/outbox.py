@@ -169,7 +169,7 @@ def _split(element: _Domain, compiler: SQLCompiler, **how: Any) -> str:
 
 # Built once, like what stands below: building a statement costs more than running it.
 _ADD_MESSAGE = insert(outbox).returning(outbox.c.id)
-_ADD_MESSAGES = insert(outbox).returning(outbox.c.id, sort_by_parameter_order=True)
+_ADD_EDITIONS = insert(outbox).returning(outbox.c.edition_id, outbox.c.id)
 _ROUTE = func.coalesce(route_domain.c.route, literal_column("''"))  # behind an outer join
 _ROUTE_TO = select(route_domain.c.route).where(route_domain.c.domain == bindparam("to_domain")).scalar_subquery()
 _ADD_DELIVERY = insert(delivery).values(route=func.coalesce(_ROUTE_TO, literal_column("''")))
@@ -427,11 +427,9 @@ def add_editions(connection: Connection, editions: Sequence[NewEdition], now: da
         }
         for one in editions
     ]
-    ids = connection.execute(_ADD_MESSAGES, mails).scalars()
-    rows = [
-        _addressed(outbox_id, one.recipient, one.membership_id, now)
-        for outbox_id, one in zip(ids, editions, strict=True)
-    ]
+    # By their editions: rows that come back in their order are inserted one by one.
+    ids: dict[int, int] = dict(connection.execute(_ADD_EDITIONS, mails).all())
+    rows = [_addressed(ids[one.edition_id], one.recipient, one.membership_id, now) for one in editions]
     connection.execute(_ADD_DELIVERY, rows)
 
 
