@@ -6,6 +6,7 @@ posts are filed, editions composed and mails assembled by the program.
 
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import select, text
 
+from benchmarks import limits
 from benchmarks.due import fill
 from tidings import jobs
 from tidings.app import Site, open_site
@@ -49,18 +51,26 @@ _WORDS = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a step takes for one edition: CPU, and how many messages compat32 parses in as much at the same time."""
+
+    milliseconds: float
+    parses: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Composed:
-    """Editions, and seconds of CPU for each of the two steps; `memory` in bytes at the most, `size` of a mail."""
+    """Editions, and what each of the two steps takes; `memory` in bytes at the most, `size` of a mail."""
 
     editions: int
-    composing: float
-    assembling: float
+    composing: Step
+    assembling: Step
     memory: int
     size: int
 
 
-def measure(folder: Path, people: int = 10_000, assembled: int = 2_000) -> Composed:
-    """Compose an edition for each of so many people, then assemble so many of them."""
+def measure(folder: Path, raws: Sequence[bytes], people: int = 10_000, assembled: int = 2_000) -> Composed:
+    """Compose an edition for each of so many people, then assemble so many of them; `raws` are parsed beside it."""
     site = open_site(Settings(site=SiteSettings(data_dir=str(folder))))
     with site.database.write() as connection:
         fill(connection, people)
@@ -68,15 +78,17 @@ def measure(folder: Path, people: int = 10_000, assembled: int = 2_000) -> Compo
     with site.database.write() as connection:
         connection.execute(text("UPDATE person SET digest_at = 'day', digest_weekday = 0, digest_time = '09:00'"))
     Path("/proc/self/clear_refs").write_text("5")  # count the peak of memory from here on
-    began = time.process_time()
-    done = jobs.run_due(site.database, _DUE, site=site.settings.site)
-    composing = time.process_time() - began
-    began, size = time.process_time(), 0
-    with site.database.read() as connection:
+    with limits.beside(raws) as beside:
+        began = time.thread_time()
+        done = jobs.run_due(site.database, _DUE, site=site.settings.site)
+        composing = _step(time.thread_time() - began, done.editions, beside)
+    size = 0
+    with limits.beside(raws) as beside, site.database.read() as connection:
+        began = time.thread_time()
         editions = connection.execute(select(tables.edition.c.id).limit(assembled)).scalars().all()
         for edition_id in editions:
             size += len(render.assemble(connection, edition_id, site=site.settings.site, tokens=site.tokens))
-    assembling = (time.process_time() - began) * done.editions / len(editions)
+        assembling = _step(time.thread_time() - began, len(editions), beside)
     site.close()
     peak = Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]
     return Composed(
@@ -86,6 +98,10 @@ def measure(folder: Path, people: int = 10_000, assembled: int = 2_000) -> Compo
         memory=int(peak) * 1024,
         size=size // len(editions),
     )
+
+
+def _step(seconds: float, editions: int, beside: limits.Beside) -> Step:
+    return Step(milliseconds=seconds / editions * 1000, parses=seconds / editions * beside.rate)
 
 
 def _write(site: Site) -> None:

@@ -18,6 +18,7 @@ from tidings.clock import FixedClock
 from tidings.communities import directory
 from tidings.communities.directory import Community
 from tidings.database import tables
+from tidings.database.engine import Database
 from tidings.errors import UsageError
 from tidings.operations import rehearsal
 from tidings.operations.rehearsal.letters import Letters
@@ -43,8 +44,11 @@ def rehearse(
     entries: Iterable[Entry] = (),
     begins: datetime,
     each_week: Callable[[], object] = lambda: None,
+    at_end: Callable[[Database], object] = lambda _: None,
 ) -> Rehearsed:
     """Play so many weeks from `begins` on; `entries` come in to the community as posts, on their own weekdays.
+
+    `at_end` is given the database of the copy before it is gone.
 
     Raises UsageError where `out` is not empty, the site is not on SQLite, it is not clear which community is meant, or
     `begins` is before something that the site has done: it would not do it again.
@@ -77,6 +81,7 @@ def rehearse(
         played = play(stage, to, mail, ends, each_week)
         title = f"A rehearsal of {weeks} week{'' if weeks == 1 else 's'}: {copy.settings.site.name}"
         letters.write_page(title, copy.settings.site.zone)
+        at_end(copy.database)
     return Rehearsed(weeks=weeks, posts=played.posts, left_out=played.left_out + unreadable, mails=len(letters.kept))
 
 
