@@ -1,5 +1,6 @@
 """What of a week a reader is told: each post in one block, each block with its cap, nothing that was muted."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.digest_week import SAM, asking, fresh, result, thread
 from tidings.digests import select
 from tidings.digests.history import Window
-from tidings.digests.week import Fresh, Thread, Week
+from tidings.digests.week import STRANGER, Fresh, Reader, Thread, Week
 
 
 def week(*threads: Thread, **values: object) -> Week:
@@ -151,3 +152,69 @@ def test_who_was_away_is_told_less_of_each_week_the_newest_first() -> None:
     told = [(one.fresh[0].number, label) for one, label in chosen.conversations]
     assert told == [*((number, "this week") for number in (124, 123, 122, 121)), (40, "last week")]
     assert (len(chosen.titles), chosen.more_threads) == (8, 5)
+
+
+# --- strangers -------------------------------------------------------------------------------------------------------
+
+
+def test_who_has_no_part_in_a_week_is_told_what_all_strangers_are_told() -> None:
+    chance = random.Random(6)
+    people = ("Ana", "Raj", "Li", "Sam", "Eva")
+    words = ("It leaks.", "Ask @sam.", "Sam Okafor knows.", "Write to sam@example.org.", "Does it leak?")
+    strange = 0
+    for _ in range(400):
+        posts = [
+            fresh(
+                number,
+                chance.choice(words[:2] * 3 + words),
+                chance.choice(people[:3] * 3 + people),
+                answers=chance.choice(("", "", "Raj", *people)),
+            )
+            for number in range(1, chance.randrange(3, 9))
+        ]
+        threads = [thread(*posts[:2], opening_key=chance.choice(("", "ana@example.org", "sam@example.org")))]
+        threads += [
+            thread(post, question=chance.choice((None, asking(post, chance.choice(people))))) for post in posts[2:]
+        ]
+        made = week(*threads, unanswered=(asking(posts[0], chance.choice(people)),), settled=(result(posts[-1]),))
+        for name in ("Sam", "Eva", "Nia"):
+            one = Reader(
+                keys=frozenset({f"{name.lower()}@example.org"}),
+                name=f"{name} Okafor",
+                muted=frozenset({1} if chance.random() < 0.1 else ()),
+                followed=frozenset({posts[0].number} if chance.random() < 0.1 else ()),
+            )
+            if made.is_strange_to(one):
+                strange += 1
+                assert select.choose(made, one) == select.choose(made, STRANGER)
+                assert select.concerned(made, one) == select.concerned(made, STRANGER) == []
+    assert 50 < strange < 1_100
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        week(thread(fresh(1, author="Sam"))),
+        week(thread(fresh(1, answers="Sam"))),
+        week(thread(fresh(1), authors=frozenset({"sam.okafor@example.org"}))),
+        week(thread(fresh(1), opening_key="sam@example.org")),
+        week(thread(fresh(1, "Ask @sam, he knows."))),
+        week(thread(fresh(1, "Okafor knows."))),
+        week(thread(fresh(1), question=asking(fresh(1), "Sam"))),
+        week(unanswered=(asking(fresh(1), "Sam"),)),
+        week(unanswered=(asking(fresh(1, author="Sam")),)),
+        week(settled=(result(fresh(1, author="Sam")),)),
+    ],
+)
+def test_no_week_is_strange_to_who_has_a_part_in_it(part: Week) -> None:
+    assert not part.is_strange_to(SAM)
+    assert part.is_strange_to(Reader(keys=frozenset({"nia@example.org"}), name="Nia Weiss"))
+
+
+def test_no_week_is_strange_to_who_mutes_or_follows_a_thread_of_it() -> None:
+    told = week(thread(fresh(1)), unanswered=(asking(fresh(2)),), settled=(result(fresh(3)),))
+    nia = Reader(keys=frozenset({"nia@example.org"}))
+    for number in (1, 2, 3):
+        assert not told.is_strange_to(replace(nia, muted=frozenset({number})))
+        assert not told.is_strange_to(replace(nia, followed=frozenset({number})))
+    assert told.is_strange_to(replace(nia, muted=frozenset({4}), followed=frozenset({5})))

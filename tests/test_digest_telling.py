@@ -33,6 +33,18 @@ def test_further_posts_have_a_line_each_and_past_eight_are_counted() -> None:
     assert len(told.told) + len(told.lines) + told.more == len(told.numbers) == 30
 
 
+def test_the_line_of_a_post_passes_over_words_that_say_nothing() -> None:
+    posts = [fresh(number, f"It is number {number}.") for number in range(1, 31)]
+    told = conversation(*posts, fresh(31, "Looks good.\n\nIt is on line two."), fresh(32, "Looks good."))
+    assert [post.text for post in told.lines[-2:]] == ["It is on line two.", "Looks good."]
+
+
+def test_what_a_patch_asks_is_no_question() -> None:
+    patch = "The pointer is checked now.\n---\n a.c | 2 +-\n\ndiff --git a/a.c b/a.c\n+ /* is it open? */\n"
+    assert not telling.is_question(patch)
+    assert telling.is_question(f"Is that right?\n{patch}")
+
+
 def test_what_is_no_prose_is_counted_and_has_no_line() -> None:
     posts = fresh(1, "The seal leaks since the bearing was changed."), fresh(2, "Reviewed-by: Li <li@example.org>")
     told = conversation(*posts)

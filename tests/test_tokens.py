@@ -46,6 +46,18 @@ def test_the_longest_reply_address_is_within_the_octets_of_a_local_part() -> Non
     assert len(f"{'n' * 24}+r.{longest}") <= 64  # RFC 5321 4.5.3.1.1
 
 
+@given(st.lists(st.tuples(st.integers(0, 2**40 - 1), st.integers(0, 2**32 - 1)), max_size=40))
+def test_tokens_that_are_minted_together_are_those_that_are_minted_one_by_one(items: list[tuple[int, int]]) -> None:
+    assert OURS.items(items, DAY) == [OURS.item(*item, DAY) for item in items]
+    assert OURS.leaves([item_id for item_id, _ in items]) == [OURS.leave(item_id) for item_id, _ in items]
+
+
+def test_tokens_are_spelt_as_rfc_4648_has_it() -> None:
+    for token in (ITEM, LEAVE, OURS.items([(7, 9)], DAY)[0], OURS.return_path(9, DAY), random_token()):
+        padded = token.upper() + "=" * (-len(token) % 8)
+        assert base64.b32encode(base64.b32decode(padded)).decode() == padded
+
+
 # --- what does not ---------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,8 @@ OPEN_FOR = timedelta(days=28)
 
 _Thing = TypeVar("_Thing", int, str)
 _CHUNK = 500  # threads or posts of one statement
+# They say nothing to a reader (RFC 3156, RFC 8551).
+_SIGNATURES = ("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature")
 _ASKED = 200  # first posts that are looked at for questions, the oldest first
 
 _POST, _NODE = tables.post.c, tables.node.c
@@ -215,7 +217,11 @@ def _posts(connection: Connection, post_ids: Sequence[int]) -> dict[int, read.Po
 def _files(connection: Connection, posts: Sequence[read.Post]) -> dict[int, list[Attached]]:
     wanted = [post.id for post in posts if post.attachments]
     return {
-        post_id: [Attached(name=names.file_name(file.filename), size=file.size) for file in files]
+        post_id: [
+            Attached(name=names.file_name(file.filename), size=file.size)
+            for file in files
+            if file.content_type not in _SIGNATURES
+        ]
         for some in _chunks(wanted)
         for post_id, files in read.attachments(connection, some).items()
     }

@@ -28,7 +28,7 @@ from tidings.digests.week import Fresh, Question, Reader, Result, Thread
 
 _PERSONAL_WORDS = 80
 _QUESTION_WORDS = 40
-_OPENING = 5  # sentences of a first post, of which the first that says something is told
+_OPENING = 5  # sentences of a post, of which the first that says something is told in a line
 _LINES = 8  # one-line posts of a conversation; more are counted
 _LINE_LENGTH = 60
 
@@ -140,8 +140,8 @@ def _who(post: Fresh, reader: Reader) -> str:
 
 
 def is_question(text: str) -> bool:
-    """Whether somebody asks something in their own words."""
-    return any(_asks(sentence) for sentence in sentences(text))
+    """Whether somebody asks something in their own words, which those of a patch or of a log are not."""
+    return any(_asks(sentence) for sentence in sentences(prose(text)))
 
 
 def opening_line(text: str) -> str:
@@ -194,5 +194,7 @@ def _told(post: Fresh, reader: Reader, picked: Picked) -> Told:
 
 
 def _line(post: Fresh, reader: Reader) -> Told:
-    first = next(sentences(prose(post.text)), "") or next(sentences(post.text), "")
+    """The first sentence that says something, else the first: past `Looks good,` and what stands before a quote."""
+    said = list(islice(sentences(prose(post.text)), _OPENING)) or list(islice(sentences(post.text), 1))
+    first = next(filter(is_telling, said), said[0] if said else "")
     return Told(author=_who(post, reader), date=post.date, text=shorten(first, _LINE_LENGTH))
