@@ -34,9 +34,25 @@ def test_further_posts_have_a_line_each_and_past_eight_are_counted() -> None:
 
 
 def test_the_line_of_a_post_passes_over_words_that_say_nothing() -> None:
-    posts = [fresh(number, f"It is number {number}.") for number in range(1, 31)]
-    told = conversation(*posts, fresh(31, "Looks good.\n\nIt is on line two."), fresh(32, "Looks good."))
+    posts = fresh(1, "The seal leaks."), fresh(2, "Looks good.\n\nIt is on line two."), fresh(3, "Looks good.")
+    told = telling.conversation(thread(*posts), SAM, language="english", words=3)
     assert [post.text for post in told.lines[-2:]] == ["It is on line two.", "Looks good."]
+
+
+def test_who_trails_off_gets_no_mark_behind_their_own() -> None:
+    long = " ".join(f"Bearing {number} was measured and put back." for number in range(30))
+    one = Concerning(
+        concern="field", thread=thread(fresh(1)), post=fresh(1, f"It leaks when it is cold, so ... {long}")
+    )
+    assert "... ..." not in telling.personal(one, SAM).post.text
+
+
+def test_thanks_under_a_trailer_give_it_no_line() -> None:
+    told = conversation(
+        fresh(1, "The seal leaks since the bearing was changed."),
+        fresh(2, "Acked-by: Li <li@example.org>\n\nThanks,\nLi"),
+    )
+    assert (told.lines, told.more) == ((), 1)
 
 
 def test_what_a_patch_asks_is_no_question() -> None:

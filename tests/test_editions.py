@@ -19,7 +19,7 @@ from tidings.communities import directory, joining, rota
 from tidings.communities.directory import Community, Member
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import drafts, editions, periods, plans, render, stored, telling
+from tidings.digests import drafts, editions, gather, periods, plans, render, stored, telling
 from tidings.digests.fragments import BLOCKS, Cover, Span
 from tidings.jobs import Done
 from tidings.mailer import outbox
@@ -586,6 +586,28 @@ def test_no_edition_tells_more_than_nine_hundred_words_of_members(sqlite_databas
     words = [telling.words(entry.fragment) for section in edition.sections for entry in section.entries]
     assert 700 < sum(words) <= 900
     assert all("conversation" in {entry.block for entry in section.entries} for section in edition.sections)
+
+
+# --- what a week has -------------------------------------------------------------------------------------------------
+
+
+def test_a_question_that_was_sent_again_is_asked_once(sqlite_database: Database) -> None:
+    with sqlite_database.write() as connection:
+        pump = digest_site.community(connection)
+        for subject, author in (("Noise", "ana"), ("noise", "ana"), ("Noise", "raj"), ("Smoke", "ana")):
+            digest_site.post(connection, pump.id, "Who heard it?", subject=subject, author=author)
+        week = gather.week(connection, pump, 0, 4, START + timedelta(days=4))
+    assert [one.asked.number for one in week.unanswered] == [1, 3, 4]
+    assert len(week.threads) == 4
+
+
+def test_signatures_are_no_files_of_a_thread(sqlite_database: Database) -> None:
+    files = ((1, "plan.pdf", "application/pdf", 900), (2, "signature.asc", "application/pgp-signature", 800))
+    with sqlite_database.write() as connection:
+        pump = digest_site.community(connection)
+        digest_site.post(connection, pump.id, attachments=files)
+        [thread] = gather.week(connection, pump, 0, 1, MONDAY).threads
+    assert [file.name for _, file in thread.attached] == ["plan.pdf"]
 
 
 # --- listing ---------------------------------------------------------------------------------------------------------

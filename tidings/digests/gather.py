@@ -244,12 +244,20 @@ def _unanswered(
 
 
 def open_questions(connection: Connection, community_id: int, up_to: int, now: datetime) -> Iterator[read.Post]:
-    """The posts of a community up to an archive number that ask something, and that nobody else wrote to, by age."""
+    """The posts of a community up to an archive number that ask something, and that nobody else wrote to, by age.
+
+    Who sent one again has not asked twice: the first of them stands for all.
+    """
     window = {"oldest": now - OPEN_FOR, "newest": now - OPEN_AFTER}
     rows = connection.execute(_ALONE, {"community": community_id, "up_to": up_to, **window})
     alone = [read.as_post(row) for row in rows]
     done = cards.answered(connection, [post.thread_id for post in alone])
-    yield from (post for post in alone if post.thread_id not in done and telling.is_question(read.own_text(post)))
+    seen: set[tuple[str, str]] = set()
+    for post in alone:
+        of = email_key(post.author_email), names.title(post.subject).casefold()
+        if post.thread_id not in done and of not in seen and telling.is_question(read.own_text(post)):
+            seen.add(of)
+            yield post
 
 
 def _settled(

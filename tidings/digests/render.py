@@ -215,7 +215,7 @@ def _page(
     return frame.filled([next(own[place]) for place in frame.places])
 
 
-def _html_part(edition: Printed, minted: _Minted, *, site: SiteSettings, preview: bool) -> compose.Part:
+def _html_part(edition: Printed, minted: _Minted, *, site: SiteSettings, preview: bool) -> compose.Encoded:
     """The HTML page as a part of the mail, of pieces that are encoded already where they may be quoted-printable."""
     frame, items = _frame(edition, "html", site, preview=preview), list(_items(edition, "html", site))
     weights = [frame.weight, *(form.weight for _, form in items)]

@@ -22,8 +22,8 @@ from tidings.errors import NotFoundError
 class Entry:
     """A numbered item; `answers` is the Message-ID (bare) that a reply answers, `item_id` None while it is a draft.
 
-    `about_id` is the id of what an item of a meeting is about: the meeting, a topic, a duty or an action. Entries are not
-    compared by what they hold, as fragments are not.
+    `about_id` is the id of what an item of a meeting is about: the meeting, a topic, a duty or an action. Entries are
+    not compared by what they hold, as fragments are not.
     """
 
     number: int

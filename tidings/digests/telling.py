@@ -84,7 +84,7 @@ def conversation(
     told = [_told(post, reader, picked[post.number]) for post in thread.fresh if post.number in picked]
     further = [post for post in thread.fresh if post.number not in picked]
     # A patch or a trailer alone says nothing in a line; it is counted.
-    worded = [post for post in further if prose(post.text).strip()]
+    worded = [post for post in further if next(sentences(prose(post.text)), "")]
     lines = [_line(post, reader) for post in (worded if told or worded else further)[-_LINES:]]
     return Conversation(
         title=thread.title,
@@ -189,7 +189,8 @@ def _told(post: Fresh, reader: Reader, picked: Picked) -> Told:
     parts: list[str] = []
     for before, place, sentence in zip((-1, *picked.places), picked.places, picked.sentences, strict=False):
         parts += ["..."] * (place > before + 1) + [sentence]
-    parts += ["..."] * (not parts or picked.places[-1] + 1 < picked.many)
+    ends = bool(parts) and parts[-1].endswith(("...", "…"))  # as its author left it
+    parts += ["..."] * (not parts or (picked.places[-1] + 1 < picked.many and not ends))
     return Told(author=_who(post, reader), date=post.date, text=" ".join(parts) if picked.many else "")
 
 
