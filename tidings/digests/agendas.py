@@ -76,6 +76,7 @@ class Agendas:
         self._connection, self._now, self._site, self._weeks = connection, now, site, weeks
         self._read: dict[int, Agenda] = {}
         self._following: dict[int, Sequence[int]] = {}
+        self._actions: dict[int, Sequence[cards.Card]] = {}
 
     # --- entries -----------------------------------------------------------------------------------------------------
 
@@ -250,7 +251,9 @@ class Agendas:
         )
 
     def _tasks(self, community: Community, member: Member) -> Iterator[Entry]:
-        for card in cards.open_actions(self._connection, community.id):
+        if community.id not in self._actions:
+            self._actions[community.id] = cards.open_actions(self._connection, community.id)
+        for card in self._actions[community.id]:
             if card.owner_id == member.person_id and card.meeting_id is not None:
                 found = self._agenda(community, card.meeting_id)
                 yield Entry(

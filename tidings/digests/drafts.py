@@ -30,6 +30,7 @@ from tidings.digests.fragments import (
     Settled,
     Task,
     Title,
+    Topic,
     Turn,
     Unanswered,
 )
@@ -48,6 +49,7 @@ _WORDS = (120, 120, 80, 80, 60)  # of a conversation, by its place; the last sta
 _SUBJECT_LENGTH = 60
 _PREHEADER_LENGTH = 110
 _NAME_LENGTH = 60
+_OF_MEETINGS = ("agenda", "remind")  # rhythms
 _OWN = ("turn", "action")  # blocks of what the reader has to do
 
 NO_KEY = Tokens(bytes(32))
@@ -192,7 +194,7 @@ def heading_of(community: Community, member: Member, roster: Roster | None, rhyt
     return Heading(
         title=clean(community.title),
         rhythm=rhythm,
-        timing=schedule.timing(member, roster, community),
+        timing="" if rhythm in _OF_MEETINGS else schedule.timing(member, roster, community),
         since=None,
         quiet=(),
         more_threads=0,
@@ -322,7 +324,8 @@ def _preheader(parts: Sequence[Part]) -> str:
     conversations = (told for one in fragments if isinstance(one, Conversation) for told in one.told or one.lines)
     told = chain(personal, conversations)
     sentence = next((f"{one.author}: {one.text}" for one in told if one.author != YOU and one.text), "")
-    return shorten(sentence, _PREHEADER_LENGTH)
+    topics = "; ".join(one.title for one in fragments if isinstance(one, Topic))
+    return shorten(sentence or topics, _PREHEADER_LENGTH)
 
 
 def _subject(parts: Sequence[Part], words: Words) -> str:
@@ -337,7 +340,7 @@ def _subject(parts: Sequence[Part], words: Words) -> str:
         name = words.name(f"{title}{more}", first.rhythm)
         return in_text(words.say("%(name)s: %(news)s", name=name, news=news))
 
-    of_meeting = first.rhythm in ("agenda", "remind")
+    of_meeting = first.rhythm in _OF_MEETINGS
     found = list(filter(None, (meeting, news) if of_meeting else (news, meeting)))
     for told in dict.fromkeys((", ".join(found), found[0])):
         if len(whole := made(first.title, told)) <= _SUBJECT_LENGTH:
@@ -361,7 +364,7 @@ def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) ->
 
     Empty for an agenda, whose meeting says it.
     """
-    if all(part.heading.rhythm in ("agenda", "remind") for part in parts):
+    if all(part.heading.rhythm in _OF_MEETINGS for part in parts):
         return _asked(fragments, words)
     personal = sum(isinstance(one, Personal) for one in fragments)
     if personal:

@@ -233,7 +233,7 @@ class Composer:
             member=member,
             community=community,
             zone=schedule.zone_of(member, roster, self._site.zone),
-            heading=replace(heading_of(community, member, roster, rhythm), timing=""),
+            heading=heading_of(community, member, roster, rhythm),
             entries=tuple(said),
             whole=True,
         )

@@ -1,8 +1,9 @@
-"""A digest before it is sent: what a member would be told, printed and not stored.
+"""A digest or an agenda before it is sent: what a member would be told, printed and not stored.
 
 It writes nothing; what is told is for drafts, and the reply addresses in it are refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +17,8 @@ from tidings.database import tables
 from tidings.digests import gather, history, render, schedule
 from tidings.digests.agendas import Agendas
 from tidings.digests.drafts import NO_KEY, Part, draft, heading_of, tell
+from tidings.digests.meetings import invites
+from tidings.digests.meetings.diary import Meeting
 from tidings.digests.stored import Entry, Section
 from tidings.digests.weeks import Weeks
 from tidings.errors import NotFoundError
@@ -40,9 +43,7 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
     an unknown community, and for somebody who is not a member.
     """
     found = directory.community(connection, community)
-    member = directory.member_by_address(connection, found.id, email)
-    if member is None:
-        raise NotFoundError(f"{email!r} is not a member of {found.name!r}.")
+    member = _member(connection, found, email)
     if member.delivery not in ("weekly", "daily"):
         member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
     roster = rosters.of_person(connection, member.person_id)
@@ -61,14 +62,54 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
         now=at,
         site=site,
     )
-    nothing = Part(
+    part = told or _part(found, member, roster, member.delivery, (), site)
+    return _printed(connection, part, at, _next_due(found, member, roster, at, site), site)
+
+
+def agenda_preview(
+    connection: Connection, found: Community, meeting: Meeting, email: str, at: datetime, *, site: SiteSettings
+) -> Preview:
+    """The agenda of a meeting as a member would have it at `at`; its addresses are refused, and no calendar answers it.
+
+    Raises NotFoundError for somebody who is not a member, and where the meeting is over.
+    """
+    member = _member(connection, found, email)
+    roster = rosters.of_person(connection, member.person_id)
+    reader = gather.Readers(connection, [member.person_id]).of(member)
+    said = Agendas(connection, at, site=site, weeks=Weeks(at)).entries(found, meeting.id, member, reader, roster)
+    if not said:
+        raise NotFoundError(f"The meeting of {meeting.day} is over; no agenda of it goes out any more.")
+    part = _part(found, member, roster, invites.RHYTHM, said, site)
+    due = invites.due(connection, found, meeting, member, at, site=site)
+    return _printed(connection, part, at, due, site)
+
+
+def _member(connection: Connection, found: Community, email: str) -> Member:
+    member = directory.member_by_address(connection, found.id, email)
+    if member is None:
+        raise NotFoundError(f"{email!r} is not a member of {found.name!r}.")
+    return member
+
+
+def _part(
+    found: Community,
+    member: Member,
+    roster: Roster | None,
+    rhythm: str,
+    said: Sequence[Entry],
+    site: SiteSettings,
+) -> Part:
+    return Part(
         member=member,
         community=found,
         zone=schedule.zone_of(member, roster, site.zone),
-        heading=heading_of(found, member, roster, member.delivery),
-        entries=(),
+        heading=heading_of(found, member, roster, rhythm),
+        entries=tuple(said),
     )
-    printed = draft([told or nothing], at, site).printed
+
+
+def _printed(connection: Connection, part: Part, at: datetime, due_at: datetime, site: SiteSettings) -> Preview:
+    printed = draft([part], at, site).printed
     printed = replace(printed, subject=printed.words.say("[Preview] %(subject)s", subject=printed.subject))
 
     def page(kind: str) -> str:
@@ -86,7 +127,7 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
             enclosed=render.posts_in(connection, printed, site),
             preview=True,
         ),
-        due_at=_next_due(found, member, roster, at, site),
+        due_at=due_at,
     )
 
 

@@ -136,7 +136,7 @@ def message(
     def text() -> str:
         return _page(edition, "txt", minted, site=site, preview=preview, left_out=left_out)
 
-    event = _event(edition, site)
+    event = None if preview else _event(edition, site)
     match edition.format:
         case "text":
             return digest_mail.text_alone(fields, text(), event)

@@ -120,6 +120,13 @@ def replan(connection: Connection, community: Community, meeting: Meeting, now: 
     return len(moved)
 
 
+def due(
+    connection: Connection, community: Community, meeting: Meeting, member: Member, now: datetime, *, site: SiteSettings
+) -> datetime:
+    """When the agenda of a meeting goes to a member, as it stands now."""
+    return _Plan(connection, community, meeting, now, site).agenda(member)
+
+
 def _tell(
     connection: Connection,
     community: Community,
