@@ -336,6 +336,7 @@ class Erasure:
         self._update(connection, "people", person, person.c.id.in_(people), {"name": ERASED, **nothing})
         change = tables.rota_change
         self._delete(connection, "changes of their shifts", change, change.c.person_id.in_(people))
+        self._meetings(connection, people)
         self._update(
             connection,
             "memberships",
@@ -346,6 +347,17 @@ class Erasure:
         nobody = _nobody(address.c.id)
         values = {"email": nobody, "email_key": nobody, "stopped_at": now, "stopped_why": ERASED, "probe_due_at": None}
         self._update(connection, "addresses", address, address.c.person_id.in_(people), values)
+
+    def _meetings(self, connection: Connection, people: Collection[int]) -> None:
+        """What they said of meetings goes; a topic of theirs stays by its title, which is that of a thread."""
+        topic, member = tables.topic, tables.membership
+        self._update(connection, "topics", topic, topic.c.person_id.in_(people), {"text": "", "person_id": None})
+        self._update(connection, "", topic, topic.c.lead_id.in_(people), {"lead_id": None})
+        for table in (tables.attendance, tables.willing, tables.duty, tables.topic_second):
+            self._delete(connection, "answers and offers at meetings", table, table.c.person_id.in_(people))
+        mine = select(member.c.id).where(member.c.person_id.in_(people))
+        feed = tables.feed_token
+        self._delete(connection, "links of their calendar", feed, feed.c.membership_id.in_(mine))
 
     def _delete(self, connection: Connection, what: str, table: Table, where: Any) -> None:
         self._count(connection, what, table, where)
