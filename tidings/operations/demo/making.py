@@ -16,7 +16,7 @@ from tidings.archive.mbox import Entry
 from tidings.clock import FixedClock
 from tidings.communities import directory, joining, rota
 from tidings.database.engine import Database
-from tidings.digests.meetings import series
+from tidings.digests.meetings import roles, series
 from tidings.digests.meetings.series import NewSession
 from tidings.errors import TidingsError
 from tidings.intake.pipeline import Intake
@@ -76,18 +76,22 @@ def make(parts: Parts, begins: datetime) -> None:
     _let_pass(parts, begins)
 
 
-def _meet(connection: Connection, story: StoryCommunity, now: datetime) -> None:
-    """A community of the story meets every week."""
-    day, starts = story.meeting.split()
-    series.add(
+def _meet(connection: Connection, story: Story, community: StoryCommunity, now: datetime) -> None:
+    """A community of the story meets every week, and some of its people are willing to lead."""
+    day, starts = community.meeting.split()
+    made = series.add(
         connection,
-        directory.community(connection, story.name),
+        directory.community(connection, community.name),
         name="weekly",
         first_day=series.parse_first_day(day, now.astimezone(ZoneInfo(ZONE)).date()),
         sessions=[NewSession(starts=starts)],
-        place=story.place,
+        place=community.place,
         now=now,
     )
+    for email, person in story.people.items():
+        if member := directory.member_by_address(connection, made.community_id, email):
+            for role in person.willing:
+                roles.offer(connection, made.id, member.person_id, role, now)
 
 
 def _people(connection: Connection, story: Story, sunday: date, now: datetime) -> None:
@@ -100,8 +104,6 @@ def _people(connection: Connection, story: Story, sunday: date, now: datetime) -
             zone=ZONE,
             now=now,
         )
-        if community.meeting:
-            _meet(connection, community, now)
     rota.add_rota(connection, name=_ROTA, zone=ZONE, pattern="four-on-four-off")
     for crew in ("A", "B"):
         start = sunday - timedelta(days=_FIRST_DAY)
@@ -118,6 +120,9 @@ def _people(connection: Connection, story: Story, sunday: date, now: datetime) -
                 crew=person.crew,
                 now=now,
             )
+    for community in story.communities:
+        if community.meeting:
+            _meet(connection, story, community, now)
 
 
 def _import(parts: Parts, letters: Iterable[Letter]) -> None:
@@ -152,7 +157,7 @@ def _let_pass(parts: Parts, until: datetime) -> None:
 def _receive(parts: Parts, letter: Letter) -> None:
     accepted = Accepted(
         mail_from=letter.sender,
-        recipient=f"{letter.community}@{parts.settings.site.domain}",
+        recipient=letter.address,
         peer="127.0.0.1",
         via="smtp",
         received_at=letter.arrives,

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from tidings.digests.meetings.roles import Role
 from tidings.operations.demo import chart
 
 ZONE = "Europe/Berlin"
@@ -41,10 +42,11 @@ class StoryCommunity(_Part, frozen=True):
 
 
 class StoryPerson(_Part, frozen=True):
-    """A person of the demo; `delivery` is by community."""
+    """A person of the demo; `delivery` is by community, `willing` says which roles of its meetings they take."""
 
     name: str
     delivery: dict[str, str]
+    willing: list[Role] = []
     role: str = "member"
     crew: str | None = None
     language: str = "en"
@@ -59,7 +61,7 @@ class _File(_Part, frozen=True):
 
 
 class _Mail(_Part, frozen=True):
-    """One mail; only what answers no other has a subject."""
+    """One mail; only what answers no other has a subject. `address` is what follows the community's name."""
 
     key: str
     at: str
@@ -69,6 +71,7 @@ class _Mail(_Part, frozen=True):
     answers: str | None = None
     arrives: str | None = None
     community: str = "pump"
+    address: str = ""
     to: str | None = None
     files: list[str] = []
 
@@ -84,9 +87,10 @@ class _Source(_Part, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """A message of the story: when it arrives (aware), and from whom to which community."""
+    """A message of the story: when it arrives (aware), and from whom to which community, and which address of it."""
 
     community: str
+    address: str
     sender: str
     arrives: datetime
     raw: bytes
@@ -116,6 +120,7 @@ class Story:
         letters = [
             Letter(
                 community=mail.community,
+                address=self._to(mail),
                 sender=email_of(mail.sender),
                 arrives=self.moment(mail.arrives or mail.at),
                 raw=self._message(mail).as_bytes(),
@@ -128,7 +133,7 @@ class Story:
         above = self._above(mail)
         message = EmailMessage(policy=SMTP)
         message["From"] = self._address(mail.sender)
-        community = Address(addr_spec=f"{mail.community}@{self._domain}")
+        community = Address(addr_spec=self._to(mail))
         message["To"] = self._address(mail.to) if mail.to else community
         if mail.to:
             message["Cc"] = community
@@ -142,6 +147,9 @@ class Story:
         for name in mail.files:
             self._attach(message, name)
         return message
+
+    def _to(self, mail: _Mail) -> str:
+        return f"{mail.community}+{mail.address}@{self._domain}" if mail.address else f"{mail.community}@{self._domain}"
 
     def _above(self, mail: _Mail) -> list[_Mail]:
         """The mails above one in its thread, the first of the thread first."""
