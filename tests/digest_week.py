@@ -44,6 +44,7 @@ def asking(post: Fresh, *experts: str, new: bool = True) -> Question:
 def result(post: Fresh, thread_id: int | None = None, text: str = "The new spring holds.") -> Result:
     """A practice that the author of a post used, in a thread of its own unless that is named."""
     return Result(
+        card_id=post.id,
         outcome="used",
         thread_id=thread_id or post.number,
         title=f"Title {post.number}",

@@ -129,14 +129,9 @@ def noted(words: Words, it: Noted) -> str:
 
 
 def _action(words: Words, it: Noted) -> str:
-    owner, day = words.inside(it.owner) if it.owner else "", words.date(it.due) if it.due else ""
-    if it.done:
-        return words.say("Done by %(owner)s", owner=owner) if owner else words.say("Done")
-    if owner and day:
-        return words.say("Action for %(owner)s by %(day)s", owner=owner, day=day)
-    if owner:
-        return words.say("Action for %(owner)s", owner=owner)
-    return words.say("Action by %(day)s", day=day) if day else words.say("Action")
+    if not it.done:
+        return words.action(it.owner, it.due)
+    return words.say("Done by %(owner)s", owner=words.inside(it.owner)) if it.owner else words.say("Done")
 
 
 def recap(words: Words, it: Recap) -> str:

@@ -215,7 +215,8 @@ def _below(
     """The items of the blocks below those of meetings, block by block."""
     of = community.id
     for result in chosen.settled:
-        outcome = (of, "settled", result.said.id, result.outcome, result.author_key in reader.keys)
+        theirs = result.author_key in reader.keys, bool(result.owner_keys & reader.keys)
+        outcome = (of, "settled", result.card_id, *theirs)
         yield _entry("settled", weeks.once(outcome, partial(telling.settled, result, reader)), result.said)
     for question in chosen.unanswered:
         asked = (of, "unanswered", question.asked.id, question.new)
@@ -375,10 +376,12 @@ def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) ->
 
 def _asked(fragments: Sequence[Fragment], words: Words) -> str:
     """What a reader is to do, by a mail that tells of no posts."""
+    said: list[str] = []
     turn = next((one for one in fragments if isinstance(one, Turn)), None)
     if turn is not None and any(isinstance(one, Meeting) for one in fragments):
-        return words.say("your turn")
-    if turn is not None:
-        return words.say("your turn %(time)s", time=words.weekday(turn.start))
-    tasks = sum(isinstance(one, Task) for one in fragments)
-    return words.count("%(number)s action of yours", "%(number)s actions of yours", tasks) if tasks else ""
+        said.append(words.say("your turn"))
+    elif turn is not None:
+        said.append(words.say("your turn %(time)s", time=words.full(turn.start)))
+    if tasks := sum(isinstance(one, Task) for one in fragments):
+        said.append(words.count("%(number)s action of yours", "%(number)s actions of yours", tasks))
+    return ", ".join(said)

@@ -204,7 +204,7 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Settled:
-    """What a thread came to: an answer that held, a decision, or a practice that somebody used."""
+    """What a thread came to: an answer that held, a decision, a practice that somebody used, or somebody's action."""
 
     outcome: Outcome
     title: str
@@ -212,6 +212,8 @@ class Settled:
     text: str
     numbers: tuple[int, ...]
     link: str
+    owner: str = ""
+    due: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -17,6 +17,7 @@ from tidings.database import tables
 from tidings.digests import names, telling
 from tidings.digests.fragments import Attached, Opening
 from tidings.digests.hints import Hints
+from tidings.digests.meetings import topics
 from tidings.digests.week import Fresh, Question, Reader, Result, Thread, Week
 
 OPEN_AFTER = timedelta(hours=48)
@@ -268,19 +269,39 @@ def _settled(
     said = {fresh.id: (thread, fresh) for thread in threads for fresh in thread.fresh}
     told = cards.said_between(connection, community_id, posts[0].number - 1, posts[-1].number)
     about = _posts(connection, [card.about_id for card in told if card.about_id is not None])
+    titles = topics.titles(connection, [card.topic_id for card in told if card.topic_id is not None])
+    owners = _owners(connection, [card.owner_id for card in told if card.owner_id is not None])
     for card in told:
         if card.kind != "note" and card.post_id in said:
             thread, fresh = said[card.post_id]
-            of = _fresh(about[card.about_id]) if card.about_id in about and card.kind == "answer" else fresh
+            # Of an answer that a meeting found, the post that it is about is the question.
+            is_answer = card.kind == "answer" and card.meeting_id is None and card.about_id in about
+            of = _fresh(about[card.about_id or 0]) if is_answer else fresh
+            owner, keys = owners.get(card.owner_id or 0, ("", frozenset()))
             yield Result(
+                card_id=card.id,
                 outcome=card.kind,
                 thread_id=thread.id,
-                title=thread.title,
+                title=titles.get(card.topic_id or 0, thread.title),
                 said=fresh,
                 author=of.author,
                 author_key=of.author_key,
                 text=card.text or of.text,
+                owner=owner,
+                owner_keys=keys,
+                due=card.due_on,
             )
+
+
+def _owners(connection: Connection, person_ids: Sequence[int]) -> dict[int, tuple[str, frozenset[str]]]:
+    """By person, what they are called and the keys of their addresses."""
+    person, address = tables.person.c, tables.address.c
+    rows = query(person.id, person.name, address.email_key).join(tables.address, address.person_id == person.id)
+    found: dict[int, tuple[str, frozenset[str]]] = {}
+    for person_id, name, key in connection.execute(rows.where(person.id.in_(person_ids))):
+        _, keys = found.get(person_id, ("", frozenset()))
+        found[person_id] = names.author(name, key), keys | {key}
+    return found
 
 
 def _fresh(post: read.Post, answers: str = "") -> Fresh:

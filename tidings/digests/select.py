@@ -116,9 +116,10 @@ def _without(thread: Thread, told: set[int]) -> Thread | None:
 def concerning(week: Week, reader: Reader) -> list[Concerning]:
     """The posts of others that answer the reader, that name them, and that ask in their field, in this order."""
     found: dict[int, Concerning] = {}
+    settled = {one.said.number for one in week.settled}  # minutes name many; what they came to is told by itself
     by_concern: tuple[tuple[Concern, Iterator[Place]], ...] = (
         ("reply", _answering(week, reader)),
-        ("mention", _naming(week, reader)),
+        ("mention", (place for place in _naming(week, reader) if place[1].number not in settled)),
         ("field", _asking(week, reader)),
     )
     for concern, places in by_concern:

@@ -58,6 +58,8 @@ def settled(result: Result, reader: Reader) -> Settled:
         text=shorten(" ".join(sentences(result.text)), 2 * _LINE_LENGTH),
         numbers=(result.said.number,),
         link=result.said.message_id,
+        owner=YOU if result.owner_keys & reader.keys else result.owner,
+        due=result.due,
     )
 
 

@@ -6,7 +6,7 @@ them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 
 from tidings.digests.fragments import Attached, Opening, Outcome, Seen
@@ -46,8 +46,12 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a thread came to, as the post `said` has it; `author` is who is told of it, with `text`."""
+    """What a thread came to, as the post `said` has it; `author` is who is told of it, with `text`.
 
+    An action has who owns it, with the keys of their addresses, and the day on which it is due.
+    """
+
+    card_id: int
     outcome: Outcome
     thread_id: int
     title: str
@@ -55,6 +59,9 @@ class Result:
     author: str
     author_key: str
     text: str
+    owner: str = ""
+    owner_keys: frozenset[str] = frozenset()
+    due: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +117,7 @@ class Week:
         for question in self.unanswered:
             found |= {question.asked.author_key, *question.experts}
         for result in self.settled:
-            found |= {result.author_key, result.said.author_key}
+            found |= {result.author_key, result.said.author_key, *result.owner_keys}
         return frozenset(found)
 
     @cached_property

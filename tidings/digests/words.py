@@ -69,7 +69,7 @@ class Words:
         same = moment.astimezone(zone(self.zone)).year == self.year
         return self._format(moment, pattern if same else f"{pattern} y")
 
-    def date(self, day: date) -> str:
+    def whole_day(self, day: date) -> str:
         """`Fri 16 Oct`, of a day that is no moment."""
         pattern = _DAYS[self.language]
         return str(format_date(day, pattern if day.year == self.year else f"{pattern} y", locale=self.language))
@@ -194,13 +194,21 @@ class Words:
         return self.say("%(author)s answered you", author=author)
 
     def outcome(self, told: Settled) -> str:
-        """What kind of result it is."""
-        return {
-            "answer": self.say("Answered:"),
-            "decision": self.say("Decided:"),
-            "used": self.say("Used:"),
-            "action": self.say("Action:"),
-        }[told.outcome]
+        """What kind of result it is; of an action, whose it is and by when."""
+        if told.outcome == "action":
+            return self.say("%(action)s:", action=self.action(told.owner, told.due))
+        return {"answer": self.say("Answered:"), "decision": self.say("Decided:"), "used": self.say("Used:")}[
+            told.outcome
+        ]
+
+    def action(self, owner: str, due: date | None) -> str:
+        """`Action for Raj by Fri 16 Oct`."""
+        who, day = self.inside(owner) if owner else "", self.whole_day(due) if due else ""
+        if who and day:
+            return self.say("Action for %(owner)s by %(day)s", owner=who, day=day)
+        if who:
+            return self.say("Action for %(owner)s", owner=who)
+        return self.say("Action by %(day)s", day=day) if day else self.say("Action")
 
     def duty(self, meeting: Meeting) -> str:
         """What the reader's rota says to a meeting."""

@@ -96,7 +96,9 @@ def _open(connection: Connection, community: Community, meeting: Meeting, now: d
     """Open the agenda: offer what is open, give the roles, and let it wait for everybody."""
     if diary.mark(connection, meeting, "invited_at", now):
         _offer(connection, community, meeting, now, site)
-        roles.fill(connection, meeting, now)
+        following = diary.following(connection, meeting.series.id, now)
+        if following is not None and following.id == meeting.id:  # else once the one before is over
+            roles.fill(connection, meeting, now)
         invites.invite(connection, community, meeting, now, site=site)
 
 
@@ -108,11 +110,13 @@ def _finish(connection: Connection, community: Community, meeting: Meeting, now:
 
 
 def _close(connection: Connection, meeting: Meeting, now: datetime) -> None:
-    """Put what was not reached on the agenda of the next meeting, where there is one to come."""
+    """Put what was not reached on the agenda of the next meeting, where there is one to come, and give its roles."""
     diary.plan_ahead(connection, series.by_id(connection, meeting.series.id), now)
     following = diary.following(connection, meeting.series.id, now)
     if following is not None and following.id != meeting.id:
         topics.carry(connection, meeting.id, following.id)
+        if following.invited_at is not None:
+            roles.fill(connection, following, now)
 
 
 # --- what is offered -------------------------------------------------------------------------------------------------

@@ -98,6 +98,12 @@ def by_message(connection: Connection, community_id: int, message_id: str) -> To
     return found[0] if found else None
 
 
+def titles(connection: Connection, topic_ids: Collection[int]) -> dict[int, str]:
+    """The titles of some topics, by their ids."""
+    query = select(_topic.id, _topic.title).where(_topic.id.in_(list(topic_ids)))
+    return dict(connection.execute(query).all())
+
+
 def _read(connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> list[Topic]:
     seconds: dict[int, set[int]] = {}
     query = select(_second.topic_id, _second.person_id).where(_second.topic_id.in_([row.id for row in rows]))
