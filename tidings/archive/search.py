@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
-from itertools import islice
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, cast, column, func, literal_column, not_, select, table
@@ -55,13 +54,32 @@ _IS_HIT: dict[str, ColumnElement[bool]] = {
     "sqlite": literal_column("post_text").op("MATCH", is_comparison=True)(bind("asked")),
     "postgresql": _INDEX.c.words.op("@@", is_comparison=True)(_ASKED),
 }
-# Not the text's end: what a post is about stands before.
-_CANDIDATES = select(_POST.id, _POST.date, _POST.subject, func.substr(_POST.text, 1, 2_000).label("text"), _POST.folds)
 _AND = {"sqlite": " AND ", "postgresql": " & "}
 _OR = {"sqlite": " OR ", "postgresql": " | "}
 _EVERY = {"sqlite": f'"{GAP}"', "postgresql": ""}
 _NOT = {"sqlite": " NOT ", "postgresql": " & !"}
-_LANGUAGES = select(community_table.c.language).distinct()
+_LANGUAGES = (
+    select(community_table.c.language).where(community_table.c.id.in_(bind("communities", expanding=True))).distinct()
+)
+
+
+class _Asks:
+    """The statements that ask for the same of posts, made once: with words, by engine, and without."""
+
+    def __init__(self, posts: Select[Any]) -> None:
+        within = posts.where(_POST.community_id.in_(bind("communities", expanding=True)))
+        within = within.limit(bind("many")).offset(bind("skip"))
+        self.all = within.order_by(_POST.id.desc())
+        # Newest first: an engine stops as soon as it has a page.
+        hits = within.join(_INDEX, _INDEX.c.rowid == _POST.id).order_by(_INDEX.c.rowid.desc())
+        self.found = {dialect: hits.where(is_hit) for dialect, is_hit in _IS_HIT.items()}
+
+
+_PAGE = _Asks(POSTS)
+# Not the text's end: what a post is about stands before.
+_CANDIDATES = _Asks(
+    select(_POST.id, _POST.date, _POST.subject, func.substr(_POST.text, 1, 2_000).label("text"), _POST.folds)
+)
 
 
 def sort_order(text_of: str) -> Sort:
@@ -120,32 +138,29 @@ def search(
     """
     if not community_ids:
         return []
-    languages = sorted(connection.execute(_LANGUAGES.where(community_table.c.id.in_(community_ids))).scalars())
+    languages = sorted(connection.execute(_LANGUAGES, {"communities": list(community_ids)}).scalars())
     parsed = _parse(query, languages)
     if not (parsed.terms or parsed.conditions):
         return []
-    where = (_POST.community_id.in_(community_ids), *parsed.conditions)
     offset = max(offset, 0)
     if sort == "relevance" and parsed.wanted:
-        page = _most_relevant(connection, where, parsed, languages)[offset : offset + limit]
+        page = _most_relevant(connection, community_ids, parsed, languages)[offset : offset + limit]
         by_id = {row.id: as_post(row) for row in connection.execute(POSTS.where(_POST.id.in_(page)))}
         posts = [by_id[post_id] for post_id in page]
     else:
-        asked = _ask(POSTS.where(*where), parsed, connection.dialect.name)
-        posts = [as_post(row) for row in connection.execute(asked.limit(limit).offset(offset))]
+        posts = [as_post(row) for row in _ask(connection, _PAGE, parsed, community_ids, many=limit, skip=offset)]
     finder = _Finder(parsed.wanted, languages)
     return [_hit(found, finder) for found in posts]
 
 
 def _most_relevant(
-    connection: Connection, where: Sequence[ColumnElement[bool]], query: _Query, languages: Sequence[str]
+    connection: Connection, communities: Sequence[int], query: _Query, languages: Sequence[str]
 ) -> list[int]:
     """The ids of the newest hits, those first that fit best.
 
     Counted here and not by the engines, of which SQLite's would read every hit there is, however many are wanted.
     """
-    asked = _ask(_CANDIDATES.where(*where), query, connection.dialect.name)
-    rows = connection.execute(asked.limit(CANDIDATES)).all()
+    rows = _ask(connection, _CANDIDATES, query, communities, many=CANDIDATES, skip=0)
     newest = max((row.date for row in rows), default=None)
 
     def rank(row: Row[Any]) -> tuple[float, int]:
@@ -223,18 +238,27 @@ def _day(value: str) -> datetime | None:
         return None
 
 
-def _ask(statement: Select[Any], query: _Query, dialect: str) -> Select[Any]:
-    """The statement with what is asked of the index, newest first: it stops as soon as it has a page."""
+def _ask(connection: Connection, asks: _Asks, query: _Query, communities: Sequence[int], **page: int) -> list[Row[Any]]:
+    """The rows of what fits a query, newest first; `page` is how `many` of them, behind how many (`skip`)."""
+    values = {"communities": list(communities), **page}
     if not query.terms:
-        return statement.order_by(_POST.id.desc())
+        return list(connection.execute(asks.all.where(*query.conditions), values).all())
+    dialect = connection.dialect.name
+    found = asks.found[dialect]
+    if query.conditions:
+        found = found.where(*query.conditions)
+    return list(connection.execute(found, values | {"asked": _asked(query, dialect)}).all())
+
+
+def _asked(query: _Query, dialect: str) -> str:
+    """What is asked of the index."""
     write = _fts5 if dialect == "sqlite" else _tsquery
     # FTS5 knows no NOT without something to take it from: a gap stands in every post.
     asked = _AND[dialect].join(map(write, query.wanted)) or _EVERY[dialect]
-    if query.unwanted:
-        either = _OR[dialect].join(map(write, query.unwanted))
-        asked = f"({asked}){_NOT[dialect]}({either})" if asked else f"!({either})"
-    found = statement.join(_INDEX, _INDEX.c.rowid == _POST.id).where(_IS_HIT[dialect])
-    return found.order_by(_INDEX.c.rowid.desc()).params(asked=asked)
+    if not query.unwanted:
+        return asked
+    either = _OR[dialect].join(map(write, query.unwanted))
+    return f"({asked}){_NOT[dialect]}({either})" if asked else f"!({either})"
 
 
 def _fts5(term: _Term) -> str:
@@ -283,20 +307,18 @@ class _Finder:
         if not (self._by_first or self._open):
             return
         by_language = [self._places(shown, language) for language in self._languages]
-        # One after the other as it is asked for: mostly only the first is.
-        found = merge(*by_language)
         last = 0
-        for start, end in found:
+        # One after the other as it is asked for: mostly only the first is.
+        for start, end in merge(*by_language) if len(by_language) > 1 else by_language[0]:
             if end > last:
                 yield max(start, last), end
                 last = end
 
     def _places(self, shown: str, language: str) -> Iterator[tuple[int, int]]:
-        words, spans = located(shown, language)
-        known: list[tuple[int, int]] = []
+        words, place = located(shown, language)
         for number, count in sorted(self._fitting(words)):
-            known += islice(spans, max(0, number + count - len(known)))
-            yield known[number][0], max(end for _, end in known[number : number + count])
+            places = [place(at) for at in range(number, number + count)]
+            yield places[0][0], max(end for _, end in places)
 
     def _fitting(self, words: Sequence[str]) -> Iterator[tuple[int, int]]:
         """Which words are looked for: (number of the first, how many)."""

@@ -9,7 +9,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import Stemmer
 
@@ -27,7 +27,6 @@ _UNSPACED = (
     "\U00020000-\U0003ffff"
 )
 _WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
-_SPACED = re.compile(r"[A-Za-z0-9]+")  # in a text that is ASCII
 _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 # As it is written, with its accents as characters of their own.
 _WRITTEN = re.compile(rf"[{_UNSPACED}]+|(?:[^\W_{_UNSPACED}]|[\u0300-\u036f])+")
@@ -96,12 +95,20 @@ def tag(text: str) -> list[str]:
     return [f"tag_{word}" for word in terms(text, NO_LANGUAGE)]
 
 
-def located(text: str, language: str) -> tuple[list[str], Iterator[tuple[int, int]]]:
-    """The words of a text as `terms` has them and, one by one as it is asked for, where they stand: (start, end)."""
+def located(text: str, language: str) -> tuple[list[str], Callable[[int], tuple[int, int]]]:
+    """The words of a text as `terms` has them, and what tells where the one of a number from 0 stands: (start, end)."""
     if text.isascii():
-        return terms(text, language), (written.span() for written in _SPACED.finditer(text))
+        spaced = text.translate(_BETWEEN)
+        return terms(text, language), partial(_place, spaced)
     placed = list(_placed(text, language))
-    return [word for word, _, _ in placed], ((start, end) for _, start, end in placed)
+    return [word for word, _, _ in placed], lambda number: placed[number][1:]
+
+
+def _place(spaced: str, number: int) -> tuple[int, int]:
+    """Where the word of that number stands in a text that has only spaces between its words."""
+    rest = spaced.split(None, number)[-1]
+    start = len(spaced) - len(rest)
+    return start, start + len(rest.split(None, 1)[0])
 
 
 def _placed(text: str, language: str) -> Iterator[tuple[str, int, int]]:
