@@ -4,6 +4,7 @@ Pure over the neighbours in time that have the same subject or conversation. Wha
 alone, not on what was chosen for others, so that any order of arrival gives the same.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,17 +28,22 @@ def by_subject(near: Sequence[Near], turn: int) -> Mapping[int, int | None]:
     """Whom each of `near` (in order) from `turn` on joins by its subject: the nearest that began it, if they share."""
     begins = [place for place, one in enumerate(near) if not one.like.is_reply]
     return {
-        one.node_id: next(
+        near[place].node_id: next(
             (
                 near[at].node_id
                 for at in reversed(begins)
-                if place - WINDOW <= at < place and near[at].turn < one.turn and _shares(one, near[at])
+                if place - WINDOW <= at < place and near[at].turn < near[place].turn and _shares(near[place], near[at])
             ),
             None,
         )
-        for place, one in enumerate(near)
-        if one.turn >= turn and one.like.is_reply
+        for place in range(_first_from(near, turn), len(near))
+        if near[place].like.is_reply
     }
+
+
+def _first_from(near: Sequence[Near], turn: int) -> int:
+    """The place of the first that did not come before `turn`."""
+    return bisect_left(near, turn, key=lambda one: one.turn)
 
 
 def _shares(reply: Near, first: Near) -> bool:
@@ -52,8 +58,9 @@ def _shares(reply: Near, first: Near) -> bool:
 def by_index(near: Sequence[Near], turn: int) -> Mapping[int, int | None]:
     """Whom each of `near` (in order) from `turn` on joins by its Thread-Index: the nearest that it extends."""
     chosen: dict[int, int | None] = {}
-    for place, one in enumerate(near):
-        if one.turn >= turn and is_child(one.like.index):
+    for place in range(_first_from(near, turn), len(near)):
+        one = near[place]
+        if is_child(one.like.index):
             before = [other for other in near[max(0, place - WINDOW) : place] if other.turn < one.turn]
             above = [
                 other
