@@ -171,6 +171,9 @@ def unquoted(text_of: str, folds: Iterable[tuple[int, int, str]]) -> Iterator[st
 
 def _within(words: list[str], most: int) -> list[str]:
     """As many of the first words as the index takes."""
+    letters = 4 * sum(map(len, words))  # bytes at the most
+    if letters + _ABOUT_A_WORD * len(words) <= most:
+        return words
     room = most
     for number, word in enumerate(words):
         room -= len(word.encode()) + _ABOUT_A_WORD

@@ -8,7 +8,20 @@ from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, union_all, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    union_all,
+    update,
+)
 
 from tidings.database.tables import node as node_table
 from tidings.database.tables import node_wish
@@ -64,20 +77,20 @@ _ALL_WISHES = (
 )
 _MEMBERS = union_all(select(*_COLUMNS).where(_STANDING), select(*_COLUMNS).where(_DECIDED))
 _KEYS = {"subject": node_table.c.subject_key, "conversation": node_table.c.conversation_key}
-_NEAR = {
-    by: select(node_table.c.id, node_table.c.turn, node_table.c.likeness)
-    .where(node_table.c.community_id == bindparam("community"), key == bindparam("key"))
-    .limit(bindparam("many"))
-    for by, key in _KEYS.items()
-}
-_BEFORE = {
-    by: query.where(node_table.c.turn < bindparam("at")).order_by(node_table.c.turn.desc(), node_table.c.id.desc())
-    for by, query in _NEAR.items()
-}
-_FROM = {
-    by: query.where(node_table.c.turn >= bindparam("at")).order_by(node_table.c.turn, node_table.c.id)
-    for by, query in _NEAR.items()
-}
+
+
+def _near(key: ColumnElement[int]) -> CompoundSelect[int, int, bytes]:
+    """Those nearest before a moment, and from it on; in one statement, since each costs as much as its rows do."""
+    found = select(node_table.c.id, node_table.c.turn, node_table.c.likeness)
+    found = found.where(node_table.c.community_id == bindparam("community"), key == bindparam("key"))
+    turn, number = node_table.c.turn, node_table.c.id
+    at: BindParameter[int] = bindparam("at")
+    before = found.where(turn < at).order_by(turn.desc(), number.desc()).limit(bindparam("many"))
+    after = found.where(turn >= at).order_by(turn, number).limit(bindparam("many"))
+    return union_all(select(before.subquery()), select(after.subquery()))
+
+
+_NEAR = {by: _near(key) for by, key in _KEYS.items()}
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Likeness).decode
 _ADD = insert(node_table).returning(node_table.c.id)
@@ -198,6 +211,7 @@ class SqlNodes:
         self._community_id = community_id
         self.touched: set[int] = set()
         self.laid: set[int] = set()
+        self._likened: set[int] = set()  # nodes whose likeness was kept by this: it is the message's own
 
     def find(self, message_ids: Collection[str]) -> dict[str, Node]:
         """See Nodes."""
@@ -227,6 +241,8 @@ class SqlNodes:
         self.touched.add(node.thread_id or number)
         if not node.thread_id:
             self._connection.execute(_OWN_THREAD, {"node": number})
+        if node.like is not None:
+            self._likened.add(number)
         return replace(node, id=number, thread_id=node.thread_id or number, kin_id=node.kin_id or number)
 
     def save(self, node: Node) -> None:
@@ -250,7 +266,8 @@ class SqlNodes:
                 "to_turn": node.turn,
             },
         )
-        if node.like is not None:
+        if node.like is not None and node.id not in self._likened:
+            self._likened.add(node.id)
             self._connection.execute(_LIKEN, {"node": node.id, **_likeness(node.like, "to_")})
 
     def merge(self, threads: Collection[int], into: int) -> None:
@@ -301,12 +318,10 @@ class SqlNodes:
     def near(self, by: By, key: int, turn: int, many: int) -> list[Near]:
         """See Nodes."""
         values = {"community": self._community_id, "key": key, "at": turn, "many": many}
-        before = self._connection.execute(_BEFORE[by], values).all()
-        after = self._connection.execute(_FROM[by], values).all()
-        return [
-            Near(node_id=number, turn=turn, like=_unpack(packed))
-            for number, turn, packed in (*reversed(before), *after)
-        ]
+        rows = sorted(
+            (turn, number, packed) for number, turn, packed in self._connection.execute(_NEAR[by], values).all()
+        )
+        return [Near(node_id=number, turn=turn, like=_unpack(packed)) for turn, number, packed in rows]
 
     def wishes(self, ghost_id: int) -> list[Wish]:
         """See Nodes."""

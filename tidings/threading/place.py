@@ -193,8 +193,7 @@ def place(nodes: Nodes, arrival: Arrival) -> Placed:
     if arrival.like is not None:
         _join(nodes, node, arrival.like, before, after)
     moved = _settle(nodes, before, after, merged)
-    stays = not (merged or moved) and settled(after[node.id]) == node
-    placed = node if stays else nodes.by_id([node.id])[node.id]
+    placed = nodes.by_id([node.id])[node.id] if merged or moved else settled(after[node.id])
     return Placed(node=placed, merged=merged, moved=tuple(moved))
 
 
@@ -252,10 +251,10 @@ def _settle(nodes: Nodes, before: Mapping[int, Node], after: Mapping[int, Node],
     if not turned:
         return []
     left = [before[node.id].parent_id for node in turned if before[node.id].joined]
-    ends = nodes.by_id(
-        {number for node in turned for number in (node.id, node.parent_id) if number} | {*filter(None, left)}
-    )
     if left:
+        ends = nodes.by_id(
+            {number for node in turned for number in (node.id, node.parent_id) if number} | {*filter(None, left)}
+        )
         return _regroup(nodes, {node.thread_id for node in ends.values()})
     for node in turned:
         if node.joined:
@@ -311,6 +310,8 @@ def _keep_wishes(nodes: Nodes, node: Node, candidates: Sequence[Candidate], targ
 def _grant_wishes(nodes: Nodes, seen: Node, before: dict[int, Node], after: dict[int, Node]) -> None:
     """Those who would rather be under `seen`, now that it is here, are."""
     wishes = nodes.wishes(seen.id)
+    if not wishes:
+        return
     for number, node in nodes.by_id([wish.node_id for wish in wishes]).items():
         before[number] = after[number] = node
     for wish in wishes:
