@@ -246,9 +246,13 @@ def test_nothing_of_an_erased_person_is_left_and_threads_stay_whole(any_site: Sm
 @pytest.mark.acceptance(119)
 def test_what_is_left_can_be_read_searched_rebuilt_and_sent(any_site: SmallSite) -> None:
     fill(any_site)
-    erased(any_site)
     admin = WebSite(any_site.site.database).client(ADMIN)
+    assert any("quokka" in page for page in pages(any_site, admin))
+    erased(any_site)
     before = pages(any_site, admin)
+    fresh = WebSite(any_site.site.database).client()
+    fresh.cookies |= admin.cookies
+    assert pages(any_site, fresh) == before, "nothing is remembered of what is shown no more"
     assert any_site.found("quokka") == []
     assert "answer@example.org" in any_site.found("käfig")
     any_site.rebuild()

@@ -144,6 +144,7 @@ _COLUMNS = (
     _POST.attachments,
     _POST.has_html,
 )
+_NAMES = tuple(column.name for column in _COLUMNS)
 # Built once: building a statement costs more than running it.
 POSTS: Select[*tuple[Any, ...]] = select(*_COLUMNS)
 _IN_COMMUNITY = _POST.community_id == bindparam("community")
@@ -244,7 +245,7 @@ def as_post(row: Row[*tuple[Any, ...]]) -> Post:
 
 
 def _fields(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
-    fields = {column.name: value for column, value in zip(_COLUMNS, row, strict=False)}
+    fields: dict[str, Any] = dict(zip(_NAMES, row, strict=False))
     fields["folds"] = _FOLDS.decode(fields["folds"])
     return fields
 
@@ -345,7 +346,7 @@ def thread(connection: Connection, community_id: int, thread_id: int) -> list[Th
 
     Ghosts are not shown: what stands under one stands at the ghost's depth.
     """
-    rows = connection.execute(_OF_THREAD, {"community": community_id, "thread": thread_id})
+    rows = connection.execute(_OF_THREAD, {"community": community_id, "thread": thread_id}).all()
     by_id = {row.id: row for row in rows}
     return [
         ThreadPost(

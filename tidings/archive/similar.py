@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import log, sqrt
+from typing import Any
 
-from sqlalchemy import Boolean, Connection, Integer, TextClause, TextualSelect, column, text
+from sqlalchemy import Boolean, Connection, Integer, Row, TextClause, TextualSelect, column, text
 
 from tidings.archive.prose import prose
 from tidings.archive.read import Folded, Post, own_text
@@ -150,6 +151,13 @@ def similar(connection: Connection, first: Post, *, language: str, limit: int = 
     return [other for _, other in best[:limit]]
 
 
+def begun(connection: Connection, community_id: int, threads: Sequence[int]) -> list[Similar]:
+    """These threads of a community as they are now, in the order given; one that is there no more is not in it."""
+    rows = _rows(connection, community_id, threads) if threads else ()
+    found = {row.thread_id: _similar(row) for row in rows}
+    return [found[thread_id] for thread_id in threads if thread_id in found]
+
+
 def _words(subject: str, shown: Folded, language: str) -> _Words:
     base, _ = base_subject(subject)
     untagged = base.rpartition("] ")[2] if base.startswith("[") else base
@@ -190,21 +198,26 @@ def _first_posts(
     connection: Connection, community_id: int, threads: Sequence[int], language: str
 ) -> list[tuple[Similar, _Words]]:
     """The threads, each with the words of its first post."""
-    values = {"asked": json.dumps(threads), "community": community_id}
     return [
-        (
-            Similar(
-                thread_id=row.thread_id,
-                message_id=row.message_id,
-                subject=row.subject,
-                date=row.date,
-                posts=row.posts,
-                answered=row.answered,
-            ),
-            _words(row.subject, _Part(text=row.text, folds=folds(row.folds)), language),
-        )
-        for row in connection.execute(_FIRSTS[connection.dialect.name], values)
+        (_similar(row), _words(row.subject, _Part(text=row.text, folds=folds(row.folds)), language))
+        for row in _rows(connection, community_id, threads)
     ]
+
+
+def _rows(connection: Connection, community_id: int, threads: Sequence[int]) -> Iterable[Row[Any]]:
+    values = {"asked": json.dumps(threads), "community": community_id}
+    return connection.execute(_FIRSTS[connection.dialect.name], values)
+
+
+def _similar(row: Row[Any]) -> Similar:
+    return Similar(
+        thread_id=row.thread_id,
+        message_id=row.message_id,
+        subject=row.subject,
+        date=row.date,
+        posts=row.posts,
+        answered=row.answered,
+    )
 
 
 def _alike(ours: _Words, theirs: _Words, rarity: _Rarity) -> float:

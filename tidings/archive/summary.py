@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from itertools import combinations, islice, repeat
 from math import log, sqrt
 from operator import mul, sub
+from typing import TypeVar
 
 from tidings.archive.prose import is_telling, prose
 from tidings.archive.sentences import QUESTION_MARKS, sentences
 from tidings.archive.terms import terms
+
+_Post = TypeVar("_Post")
 
 WORDS = 120
 POSTS = 40
@@ -84,22 +87,38 @@ def key_sentences(
     At most `words` words (in scripts without spaces six letters are one), `most` sentences and `each` of one post.
     `language` is the community's (`terms`).
     """
-    looked_at = [*posts[:1], *posts[max(1, len(posts) - POSTS) :]]
-    room = _CHARACTERS // max(1, len(looked_at))
-    said = [list(islice(sentences(prose(post.text[:room])), _OF_POST)) for post in looked_at]
+    posts = looked_at(posts)
+    said = [_said(post, len(posts)) for post in posts]
     told = _sentences(said, language)
-    chosen: dict[int, list[_Sentence]] = defaultdict(list)
+    chosen: dict[int, list[int]] = defaultdict(list)
     for sentence in _chosen(told, _ranks(told), words, most, each):
-        chosen[sentence.post].append(sentence)
-    return [
-        Picked(
-            number=looked_at[post].number,
-            sentences=tuple(sentence.text for sentence in of_post),
-            places=tuple(sentence.place for sentence in of_post),
-            many=len(said[post]),
-        )
-        for post, of_post in sorted((post, sorted(of, key=lambda each: each.place)) for post, of in chosen.items())
-    ]
+        chosen[sentence.post].append(sentence.place)
+    return [_picked(posts[post], said[post], sorted(places)) for post, places in sorted(chosen.items())]
+
+
+def sentences_at(posts: Sequence[Said], places: Mapping[int, Sequence[int]]) -> list[Picked]:
+    """What `key_sentences` picked of the same posts, again, by its `places` for the number of each post."""
+    posts = looked_at(posts)
+    return [_picked(post, _said(post, len(posts)), places[post.number]) for post in posts if places.get(post.number)]
+
+
+def looked_at(posts: Sequence[_Post]) -> Sequence[_Post]:
+    """Those of a thread's posts, which come oldest first, that are looked at for key sentences."""
+    return [*posts[:1], *posts[max(1, len(posts) - POSTS) :]]
+
+
+def _said(post: Said, posts: int) -> list[str]:
+    """The first sentences of a post, where so many posts are looked at."""
+    return list(islice(sentences(prose(post.text[: _CHARACTERS // posts])), _OF_POST))
+
+
+def _picked(post: Said, said: Sequence[str], places: Sequence[int]) -> Picked:
+    return Picked(
+        number=post.number,
+        sentences=tuple(said[place] for place in places),
+        places=tuple(places),
+        many=len(said),
+    )
 
 
 def count_words(sentence: str) -> int:

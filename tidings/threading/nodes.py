@@ -350,7 +350,8 @@ class SqlNodes:
 
 def thread(connection: Connection, community_id: int, thread_id: int) -> list[Node]:
     """Every node of one thread, ghosts too, in no order."""
-    return [_node(row) for row in connection.execute(_THREAD, {"community": community_id, "thread": thread_id})]
+    rows = connection.execute(_THREAD, {"community": community_id, "thread": thread_id}).all()
+    return [_node(row) for row in rows]
 
 
 def all_threads(connection: Connection, community_id: int) -> Iterator[list[Node]]:

@@ -3,12 +3,11 @@
 They only read, and who may read was asked at the door.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from markupsafe import Markup
-from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -17,13 +16,12 @@ from tidings.archive import mbox, read
 from tidings.archive.files import Holder, holders, others
 from tidings.archive.read import Attachment, Post, ThreadPost, ThreadSummary
 from tidings.archive.search import Sort, search
-from tidings.archive.similar import Similar, similar
-from tidings.archive.summary import Said, key_sentences
 from tidings.communities.directory import Community
 from tidings.mailer.addresses import Addresses
 from tidings.mailer.extract import Extractor
 from tidings.web import markup
 from tidings.web.door import Door, Visit
+from tidings.web.overview import Overviews
 from tidings.web.pages import Pages, with_query
 
 _THREADS = 40
@@ -31,10 +29,6 @@ _HITS = 20
 _FEED = 50
 _MBOX_BATCH = 50
 _DEEPEST = 6
-_SHORT_THREAD = 20  # posts up to which a thread's page says what was seen before
-_LONG_THREAD = 6  # posts from which on a thread's key sentences stand above it
-_KEY_SENTENCES = 3
-_KEY_WORDS = 90
 _MAIL = "message/rfc822"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a browser may save under its own type; anything else, and above all what could hold a script, is bytes.
@@ -54,6 +48,7 @@ class ArchivePages:
     def __init__(self, door: Door, pages: Pages) -> None:
         self._door = door
         self._pages = pages
+        self._overviews = Overviews()
         self._extractor = Extractor(door.settings.limits)
         self._addresses = Addresses(door.settings.site)
         self._base_url = door.settings.site.base_url.rstrip("/")
@@ -111,9 +106,9 @@ class ArchivePages:
             title=title,
             asked=asked.number,
             people=len({post.author_email for post in posts}),
-            short=_in_short(posts, community.language),
+            short=self._overviews.in_short(posts, community.language),
             posts=[self._shown(community, post, above, files, same, title) for post in posts],
-            seen=_seen(visit.connection, posts, community.language),
+            seen=self._overviews.seen(visit.connection, posts, community),
         )
 
     def _shown(
@@ -265,27 +260,8 @@ class ArchivePages:
 
     def _mailto(self, community: Community, post: ThreadPost) -> str:
         """RFC 6068: a new mail to the community that stands under this post."""
-        fields = {"In-Reply-To": f"<{post.message_id}>", "Subject": markup.reply_subject(post.subject)}
-        return f"mailto:{self._addresses.of(community).post}?" + urlencode(fields, quote_via=quote)
-
-
-def _when(post: Post) -> tuple[datetime, str]:
-    return post.date, post.message_id
-
-
-def _seen(connection: Connection, posts: Sequence[ThreadPost], language: str) -> list[Similar]:
-    """Threads that began alike; none for a thread that went on by itself."""
-    return similar(connection, min(posts, key=_when), language=language) if len(posts) <= _SHORT_THREAD else []
-
-
-def _in_short(posts: Sequence[ThreadPost], language: str) -> list[tuple[ThreadPost, str]]:
-    """The key sentences of a long thread, each with the post it is from, at most one of a post; none of a short one."""
-    if len(posts) < _LONG_THREAD:
-        return []
-    by_number = {post.number: post for post in sorted(posts, key=_when)}
-    said = [Said(number=number, text=read.own_text(post)) for number, post in by_number.items()]
-    picked = key_sentences(said, language=language, words=_KEY_WORDS, most=_KEY_SENTENCES, each=1)
-    return [(by_number[of.number], sentence) for of in picked for sentence in of.sentences]
+        message_id, subject = quote(f"<{post.message_id}>", safe=""), quote(markup.reply_subject(post.subject), safe="")
+        return f"mailto:{self._addresses.of(community).post}?In-Reply-To={message_id}&Subject={subject}"
 
 
 def _base_subject(subject: str) -> str:
