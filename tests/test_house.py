@@ -12,7 +12,8 @@ from tidings.database import tables
 # for they raise them.
 FLOORS = (
     ("cli",),
-    ("serving", "rehearsing"),
+    ("meeting_commands",),
+    ("serving", "rehearsing", "console"),
     ("app",),
     ("operations",),
     ("jobs",),

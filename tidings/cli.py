@@ -1,7 +1,7 @@
 """The command line: one function per command, which reads its arguments, calls the parts and prints.
 
-It is long because there are many commands; none of them does more than that. The heavy parts are imported when a
-command needs them, so that `--help` answers at once.
+It is long because there are many commands; none of them does more than that. Those of meetings are in meeting_commands.
+The heavy parts are imported when a command needs them, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -12,28 +12,41 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from tidings import settings as settings_module
-from tidings.errors import NotFoundError, StorageError, TidingsError, UsageError
+from tidings.console import (
+    At,
+    Json,
+    bytes_of,
+    community_named,
+    given,
+    group,
+    key_values,
+    opened,
+    plain,
+    print_changed,
+    print_json,
+    print_lines,
+    print_object,
+    print_rows,
+    print_table,
+)
+from tidings.errors import NotFoundError, TidingsError, UsageError
+from tidings.meeting_commands import agendas, meetings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from tidings.app import Site
-    from tidings.clock import Clock
     from tidings.communities.changes import Scope
-    from tidings.communities.directory import Community
     from tidings.communities.roster import Shift
     from tidings.communities.rota import Rota
     from tidings.intake.desk import Choice
@@ -52,7 +65,6 @@ _GROUPS = {
     "rota": "Shift times and repeating patterns.",
     "crew": "Who walks which pattern, from when.",
     "thread": "What people decided of threads: split, attach, merge, and undo of each.",
-    "meeting": "When to meet.",
     "digest": "Editions: preview, send now, list, lint.",
     "hold": "Mail that waits for a person's decision.",
     "shunt": "Mail that Tidings failed on.",
@@ -60,27 +72,10 @@ _GROUPS = {
     "stopped": "Addresses that mail is not sent to any more, since too much came back.",
     "config": "The settings.",
 }
-_groups = {
-    name: typer.Typer(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
-    for name, text in _GROUPS.items()
-}
-for _group in _groups.values():
+_groups = {name: group(name, text) for name, text in _GROUPS.items()}
+for _group in (*_groups.values(), meetings, agendas):
     app.add_typer(_group)
 
-
-@dataclass
-class _Chosen:
-    """What the options before the command say."""
-
-    config: Path = Path("tidings.toml")
-
-
-_chosen = _Chosen()
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON (lines where there are many).")]
-At = Annotated[
-    str | None, typer.Option("--at", metavar="TIME", help="What now is: ISO 8601, such as 2026-10-14T06:30.")
-]
 Key = Annotated[str, typer.Argument(help="The key, or its beginning, as `list` shows it.")]
 
 
@@ -91,7 +86,7 @@ def options(
     ),
 ) -> None:
     """E-mail lists and digests for communities of practice that work in shifts."""
-    _chosen.config = config
+    given.config = config
 
 
 def main() -> None:
@@ -108,116 +103,6 @@ def main() -> None:
     except OSError as error:  # a file that was named cannot be written; of a broken pipe Typer makes a silent 1
         print(f"tidings: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
-
-
-# --- what commands have in common -----------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _open(at: str | None = None) -> Iterator[Site]:
-    """The site of the settings, with its clock set to `at` where that is given."""
-    from sqlalchemy.exc import OperationalError
-
-    from tidings.app import open_site
-    from tidings.clock import FixedClock, parse_moment
-
-    chosen = settings_module.load(_chosen.config)
-    clock: Clock | None = FixedClock(parse_moment(at, chosen.site.zone)) if at else None
-    try:
-        site = open_site(chosen, clock)
-    except OperationalError as error:
-        raise StorageError(f"Cannot open the database of the settings: {error.orig}") from error
-    try:
-        yield site
-    finally:
-        site.close()
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: moments as ISO 8601, bytes left out."""
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items() if not isinstance(inner, bytes)}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
-
-
-def _bytes_of(file: Path | None) -> bytes:
-    """What a file holds, or standard input."""
-    try:
-        return file.read_bytes() if file else sys.stdin.buffer.read()
-    except OSError as error:
-        raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(_plain(value), ensure_ascii=False))
-
-
-def _print_lines(values: Iterable[Any]) -> None:
-    for value in values:
-        _print_json(value)
-
-
-def _print_table(rows: Iterable[Any], columns: Sequence[str], empty: str) -> None:
-    """Rows (objects or mappings) as a table with these of their fields; `empty` where there are none."""
-    plain = [_plain(row) for row in rows]
-    if not plain:
-        typer.echo(empty)
-        return
-    cells = [["" if row[column] is None else str(row[column]) for column in columns] for row in plain]
-    _print_cells([column.replace("_", " ") for column in columns], cells)
-
-
-def _print_cells(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(escape(heading))
-    for line in lines:
-        table.add_row(*map(escape, line))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _print_object(value: Any, as_json: bool) -> None:
-    if as_json:
-        _print_json(value)
-        return
-    for name, field in _plain(value).items():
-        typer.echo(f"{name.replace('_', ' ')}: {'' if field is None else field}")
-
-
-def _print_changed(value: Any, as_json: bool) -> None:
-    """What a command changed: nothing for people, who said it themselves."""
-    if as_json:
-        _print_json(value)
-
-
-def _print_rows(rows: Iterable[Any], columns: Sequence[str], empty: str, as_json: bool) -> None:
-    if as_json:
-        _print_lines(rows)
-    else:
-        _print_table(rows, columns, empty)
-
-
-def _changes(pairs: Sequence[str]) -> dict[str, str]:
-    """KEY=VALUE arguments as a mapping. Raises UsageError."""
-    for pair in pairs:
-        if "=" not in pair:
-            raise UsageError(f"{pair!r} is no KEY=VALUE.")
-    return dict(pair.split("=", 1) for pair in pairs)
-
-
-def _community(site: Site, name: str) -> Community:
-    from tidings.communities import directory
-
-    with site.database.read() as connection:
-        return directory.community(connection, name)
 
 
 _BY = "an admin"  # who decides by a command
@@ -298,11 +183,11 @@ def serve(
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise UsageError(f"There is no part {unknown[0]!r}; there are {', '.join(PARTS)}.")
-    with _open() as site:
+    with opened() as site:
 
         async def run() -> None:
             def ready(ports: object) -> None:
-                typer.echo(f"ready {json.dumps(_plain(ports))}")
+                typer.echo(f"ready {json.dumps(plain(ports))}")
 
             await serve_parts(Server(site, site.web(), parts), ready)
 
@@ -328,7 +213,7 @@ def community_add(
     """Make a community."""
     from tidings.communities import joining
 
-    with _open() as site:
+    with opened() as site:
         local, _, domain = address.partition("@")
         elsewhere = domain.lower() not in ("", site.settings.site.domain)
         if elsewhere and not mailbox:
@@ -347,7 +232,7 @@ def community_add(
                 posting=posting,
                 now=site.clock.now(),
             )
-        _print_object(made, as_json)
+        print_object(made, as_json)
 
 
 @_groups["community"].command("list")
@@ -355,9 +240,9 @@ def community_list(as_json: Json = False) -> None:
     """All communities."""
     from tidings.communities import directory
 
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         rows = directory.communities(connection)
-        _print_rows(rows, ("name", "title", "posting", "last_number", "archived"), "There is none yet.", as_json)
+        print_rows(rows, ("name", "title", "posting", "last_number", "archived"), "There is none yet.", as_json)
 
 
 @_groups["community"].command("show")
@@ -365,10 +250,10 @@ def community_show(name: str, as_json: Json = False) -> None:
     """One community."""
     from tidings.communities import directory
 
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         found = directory.community(connection, name)
         members = directory.members(connection, found.id)
-        _print_object({**asdict(found), "members": len(members)}, as_json)
+        print_object({**asdict(found), "members": len(members)}, as_json)
 
 
 @_groups["community"].command("set")
@@ -379,10 +264,10 @@ def community_set(
     from tidings.communities import joining
     from tidings.digests import periods
 
-    with _open() as site, site.database.write() as connection:
+    with opened() as site, site.database.write() as connection:
         now = site.clock.now()
         periods.catch_up(connection, name, now, site=site.settings.site)
-        _print_changed(joining.set_community(connection, name, _changes(changes), now), as_json)
+        print_changed(joining.set_community(connection, name, key_values(changes), now), as_json)
 
 
 @_groups["community"].command("archive")
@@ -390,8 +275,8 @@ def community_archive(name: str, as_json: Json = False) -> None:
     """Take no more mail; the archive stays."""
     from tidings.communities import joining
 
-    with _open() as site, site.database.write() as connection:
-        _print_changed(joining.archive_community(connection, name, site.clock.now()), as_json)
+    with opened() as site, site.database.write() as connection:
+        print_changed(joining.archive_community(connection, name, site.clock.now()), as_json)
 
 
 @_groups["community"].command("senders")
@@ -399,11 +284,11 @@ def community_senders(name: str, as_json: Json = False) -> None:
     """Addresses whose mail is always let pass, or always refused."""
     from tidings.communities import senders
 
-    with _open() as site:
-        found = _community(site, name)
+    with opened() as site:
+        found = community_named(site, name)
         with site.database.read() as connection:
             rows = senders.rules(connection, found.id)
-        _print_rows(rows, ("email", "rule", "created_at"), "Nothing was said of anybody.", as_json)
+        print_rows(rows, ("email", "rule", "created_at"), "Nothing was said of anybody.", as_json)
 
 
 @_groups["community"].command("sender")
@@ -419,14 +304,14 @@ def community_sender(
 
     address = parse_email(email)
     choice(rule, (*senders.RULES, "none"), "rule")
-    with _open() as site:
-        found = _community(site, name)
+    with opened() as site:
+        found = community_named(site, name)
         with site.database.write() as connection:
             senders.forget_rule(connection, found.id, address)
             for one in senders.RULES:
                 if one == rule:
                     senders.set_rule(connection, found.id, address, one, site.clock.now())
-        _print_changed({"email": address, "rule": rule}, as_json)
+        print_changed({"email": address, "rule": rule}, as_json)
 
 
 _MEMBER_COLUMNS = (
@@ -458,7 +343,7 @@ def member_add(
     """Take somebody into a community."""
     from tidings.communities import joining
 
-    with _open() as site, site.database.write() as connection:
+    with opened() as site, site.database.write() as connection:
         now = site.clock.now()
         if site.is_list_address(email):
             raise UsageError(f"{email} is an address of a community here; mail to it would go round in circles.")
@@ -475,7 +360,7 @@ def member_add(
             now=now,
         )
         site.replan(connection, now, person_id=made.person_id)
-        _print_object(made, as_json)
+        print_object(made, as_json)
 
 
 @_groups["member"].command("list")
@@ -483,9 +368,9 @@ def member_list(community: str, as_json: Json = False) -> None:
     """Who is in a community."""
     from tidings.communities import directory
 
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         rows = directory.members(connection, directory.community(connection, community).id)
-        _print_rows(rows, _MEMBER_COLUMNS, "Nobody yet.", as_json)
+        print_rows(rows, _MEMBER_COLUMNS, "Nobody yet.", as_json)
 
 
 @_groups["member"].command("show")
@@ -494,13 +379,13 @@ def member_show(community: str, email: str, at: At = None, as_json: Json = False
     from tidings.communities import directory
     from tidings.digests import plans
 
-    with _open(at) as site, site.database.read() as connection:
+    with opened(at) as site, site.database.read() as connection:
         found = directory.community(connection, community)
         member = directory.member_by_address(connection, found.id, email)
         if member is None:
             raise NotFoundError(f"{email} is not a member of {community}.")
         told = plans.outlook(connection, found, member, site.clock.now(), site=site.settings.site)
-        _print_object({**asdict(member), **asdict(told)}, as_json)
+        print_object({**asdict(member), **asdict(told)}, as_json)
 
 
 @_groups["member"].command("set")
@@ -513,11 +398,11 @@ def member_set(
     """Change a member: name, role, delivery, crew, zone, language, digest, format, quiet and yes or no settings."""
     from tidings.communities import joining
 
-    with _open() as site, site.database.write() as connection:
+    with opened() as site, site.database.write() as connection:
         now = site.clock.now()
-        made = joining.set_member(connection, community=community, email=email, changes=_changes(changes), now=now)
+        made = joining.set_member(connection, community=community, email=email, changes=key_values(changes), now=now)
         site.replan(connection, now, person_id=made.person_id)
-        _print_changed(made, as_json)
+        print_changed(made, as_json)
 
 
 @_groups["member"].command("remove")
@@ -525,12 +410,12 @@ def member_remove(community: str, email: str, as_json: Json = False) -> None:
     """Let somebody leave."""
     from tidings.communities import directory, joining
 
-    with _open() as site, site.database.write() as connection:
+    with opened() as site, site.database.write() as connection:
         found = directory.member_by_address(connection, directory.community(connection, community).id, email)
         if found is None:
             raise NotFoundError(f"{email} is not a member of {community}.")
         joining.remove_member(connection, membership_id=found.membership_id, now=site.clock.now())
-        _print_changed(found, as_json)
+        print_changed(found, as_json)
 
 
 @_groups["member"].command("import")
@@ -547,14 +432,14 @@ def member_import(
             rows = list(csv.DictReader(lines))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"Cannot read {file}: {error}") from error
-    with _open() as site:
+    with opened() as site:
         now = site.clock.now()
         with site.database.write() as connection:
             verdicts = joining.import_members(
                 connection, community=community, rows=rows, now=now, is_ours=site.is_list_address
             )
             site.replan(connection, now)
-        _print_rows(verdicts, ("row", "email", "verdict", "reason"), "The file has no rows.", as_json)
+        print_rows(verdicts, ("row", "email", "verdict", "reason"), "The file has no rows.", as_json)
 
 
 # --- rotas ----------------------------------------------------------------------------------------------
@@ -574,11 +459,11 @@ def rota_add(
     """Make a rota."""
     from tidings.communities import rota
 
-    with _open() as site, site.database.write() as connection:
+    with opened() as site, site.database.write() as connection:
         made = rota.add_rota(
             connection, name=name, zone=zone or site.settings.site.zone, pattern=",".join(pattern), shifts=shifts
         )
-        _print_object(made, as_json)
+        print_object(made, as_json)
 
 
 @_groups["rota"].command("set")
@@ -589,13 +474,13 @@ def rota_set(
     from tidings.communities import rota
 
     with _replanning() as connection:
-        _print_changed(rota.set_rota(connection, name, _changes(changes)), as_json)
+        print_changed(rota.set_rota(connection, name, key_values(changes)), as_json)
 
 
 @contextlib.contextmanager
 def _replanning() -> Iterator[Connection]:
     """A transaction after which what waits is due when the rotas now say."""
-    with _open() as site, site.database.write() as connection:
+    with opened() as site, site.database.write() as connection:
         yield connection
         site.replan(connection, site.clock.now())
 
@@ -605,13 +490,13 @@ def rota_list(as_json: Json = False) -> None:
     """All rotas."""
     from tidings.communities import rota
 
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         found = rota.rotas(connection)
     if as_json:
-        _print_lines(found)
+        print_lines(found)
         return
     rows = [_walked(one, name, cycle) for one in found for name, cycle in one.patterns.items()]
-    _print_table(rows, ("name", "zone", "shifts", "pattern", "days"), "There is none yet.")
+    print_table(rows, ("name", "zone", "shifts", "pattern", "days"), "There is none yet.")
 
 
 def _walked(one: Rota, pattern: str, cycle: str) -> dict[str, str]:
@@ -633,16 +518,16 @@ def rota_show(
     from tidings.communities import calendars, rosters
     from tidings.communities.entries import parse_date
 
-    with _open(at) as site, site.database.read() as connection:
+    with opened(at) as site, site.database.read() as connection:
         roster = rosters.named(connection, crew=crew, email=member)
         begin = parse_date(first) if first else site.clock.now().astimezone(roster.zone).date()
         shifts = roster.shifts(begin, days)
         troubled = [one for one in calendars.listing(connection) if one.error and crew in ("", one.pattern)]
     if as_json:
-        _print_json([{"start": shift.start, "end": shift.end, "shift": shift.letter} for shift in shifts])
+        print_json([{"start": shift.start, "end": shift.end, "shift": shift.letter} for shift in shifts])
         return
     columns = ("day", "shift", "from", "until", "hours")
-    _print_table([_duty(shift) for shift in shifts], columns, "No shift in that time.")
+    print_table([_duty(shift) for shift in shifts], columns, "No shift in that time.")
     for one in troubled:
         typer.echo(f"The calendar of {one.pattern} is that of {one.read_at:%Y-%m-%d %H:%M} UTC. {one.error}")
 
@@ -673,7 +558,7 @@ def rota_import(
 
     name = name or Path(source).stem
     to = calendars.Target(rota=name, crew=crew or name, zone=zone, shifts=shifts)
-    with _open() as site:
+    with opened() as site:
         now = site.clock.now()
         found = calendars.bring_in(
             site.database,
@@ -683,7 +568,7 @@ def rota_import(
             now=now,
             changed=lambda connection: site.replan(connection, now),
         )
-    _print_object({**_plain(found.calendar), "shifts": found.shifts}, as_json)
+    print_object({**plain(found.calendar), "shifts": found.shifts}, as_json)
 
 
 @_groups["rota"].command("calendars")
@@ -692,8 +577,8 @@ def rota_calendars(as_json: Json = False) -> None:
     from tidings.communities import calendars
 
     columns = ("rota", "pattern", "source", "checked_at", "read_at", "error", "left_out")
-    with _open() as site, site.database.read() as connection:
-        _print_rows(calendars.listing(connection), columns, "There is none.", as_json)
+    with opened() as site, site.database.read() as connection:
+        print_rows(calendars.listing(connection), columns, "There is none.", as_json)
 
 
 _CHANGE_COLUMNS = ("id", "scope", "name", "first_day", "last_day", "days", "only", "note")
@@ -768,7 +653,7 @@ def _add_change(scope: Scope, name: str, first: str, last: str, *, as_json: bool
     first_day, last_day = parse_date(first), parse_date(last) if last else None
     with _replanning() as connection:
         made = changes.add(connection, scope=scope, name=name, first_day=first_day, last_day=last_day, **values)
-        _print_object(made, as_json)
+        print_object(made, as_json)
 
 
 @_groups["rota"].command("changes")
@@ -776,8 +661,8 @@ def rota_changes(as_json: Json = False) -> None:
     """Holidays, swaps, leave and part-time, with the number that undoes each."""
     from tidings.communities import changes
 
-    with _open() as site, site.database.read() as connection:
-        _print_rows(changes.listing(connection), _CHANGE_COLUMNS, "There is none.", as_json)
+    with opened() as site, site.database.read() as connection:
+        print_rows(changes.listing(connection), _CHANGE_COLUMNS, "There is none.", as_json)
 
 
 @_groups["rota"].command("undo")
@@ -786,7 +671,7 @@ def rota_undo(number: Annotated[int, typer.Argument(help="As `changes` shows it.
     from tidings.communities import changes
 
     with _replanning() as connection:
-        _print_changed(changes.remove(connection, number), as_json)
+        print_changed(changes.remove(connection, number), as_json)
 
 
 @_groups["crew"].command("add")
@@ -802,9 +687,9 @@ def crew_add(
     from tidings.communities.entries import parse_date
 
     start_date = parse_date(start)
-    with _open() as site, site.database.write() as connection:
+    with opened() as site, site.database.write() as connection:
         made = rota.add_crew(connection, name=name, rota=rota_name, start_date=start_date, pattern=pattern or None)
-        _print_object(made, as_json)
+        print_object(made, as_json)
 
 
 @_groups["crew"].command("set")
@@ -815,7 +700,7 @@ def crew_set(
     from tidings.communities import rota
 
     with _replanning() as connection:
-        _print_changed(rota.set_crew(connection, name, _changes(changes)), as_json)
+        print_changed(rota.set_crew(connection, name, key_values(changes)), as_json)
 
 
 @_groups["crew"].command("list")
@@ -823,53 +708,9 @@ def crew_list(as_json: Json = False) -> None:
     """All crews."""
     from tidings.communities import rota
 
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         columns = ("name", "rota", "pattern", "start_date")
-        _print_rows(rota.crews(connection), columns, "There is none yet.", as_json)
-
-
-# --- meetings -------------------------------------------------------------------------------------------
-
-
-@_groups["meeting"].command("plan")
-def meeting_plan(
-    community: str,
-    first: Annotated[
-        str, typer.Option("--from", metavar="DATE", help="A day of the first week; the next Monday by default.")
-    ] = "",
-    weeks: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=52, help="By default until the shifts repeat, at most 12."),
-    ] = None,
-    slots: Annotated[
-        list[str] | None,
-        typer.Option(help="Hours to choose from: 'Mon-Fri 08:00-17:00', 'Tue,Thu 14:00'; may be given several times."),
-    ] = None,
-    svg: Annotated[Path | None, typer.Option(metavar="F", help="Draw who is on shift when, as an SVG file.")] = None,
-    at: At = None,
-    as_json: Json = False,
-) -> None:
-    """Who is on shift at each hour of the week, the best hour, the best two, and a fair rotation."""
-    from tidings.communities.entries import parse_date
-    from tidings.digests import planner
-    from tidings.digests.planner import heatmap, report
-    from tidings.digests.planner.slots import BY_DEFAULT, parse
-
-    chosen = parse(slots or [BY_DEFAULT])
-    day = parse_date(first) if first else None
-    with _open(at) as site, site.database.read() as connection:
-        made = planner.plan(connection, community, chosen, site.clock.now(), day=day, weeks=weeks)
-    if svg:
-        svg.write_text(heatmap.svg(made), encoding="utf-8")
-    if as_json:
-        _print_json(report.document(made))
-        return
-    if made.reach.groups:
-        headings, *lines = report.table(made)
-        _print_cells(headings, lines)
-        typer.echo()
-    for sentence in report.sentences(made):
-        typer.echo(sentence)
+        print_rows(rota.crews(connection), columns, "There is none yet.", as_json)
 
 
 # --- the archive ----------------------------------------------------------------------------------------
@@ -916,7 +757,7 @@ def import_mail(
 
     wanted = parse_email(list_address) if list_address else ""
     counts = {"stored": 0, "duplicate": 0, "held": 0, "refused": 0}
-    with _open() as site, contextlib.ExitStack() as stack:
+    with opened() as site, contextlib.ExitStack() as stack:
         entries = mbox.read(file)
         worker = site.worker()
         stack.callback(worker.close)
@@ -924,7 +765,7 @@ def import_mail(
             database=site.database,
             spool=site.spool,
             worker=worker,
-            community=_community(site, community),
+            community=community_named(site, community),
             clock=site.clock,
             settings=site.settings,
             tokens=site.tokens,
@@ -937,8 +778,8 @@ def import_mail(
             counts[one.verdict] += 1
             advance(one.offset, sum(counts.values()))
             if log:
-                log.write(json.dumps(_plain(one), ensure_ascii=False) + "\n")
-    _print_object(counts, as_json)
+                log.write(json.dumps(plain(one), ensure_ascii=False) + "\n")
+    print_object(counts, as_json)
 
 
 @app.command("export")
@@ -951,8 +792,8 @@ def export_mail(
     """Write the archive as it was received."""
     from tidings.operations import exporting
 
-    with _open() as site:
-        found = _community(site, community)
+    with opened() as site:
+        found = community_named(site, community)
         if (mbox_file is None) == (maildir is None):
             raise UsageError("Say --mbox FILE or --maildir FOLDER.")
         if mbox_file:
@@ -964,7 +805,7 @@ def export_mail(
             written = 0
             for written, number in enumerate(numbers, 1):
                 advance(number, written)
-    _print_object({"written": written}, as_json)
+    print_object({"written": written}, as_json)
 
 
 @app.command()
@@ -982,7 +823,7 @@ def simulate(
     from tidings.archive import mbox
     from tidings.rehearsing import rehearse
 
-    with _open(at) as site, _progress(weeks, "simulate") as advance:
+    with opened(at) as site, _progress(weeks, "simulate") as advance:
         over = count(1)
         made = rehearse(
             site,
@@ -993,7 +834,7 @@ def simulate(
             begins=site.clock.now(),
             each_week=lambda: advance(done := next(over), done),
         )
-    _print_object(asdict(made), as_json)
+    print_object(asdict(made), as_json)
     if not as_json:
         typer.echo(f"Open {out / 'index.html'}")
 
@@ -1005,8 +846,8 @@ def tree(community: str, as_json: Json = False) -> None:
     from tidings.threading import nodes
     from tidings.threading.tree import arrange
 
-    with _open() as site:
-        found = _community(site, community)
+    with opened() as site:
+        found = community_named(site, community)
         with site.database.read() as connection:
             titles = read.headings(connection, found.id)
             for thread in nodes.all_threads(connection, found.id):
@@ -1015,7 +856,7 @@ def tree(community: str, as_json: Json = False) -> None:
                     assert branch.node.post_id is not None
                     subject, author = titles[branch.node.post_id]
                     if as_json:
-                        _print_json(
+                        print_json(
                             {
                                 "message_id": branch.node.message_id,
                                 "parent": branch.parent.message_id if branch.parent else None,
@@ -1036,7 +877,7 @@ MessageId = Annotated[str, typer.Argument(metavar="MESSAGE-ID")]
 def _print_decided(made: Iterable[Any], said: str, as_json: bool) -> None:
     """What was decided of a thread, or undone: for people a sentence, since a merge may decide of many messages."""
     if as_json:
-        _print_lines(made)
+        print_lines(made)
     else:
         typer.echo(said)
 
@@ -1046,8 +887,8 @@ def thread_split(community: str, message_id: MessageId, as_json: Json = False) -
     """Let a message begin a thread of its own, with all that stands under it."""
     from tidings.operations import threads
 
-    with _open() as site:
-        found = _community(site, community)
+    with opened() as site:
+        found = community_named(site, community)
         with site.database.write() as connection:
             made = threads.split(connection, found.id, message_id.strip("<>"), by=_BY, now=site.clock.now())
     _print_decided([made], f"{made.message_id} begins a thread.", as_json)
@@ -1063,8 +904,8 @@ def thread_attach(
     """Let a message, with all that stands under it, be a reply to another."""
     from tidings.operations import threads
 
-    with _open() as site:
-        found, above = _community(site, community), parent_id.strip("<>")
+    with opened() as site:
+        found, above = community_named(site, community), parent_id.strip("<>")
         with site.database.write() as connection:
             made = threads.attach(connection, found.id, message_id.strip("<>"), above, by=_BY, now=site.clock.now())
     _print_decided([made], f"{made.message_id} is a reply to {made.parent_message_id}.", as_json)
@@ -1080,8 +921,8 @@ def thread_merge(
     """Let the thread of a message go on in the thread of another."""
     from tidings.operations import threads
 
-    with _open() as site:
-        found, into = _community(site, community), into_id.strip("<>")
+    with opened() as site:
+        found, into = community_named(site, community), into_id.strip("<>")
         with site.database.write() as connection:
             made = threads.merge(connection, found.id, message_id.strip("<>"), into, by=_BY, now=site.clock.now())
     _print_decided(made, f"The thread goes on under {made[0].parent_message_id}.", as_json)
@@ -1092,8 +933,8 @@ def thread_undo(community: str, message_id: MessageId, as_json: Json = False) ->
     """Take back the last decision about a message; of a merge, all of it."""
     from tidings.operations import threads
 
-    with _open() as site:
-        found = _community(site, community)
+    with opened() as site:
+        found = community_named(site, community)
         with site.database.write() as connection:
             undone = threads.undo(connection, found.id, message_id.strip("<>"), site.clock.now())
     _print_decided(undone, f"Undone: {undone[-1].kind} of {', '.join(one.message_id for one in undone)}.", as_json)
@@ -1104,12 +945,12 @@ def thread_list(community: str, as_json: Json = False) -> None:
     """What people decided of the threads of a community, oldest first; what was undone too."""
     from tidings.threading import decisions
 
-    with _open() as site:
-        found = _community(site, community)
+    with opened() as site:
+        found = community_named(site, community)
         with site.database.read() as connection:
             kept = decisions.listing(connection, found.id)
     columns = ("created_at", "by", "kind", "message_id", "parent_message_id", "undone_at")
-    _print_rows(kept, columns, "Nothing was decided of its threads.", as_json)
+    print_rows(kept, columns, "Nothing was decided of its threads.", as_json)
 
 
 @_groups["thread"].command("offers")
@@ -1117,12 +958,12 @@ def thread_offers(community: str, as_json: Json = False) -> None:
     """Replies that might be split: their subject is wholly new, and they quote nothing."""
     from tidings.operations import threads
 
-    with _open() as site:
-        found = _community(site, community)
+    with opened() as site:
+        found = community_named(site, community)
         with site.database.read() as connection:
             made = list(threads.offers(connection, found.id))
     columns = ("message_id", "subject", "author", "parent_subject")
-    _print_rows(made, columns, "There is nothing that looks like a thread of its own.", as_json)
+    print_rows(made, columns, "There is nothing that looks like a thread of its own.", as_json)
 
 
 @app.command()
@@ -1134,7 +975,7 @@ def show(
     """One post: what is shown, what is folded, attachments."""
     from tidings.archive import files, read
 
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         found = read.anywhere(connection, message_id.strip("<>"))
         if found is None:
             raise NotFoundError(f"No post has the Message-ID {message_id}.")
@@ -1154,7 +995,7 @@ def show(
             "attachments": [{**asdict(one), "sha256": one.sha256 and one.sha256.hex()} for one in attached],
         }
     if as_json:
-        _print_json(shown)
+        print_json(shown)
         return
     typer.echo(f"{shown['author']}, {shown['date']}\n{shown['subject']}\n\n{shown['text']}")
     for text in shown["folded"]:
@@ -1185,7 +1026,7 @@ def fold(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None, 
     if as_json:
         signature = "\n".join(piece for kind, piece in pieces if kind == "signature")
         quoted = [piece for kind, piece in pieces if kind != "signature"]
-        _print_json({"reply": reply, "folded": quoted, "signature": signature})
+        print_json({"reply": reply, "folded": quoted, "signature": signature})
     else:
         typer.echo(reply)
         for kind, piece in pieces:
@@ -1197,10 +1038,10 @@ def bounce(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None
     """Whom a message did not reach, by the bounce that came back for it."""
     from tidings.mailer.bounces import read_bounce
 
-    reading = read_bounce(_bytes_of(file))
+    reading = read_bounce(bytes_of(file))
     if as_json:
         names = ("address", "permanent", "status", "reason")
-        _print_json([{name: getattr(one, name) for name in names} for one in reading.returned])
+        print_json([{name: getattr(one, name) for name in names} for one in reading.returned])
         return
     rows = [
         {
@@ -1211,7 +1052,7 @@ def bounce(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None
         }
         for one in reading.returned
     ]
-    _print_table(rows, ("address", "failure", "status", "reason"), "This is no bounce, or one that names nobody.")
+    print_table(rows, ("address", "failure", "status", "reason"), "This is no bounce, or one that names nobody.")
     if reading.kind == "delayed":
         typer.echo("The mail system goes on trying.")
 
@@ -1230,8 +1071,8 @@ def search(
     from tidings.archive import read
     from tidings.archive import search as searching
 
-    with _open() as site:
-        found = _community(site, community)
+    with opened() as site:
+        found = community_named(site, community)
         with site.database.read() as connection:
             hits = searching.search(
                 connection, [found.id], " ".join(query), sort=searching.sort_order(sort), limit=limit
@@ -1251,7 +1092,7 @@ def search(
             }
             for hit in hits
         ]
-        _print_rows(rows, ("date", "author", "subject", "snippet"), "Nothing found.", as_json)
+        print_rows(rows, ("date", "author", "subject", "snippet"), "Nothing found.", as_json)
 
 
 # --- digests --------------------------------------------------------------------------------------------
@@ -1269,14 +1110,14 @@ def digest_preview(
     """The digest that a member would get; nothing is stored, and its addresses are refused."""
     from tidings.digests import previews
 
-    with _open(at) as site, site.database.read() as connection:
+    with opened(at) as site, site.database.read() as connection:
         made = previews.preview(connection, community, email, site.clock.now(), site=site.settings.site)
     if eml:
         eml.write_bytes(made.raw)
     if html:
         html.write_text(made.html, encoding="utf-8")
     if as_json:
-        _print_json(made)
+        print_json(made)
     else:
         typer.echo(f"Subject: {made.subject}\n\n{made.text}")
 
@@ -1286,10 +1127,10 @@ def digest_send(community: str, as_json: Json = False) -> None:
     """End the period now: every digest of the community is due at once, and put in the outbox."""
     from tidings.digests import periods
 
-    with _open() as site:
+    with opened() as site:
         with site.database.write() as connection:
             periods.send_now(connection, community, site.clock.now(), site=site.settings.site)
-        _print_object(site.run_due(), as_json)
+        print_object(site.run_due(), as_json)
 
 
 @_groups["digest"].command("lint")
@@ -1298,13 +1139,13 @@ def digest_lint(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] =
     from tidings.digests.lint import lint
 
     try:
-        findings = lint(_bytes_of(file))
+        findings = lint(bytes_of(file))
     except ValueError as error:
         raise UsageError(str(error)) from error
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     else:
-        _print_table([asdict(one) for one in findings], ("check", "detail"), "Nothing is wrong with it.")
+        print_table([asdict(one) for one in findings], ("check", "detail"), "Nothing is wrong with it.")
     if findings:
         raise typer.Exit(1)
 
@@ -1316,19 +1157,19 @@ def digest_list(community: Annotated[str, typer.Argument(metavar="[COMMUNITY]")]
     from tidings.digests import periods
 
     columns = ("community", "rhythm", "number", "cut_off_at", "waiting", "composed", "quiet", "dropped", "next_due")
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         community_id = directory.community(connection, community).id if community else None
-        _print_rows(periods.listing(connection, community_id), columns, "No period yet.", as_json)
+        print_rows(periods.listing(connection, community_id), columns, "No period yet.", as_json)
 
 
 # --- what waits, what went wrong ------------------------------------------------------------------------
 
 
 def _spool_list(state: str, as_json: bool) -> None:
-    with _open() as site:
-        rows = [{**_plain(entry), "key": entry.key[:12]} for entry in site.spool.listing(state)]
+    with opened() as site:
+        rows = [{**plain(entry), "key": entry.key[:12]} for entry in site.spool.listing(state)]
         detail = "reason" if state == "held" else "subject"
-        _print_rows(rows, ("key", "received_at", "mail_from", "recipient", detail), f"Nothing is {state}.", as_json)
+        print_rows(rows, ("key", "received_at", "mail_from", "recipient", detail), f"Nothing is {state}.", as_json)
 
 
 @_groups["hold"].command("list")
@@ -1347,14 +1188,14 @@ def _decide(keys: Sequence[str] | None, all_of: str, choice: Choice, as_json: bo
     """Decide about what is held, and print it; for people only what they did not say themselves."""
     if bool(keys) == bool(all_of):
         raise UsageError("Say which: keys as `tidings hold list` shows them, or --all-of COMMUNITY.")
-    with _open() as site:
+    with opened() as site:
         if all_of:
-            held = site.spool.listing("held", _community(site, all_of).name)
+            held = site.spool.listing("held", community_named(site, all_of).name)
         else:
             held = [site.spool.entry(key, "held") for key in keys or ()]
         done = site.desk().decide([entry.key for entry in held], choice)
     if as_json:
-        _print_lines(one.entry for one in done)
+        print_lines(one.entry for one in done)
     elif choice.rule:
         typer.echo("\n".join(one.said for one in done))
     elif all_of:
@@ -1412,30 +1253,30 @@ def shunt_list(as_json: Json = False) -> None:
 @_groups["shunt"].command("show")
 def shunt_show(key: Key, raw: Annotated[bool, typer.Option("--raw")] = False, as_json: Json = False) -> None:
     """A message that Tidings failed on, with the traceback."""
-    with _open() as site:
+    with opened() as site:
         entry = site.spool.entry(key, "shunted")
         if raw:
             sys.stdout.buffer.write(site.spool.raw(entry.key))
         else:
-            _print_object(entry, as_json)
+            print_object(entry, as_json)
 
 
 @_groups["shunt"].command("retry")
 def shunt_retry(key: Key, as_json: Json = False) -> None:
     """Take it in again; `serve` does so at once."""
-    with _open() as site:
+    with opened() as site:
         entry = site.spool.entry(key, "shunted")
         site.spool.retry(entry.key)
-        _print_changed(entry, as_json)
+        print_changed(entry, as_json)
 
 
 @_groups["shunt"].command("discard")
 def shunt_discard(key: Key, as_json: Json = False) -> None:
     """Throw it away."""
-    with _open() as site:
+    with opened() as site:
         entry = site.spool.entry(key, "shunted")
         site.desk().discard(entry.key)
-        _print_changed(entry, as_json)
+        print_changed(entry, as_json)
 
 
 @_groups["mailbox"].command("troubles")
@@ -1443,9 +1284,9 @@ def mailbox_troubles(as_json: Json = False) -> None:
     """The messages that could not be fetched, where they lie and why."""
     from tidings.mailer import mailboxes
 
-    with _open() as site, site.spool_database.read() as connection:
+    with opened() as site, site.spool_database.read() as connection:
         found = [{**asdict(one), "given_up": one.given_up} for one in mailboxes.troubles(connection)]
-        _print_rows(found, ("mailbox", "uid", "tries", "given_up", "error"), "All that came was fetched.", as_json)
+        print_rows(found, ("mailbox", "uid", "tries", "given_up", "error"), "All that came was fetched.", as_json)
 
 
 @_groups["stopped"].command("list")
@@ -1453,10 +1294,10 @@ def stopped_list(as_json: Json = False) -> None:
     """The stopped addresses, since when and why."""
     from tidings.communities import standing
 
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         wave = standing.wave(connection, site.clock.now())
         rows = standing.stopped(connection)
-        _print_rows(rows, ("email", "stopped_at", "stopped_why", "probes"), "No address is stopped.", as_json)
+        print_rows(rows, ("email", "stopped_at", "stopped_why", "probes"), "No address is stopped.", as_json)
         if wave and not as_json:
             typer.echo(f"A wave of bounces since {wave.started_at:%Y-%m-%d %H:%M} UTC, so none counts. {wave.reason}")
 
@@ -1466,11 +1307,11 @@ def stopped_back(email: str, as_json: Json = False) -> None:
     """Send mail to an address again; what came back before counts no more."""
     from tidings.communities import standing
 
-    with _open() as site, site.database.write() as connection:
+    with opened() as site, site.database.write() as connection:
         found = standing.address_at(connection, email)
         if found is None or not standing.bring_back(connection, found.id):
             raise NotFoundError(f"Mail to {email!r} is not stopped; see `tidings stopped list`.")
-        _print_object(standing.address_at(connection, email), as_json)
+        print_object(standing.address_at(connection, email), as_json)
 
 
 @_groups["stopped"].command("end-wave")
@@ -1478,10 +1319,10 @@ def stopped_end_wave(as_json: Json = False) -> None:
     """Let bounces count again, before a wave of them ends by itself."""
     from tidings.communities import standing
 
-    with _open() as site, site.database.write() as connection:
+    with opened() as site, site.database.write() as connection:
         if not standing.end_wave(connection, site.clock.now()):
             raise NotFoundError("There is no wave of bounces now.")
-        _print_object({"ended_at": site.clock.now()}, as_json)
+        print_object({"ended_at": site.clock.now()}, as_json)
 
 
 @app.command()
@@ -1493,7 +1334,7 @@ def queue(
     """The outbox by state and destination, and the domains that are sent little because they put off too much."""
     from tidings.mailer import outbox, pace
 
-    with _open() as site:
+    with opened() as site:
         if retry:
             with site.database.write() as connection:
                 outbox.retry(connection, site.clock.now())
@@ -1502,9 +1343,9 @@ def queue(
             slow = pace.listing(connection)
             if not paced:
                 counts = outbox.counts(connection)
-                _print_rows(counts, ("state", "domain", "count", "route"), "The outbox is empty.", as_json)
+                print_rows(counts, ("state", "domain", "count", "route"), "The outbox is empty.", as_json)
     if paced or (slow and not as_json):
-        _print_rows(slow, ("domain", "since", "pause", "next_at", "said"), "No domain is sent less.", as_json)
+        print_rows(slow, ("domain", "since", "pause", "next_at", "said"), "No domain is sent less.", as_json)
 
 
 @app.command()
@@ -1512,11 +1353,11 @@ def retract(message_id: Annotated[str, typer.Argument(metavar="MESSAGE-ID")], as
     """Send no more copies of a post; what was sent is sent, and the archive keeps it."""
     from tidings.mailer import outbox
 
-    with _open() as site:
+    with opened() as site:
         with site.database.write() as connection:
             dropped = outbox.retract(connection, message_id.strip("<>"), site.clock.now())
         if as_json:
-            _print_json({"dropped": dropped})
+            print_json({"dropped": dropped})
         else:
             typer.echo(f"{dropped} copies that were to be sent are not.")
 
@@ -1530,24 +1371,24 @@ def why(
     """What was decided about a message and why; with EMAIL, why that member got it or not."""
     from tidings.operations import explain
 
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         steps = explain.why(connection, site.spool, message_id.strip("<>"), email or None)
     if not steps:
         raise NotFoundError(
             f"Nothing is known of {message_id}; it never came to this site, or waits in the spool unread."
         )
     if as_json:
-        _print_json(steps)
+        print_json(steps)
     else:
-        _print_table(steps, ("at", "what", "detail"), "")
+        print_table(steps, ("at", "what", "detail"), "")
 
 
 @app.command("run-due")
 def run_due(at: At = None, as_json: Json = False) -> None:
     """Do all that is due, once, and end."""
-    with _open(at) as site:
+    with opened(at) as site:
         done = site.run_due()
-        _print_object(done, as_json)
+        print_object(done, as_json)
     if done.failed:
         raise typer.Exit(1)
 
@@ -1563,7 +1404,7 @@ def check(
     from tidings.operations import check as checking
     from tidings.operations.compare import compare
 
-    with _open() as site, contextlib.closing(site.worker()) as worker:
+    with opened() as site, contextlib.closing(site.worker()) as worker:
         databases = dict.fromkeys((site.database, site.spool_database))
         findings = [one for database in databases for one in checking.check_log(database)]
         findings += checking.check(site.database)
@@ -1571,7 +1412,7 @@ def check(
             named = {(one.community, one.message_id) for one in findings}
             differing = compare(site.database, worker, site.settings)
             findings += [one for one in differing if (one.community, one.message_id) not in named]
-    _print_rows(findings, ("community", "message_id", "problem"), "All is well.", as_json)
+    print_rows(findings, ("community", "message_id", "problem"), "All is well.", as_json)
     if findings:
         raise typer.Exit(1)
 
@@ -1584,14 +1425,14 @@ def doctor(as_json: Json = False) -> None:
     from tidings.operations import doctor as examining
 
     findings = []
-    for finding in examining.examine(_chosen.config, clock=SystemClock(), dns=SystemDns()):
+    for finding in examining.examine(given.config, clock=SystemClock(), dns=SystemDns()):
         findings.append(finding)
         if not as_json:
             typer.echo(f"{finding.state:<8} {finding.check}: {finding.detail}")
             if finding.todo:
                 typer.echo(f"{'':<8} -> {finding.todo}")
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     if any(finding.state == "failed" for finding in findings):
         raise typer.Exit(1)
 
@@ -1601,13 +1442,13 @@ def rebuild(what: Annotated[str, typer.Argument(metavar="[threads|index|all]")] 
     """Make what is derived anew from the raw bytes."""
     from tidings.operations import check as checking
 
-    with _open() as site, contextlib.ExitStack() as stack:
+    with opened() as site, contextlib.ExitStack() as stack:
         worker = site.worker()
         stack.callback(worker.close)
         done = 0
         for done in checking.rebuild(site.database, worker, site.settings, checking.which(what)):  # noqa: B007
             pass
-    _print_object({"posts": done}, as_json)
+    print_object({"posts": done}, as_json)
 
 
 @app.command()
@@ -1623,7 +1464,7 @@ def erase(
 
     if as_json and not (dry_run or yes):
         raise UsageError("With --json nothing is asked: say --dry-run or --yes.")
-    with _open() as site, contextlib.ExitStack() as stack:
+    with opened() as site, contextlib.ExitStack() as stack:
         worker = site.worker()
         stack.callback(worker.close)
         with site.database.read() as connection:
@@ -1649,7 +1490,7 @@ def erase(
                 typer.confirm("Erase this for good?", abort=True)
             found = run(act=True)
         if as_json:
-            _print_json({"erased": not dry_run, **asdict(person), "found": found.counts, "todo": found.todo})
+            print_json({"erased": not dry_run, **asdict(person), "found": found.counts, "todo": found.todo})
         for what in () if as_json else found.todo:
             typer.echo(f"To do: {what}")
 
@@ -1668,7 +1509,7 @@ def config_postfix(
     from tidings.communities import directory
     from tidings.operations import neighbours
 
-    with _open() as site, site.database.read() as connection:
+    with opened() as site, site.database.read() as connection:
         names = [one.name for one in directory.communities(connection) if one.domain is None]
         typer.echo(neighbours.postfix(site.settings, names, shared=shared), nl=False)
 

@@ -104,6 +104,13 @@ def on_day(connection: Connection, series_id: int, day: date) -> Meeting | None:
     return found[0] if found else None
 
 
+def held_on(connection: Connection, series: Series, day: date) -> Meeting | None:
+    """The meeting of which a session is held on that day of the series' zone, wherever its rhythm had it; or None."""
+    zone = zone_named(series.zone)
+    found = of_series(connection, series.id)
+    return next((m for m in found if any(one.starts_at.astimezone(zone).date() == day for one in m.sittings)), None)
+
+
 def following(connection: Connection, series_id: int, now: datetime, *, cancelled: bool = False) -> Meeting | None:
     """The first meeting of a series of which a session has not begun; None where none is planned."""
     query = select(tables.meeting).where(_meeting.series_id == series_id, _last_starts > now)

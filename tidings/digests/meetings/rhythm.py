@@ -106,3 +106,8 @@ def _day(text: str) -> date:
     if not re.fullmatch(r"[0-9]{8}", text):
         raise ValueError(f"UNTIL is the last day, written like 20261231, not {text}")
     return date.fromisoformat(text)
+
+
+def shown(rule: str) -> str:
+    """A rule as people say it, where there is a word for it."""
+    return next((word for word, known in _WORDS.items() if known == rule), rule)

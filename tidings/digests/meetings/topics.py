@@ -26,9 +26,14 @@ MINUTES = 10
 MOST = 100
 """Topics of one agenda; what is proposed beyond them is refused."""
 
-_TITLE_LENGTH = 120
+TITLE_LENGTH = 120
+"""Characters of a title; more are not kept."""
+
+MINUTES_MOST = 24 * 60
+"""No topic takes longer."""
+
 _TEXT_LENGTH = 10_000
-_MINUTES = range(1, 24 * 60 + 1)
+_MINUTES = range(1, MINUTES_MOST + 1)
 
 _topic, _second = tables.topic.c, tables.topic_second.c
 
@@ -144,7 +149,7 @@ def propose(
         "meeting_id": meeting_id,
         "kind": kind,
         "state": state,
-        "title": title[:_TITLE_LENGTH],
+        "title": title[:TITLE_LENGTH],
         "text": text[:_TEXT_LENGTH],
         "minutes": minutes if minutes in _MINUTES else None,
         "person_id": person_id,
