@@ -88,9 +88,9 @@ def test_several_topics_of_one_mail_are_posts_of_their_own(any_box: Met) -> None
     assert told.text.count("is on the agenda of") == 2
     assert len({one.message_id for one in any_box.topics()}) == 2
     assert any_box.site.differences() == []
+    shown = any_box.site.shown()
     any_box.site.rebuild()
-    assert [one.message_id for one in any_box.topics()] == [one.message_id for one in any_box.topics()]
-    assert any_box.site.problems() == []
+    assert (any_box.site.shown(), any_box.site.problems()) == (shown, [])
 
 
 def test_what_is_written_to_a_topic_stands_under_it_and_under_no_other(box: Met) -> None:
@@ -111,6 +111,9 @@ def test_a_mail_that_answers_something_begins_a_thread_of_its_own(box: Met) -> N
     assert len({depth for _, depth, _ in box.site.tree().values()}) <= 2
     with box.site.site.database.read() as connection:
         assert connection.exec_driver_sql("select count(distinct thread_id) from post").scalar() == 2
+    assert box.site.differences() == []
+    box.site.rebuild()
+    assert box.agenda().items[0].inputs == ()
 
 
 def test_the_same_mail_again_changes_nothing_of_what_became_of_its_topic(any_box: Met) -> None:
@@ -236,10 +239,9 @@ def test_to_swap_without_a_reply_address_takes_a_yes(any_box: Met) -> None:
     assert question.subject == "Pump team: was this you?"
     assert "- swap" in question.text
     assert any_box.duties() == {"lead": "Ana"}
-    told = {one.to: one.text for one in any_box.reply(question)}
+    (told,) = any_box.reply(question)
     assert any_box.duties() == {"lead": "Li"}
-    assert "Ana cannot lead Pump hour, Tue 20 Oct 2026 14:00" in told[LI]
-    assert "Li will lead" in told[ANA]
+    assert "Li will lead Pump hour, Tue 20 Oct 2026 14:00" in told.text
     any_box.reply(question)
     assert any_box.why()[0] == "discard"
 

@@ -203,6 +203,9 @@ def test_every_line_in_the_table_of_the_docs_is_read() -> None:
     ("text", "owners", "task"),
     [
         ("action: @raj order spares", ["raj"], "order spares"),
+        ("action: @Roland order spares", ["Roland"], "order spares"),
+        ("action: @Silva order spares", ["Silva"], "order spares"),
+        ("action: @Raj Patel und @Toby order spares", ["Raj Patel", "Toby"], "order spares"),
         ("ACTION @raj order spares", ["raj"], "order spares"),
         ("action: @raj: order spares", ["raj"], "order spares"),
         ("action: @raj to order spares", ["raj"], "order spares"),

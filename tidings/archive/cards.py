@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from tidings.database import tables
 
@@ -95,11 +95,12 @@ def said_between(connection: Connection, community_id: int, after: int, up_to: i
 
 
 def answered(connection: Connection, thread_ids: Sequence[int]) -> frozenset[int]:
-    """Which of some threads have an answer that held."""
+    """Which of some threads have an answer that held: one of their posts says so, or the minutes of a meeting do."""
     rows = connection.execute(
         select(_post.thread_id)
-        .join_from(tables.card, tables.post, _post.id == _card.post_id)
+        .join_from(tables.card, tables.post, _post.id == func.coalesce(_card.about_id, _card.post_id))
         .where(_card.kind == "answer", _post.thread_id.in_(thread_ids))
+        .where(_card.meeting_id.is_(None) | _card.about_id.is_not(None))
     )
     return frozenset(rows.scalars())
 

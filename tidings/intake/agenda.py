@@ -13,6 +13,7 @@ from tidings.intake import letters
 from tidings.intake.calendar_replies import CalendarReplies, is_for
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
+from tidings.intake.meeting_people import is_banned
 from tidings.intake.meeting_words import MeetingWords
 from tidings.intake.minutes import Minutes
 from tidings.intake.proposals import Proposals
@@ -61,7 +62,7 @@ class AgendaMail:
         """The member whose words count here; None where only the rules for posts look at the mail."""
         if case.automatic or case.is_own_loop or case.community.archived:
             return None
-        if directory.sender(connection, case.community.id, case.message.author_email).rule == "ban":
+        if is_banned(connection, case):
             return None
         return directory.member_by_address(connection, case.community.id, case.message.author_email)
 

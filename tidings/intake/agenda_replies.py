@@ -15,6 +15,7 @@ from tidings.digests.replies import Item, Routed
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
 from tidings.intake.deeds import BLOCKS, about
+from tidings.intake.meeting_people import is_banned
 from tidings.intake.meeting_words import MeetingWords
 from tidings.intake.minutes import Minutes
 from tidings.intake.proposals import Proposals
@@ -86,6 +87,8 @@ class AgendaReplies:
         said = self._words.read(connection, owner, text)
         if said is None or (at is None and isinstance(said, Problem)):
             return None
+        if is_banned(connection, case):
+            return case.decided("discard", "A moderator banned the sender.")
         if case.spooled.released:
             return case.decided("accept", "Words about a meeting, which are not posted.")
         return self._words.take(connection, case, owner, said, at, numbers)

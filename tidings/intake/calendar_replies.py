@@ -16,6 +16,7 @@ from tidings.digests.meetings.diary import Meeting, Sitting
 from tidings.intake.asking import Asking
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
+from tidings.intake.meeting_people import is_banned
 from tidings.mailer.imip import CalendarAnswer
 
 _OF_GUESTS = ("REPLY", "COUNTER")
@@ -33,7 +34,7 @@ class CalendarReplies:
         """Note what a mail with calendar objects says of who comes; what is no answer to us is held."""
         if case.is_own_loop:
             return case.decided("discard", "Our own copy came back to us (X-Tidings-Loop).")
-        if directory.sender(connection, case.community.id, case.message.author_email).rule == "ban":
+        if is_banned(connection, case):
             return case.decided("discard", "A moderator banned the sender.")
         answers = [one for one in case.message.calendar if one.method in _OF_GUESTS]
         if not answers:

@@ -3,6 +3,7 @@
 It does nothing of it (meeting_words does).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from tidings.digests.replies import Item
 from tidings.errors import NotFoundError
 from tidings.mailer.agenda_words import AgendaWord
 
+_ACTION = re.compile(r"topic\.[^.]{1,24}\.action\.([0-9]{1,9})@")
+
 BLOCKS = frozenset(("meeting", "topic", "recap", "turn", "action"))
 """The blocks of an edition whose items are about a meeting."""
 
@@ -34,7 +37,7 @@ _AT: Mapping[str, frozenset[str]] = {
     "meeting": frozenset(
         ("yes", "no", "maybe", "lead", "host", "scribe", "second", "swap", "withdraw", "done", *OF_LEADERS)
     ),
-    "topic": frozenset(("lead", "host", "scribe", "second", "swap", "withdraw", "drop", "time")),
+    "topic": frozenset(("lead", "host", "scribe", "second", "swap", "withdraw", "done", "drop", "time")),
     "turn": frozenset(("yes", "no", "maybe", "lead", "host", "scribe", "swap", "withdraw")),
     "action": frozenset(("done",)),
     "recap": frozenset(),
@@ -95,11 +98,10 @@ def _about(connection: Connection, block: str, about_id: int) -> About | None:
             return About(block=block, meeting=diary.by_id(connection, about_id))
         case "topic":
             topic = topics.by_id(connection, about_id)
-            return (
-                None
-                if topic is None
-                else About(block=block, meeting=diary.by_id(connection, topic.meeting_id), topic=topic)
-            )
+            if topic is None:
+                return None
+            card = cards.by_id(connection, _action_of(topic))
+            return About(block=block, meeting=diary.by_id(connection, topic.meeting_id), topic=topic, card=card)
         case "turn":
             meeting = diary.by_id(connection, roles.meeting_of(connection, about_id) or 0)
             duty = next((one for one in roles.of_meeting(connection, meeting) if one.id == about_id), None)
@@ -111,6 +113,12 @@ def _about(connection: Connection, block: str, about_id: int) -> About | None:
             return About(block=block, meeting=diary.by_id(connection, card.meeting_id), card=card)
         case _:
             return None
+
+
+def _action_of(topic: Topic) -> int:
+    """The id of the action that is offered as a topic (agenda.topic_message_id); 0: it is none."""
+    found = _ACTION.match(topic.message_id)
+    return int(found[1]) if found else 0
 
 
 def resolve(

@@ -5,6 +5,7 @@ from datetime import date
 from sqlalchemy import Connection
 
 from tidings.clock import zone
+from tidings.communities import directory
 from tidings.communities.directory import Member
 from tidings.communities.policy import LEADING
 from tidings.communities.rosters import Rosters
@@ -13,7 +14,7 @@ from tidings.digests.meetings import guests, roles
 from tidings.digests.meetings.diary import Meeting, Sitting
 from tidings.digests.meetings.roles import Duty
 from tidings.intake import letters
-from tidings.intake.case import Parts
+from tidings.intake.case import Case, Parts
 
 
 def member_zone(parts: Parts, connection: Connection, member: Member) -> str:
@@ -56,3 +57,8 @@ def called(member: Member) -> str:
 def name_of(duty: Duty) -> str:
     """What who has a role is called."""
     return duty.name or "Somebody else"
+
+
+def is_banned(connection: Connection, case: Case) -> bool:
+    """Whether a moderator banned who sent a mail."""
+    return directory.sender(connection, case.community.id, case.message.author_email).rule == "ban"

@@ -121,7 +121,7 @@ class MemberDeeds:
         return f"You {what} {self._when(connection, owner, meeting)}."
 
     def _swap(self, connection: Connection, community: Community, owner: Member, found: About, whom: str) -> str:
-        """Give a role of the member's to whom they named, or to whose turn it is next; both are told."""
+        """Give a role of the member's to whom they named, or to whose turn it is next."""
         to = Names(connection, community.id).find(whom) if whom else None
         if whom and to is None:
             return f"Nothing was changed: we do not know which member you mean by {whom}. Their address tells us."
@@ -139,17 +139,9 @@ class MemberDeeds:
         duty = roles.swap(connection, found.meeting, mine[0], self._parts.clock.now(), to)
         if duty is None:
             return "Nobody else is willing yet, so it stays with you. To name somebody, write: swap with @ana"
-        what = _ROLES[duty.role]
-        self._tell_other(
-            connection,
-            community,
-            duty.person_id,
-            lambda member: (
-                f"{called(owner)} cannot {what} {self._when(connection, member, found.meeting)}, so now you do."
-            ),
-            key=f"swap-{duty.id}-{self._parts.clock.now().isoformat()}",
-        )
-        return f"{name_of(duty)} will {what} {self._when(connection, owner, found.meeting)}, and was told."
+        # Who has it now is reminded of it at the start of their next shift (meetings.reminders).
+        when_it_is = self._when(connection, owner, found.meeting)
+        return f"{name_of(duty)} will {_ROLES[duty.role]} {when_it_is}, and hears of it."
 
     def _swap_topic(
         self, connection: Connection, community: Community, owner: Member, topic: Topic, to: Member | None
@@ -216,4 +208,6 @@ class MemberDeeds:
         if card.owner_id != owner.person_id and not leads(connection, owner, found.meeting):
             return f"Only its owner, or who leads, says that this is done: {card.text}"
         new = cards.finish(connection, card.id, self._parts.clock.now())
+        if found.topic is not None and found.topic.state in topics.ON_THE_AGENDA:
+            topics.settle(connection, found.topic.id, "dropped")
         return f"This is {'' if new else 'already '}done: {card.text}"

@@ -6,7 +6,6 @@ Which lines there are is for mailer.minutes; when an action's owner is reminded,
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import cast
 
 from sqlalchemy import Connection
@@ -14,8 +13,8 @@ from sqlalchemy import Connection
 from tidings.archive import cards, read
 from tidings.communities.directory import Community, Member
 from tidings.communities.policy import LEADING
-from tidings.digests import agendas, schedule
-from tidings.digests.meetings import agenda, invites, topics
+from tidings.digests import agendas
+from tidings.digests.meetings import agenda, invites, reminders, topics
 from tidings.digests.meetings.diary import Meeting
 from tidings.digests.meetings.named import Names
 from tidings.digests.meetings.topics import Topic
@@ -150,7 +149,7 @@ class Minutes:
         one: _Kept,
         places: Counter[str],
     ) -> bool:
-        line = one.line
+        line, now = one.line, self._parts.clock.now()
         if line.kind == "carry":
             return False
         places[line.kind] += 1
@@ -167,15 +166,9 @@ class Minutes:
             topic_id=one.topic.id if one.topic else None,
             owner_id=one.owner.person_id if one.owner else None,
             due_on=line.due,
-            remind_at=self._reminder(community, line) if one.owner else None,
-            now=self._parts.clock.now(),
+            remind_at=reminders.of_action(community, line.due, now) if one.owner else None,
+            now=now,
         )
-
-    def _reminder(self, community: Community, line: Line) -> datetime | None:
-        """When the owner of an action is reminded: as the day before it is due begins, or now where that is over."""
-        if line.due is None:
-            return None
-        return max(schedule.wall(line.due - timedelta(days=1), "00:00", community.zone), self._parts.clock.now())
 
     @staticmethod
     def _settle(connection: Connection, kept: Sequence[_Kept]) -> None:

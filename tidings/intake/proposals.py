@@ -45,9 +45,11 @@ class Proposals:
         self._parts = parts
         self._posting = posting
 
-    def lines(self, connection: Connection, case: Case, text: str, meeting: Meeting | None) -> Decision:
-        """Take in the `topic: ...` lines of a text; what stands above the first is of that one."""
-        found = list(topics.topics("", text))
+    def lines(self, connection: Connection, case: Case, text: str, meeting: Meeting | None) -> Decision | None:
+        """Take in the `topic: ...` lines of a text; what stands above the first is of that one. None: they name none."""
+        found = [one for one in topics.topics("", text) if not topics.has_topics(one.title)]
+        if not found:
+            return None
         above = text_above(text)
         if above and not is_opening(above):
             found[0] = Topic(title=found[0].title, text=f"{above}\n\n{found[0].text}".strip(), minutes=found[0].minutes)

@@ -99,8 +99,8 @@ _DUTY = (
     r"tiene que|tienen que|va a|van a|doit|doivent|devra|va|vont"
 )
 _BEHIND = (
-    rf"(?=\s*(?:$|[,:;/.)<–—-]|"
-    rf"(?:{_DUTY}|and|und|y|et|by|until|bis|para|hasta|pour|avant|d['’]ici|due|before)\b))"
+    r"(?=\s*(?:$|[,:;/.)<–—-])|"
+    rf"\s+(?:{_DUTY}|and|und|y|et|by|until|bis|para|hasta|pour|avant|d['’]ici|due|before)\b)"
 )
 _AT = re.compile(
     rf"(?:@\s?)?<?(?:mailto:)?({_ADDRESS})>?"
