@@ -46,7 +46,7 @@ class Proposals:
         self._posting = posting
 
     def lines(self, connection: Connection, case: Case, text: str, meeting: Meeting | None) -> Decision | None:
-        """Take in the `topic: ...` lines of a text; what stands above the first is of that one. None: they name none."""
+        """Take in the `topic: ...` lines of a text, with what stands above the first; None: they name none."""
         found = [one for one in topics.topics("", text) if not topics.has_topics(one.title)]
         if not found:
             return None
