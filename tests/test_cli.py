@@ -238,7 +238,11 @@ TESTED_BELOW = {
     "stopped end-wave",
     "mailbox troubles",
 }
-TESTED_ELSEWHERE = {"demo", "bounce", "digest lint", "simulate", "config postfix", "doctor", "erase"}
+TESTED_ELSEWHERE = {
+    *("demo", "bounce", "digest lint", "simulate", "config postfix", "doctor", "erase"),
+    *("meeting add", "meeting list", "meeting show", "meeting set", "meeting move", "meeting cancel", "meeting end"),
+    *("meeting role", "meeting topic", "agenda preview"),
+}
 
 
 def commands() -> set[str]:

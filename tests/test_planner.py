@@ -19,7 +19,7 @@ from tests import digest_site
 from tests.feeds import calendar, event
 from tests.small_site import Program, makings
 from tests.test_rota_commands import empty
-from tidings.communities import calendars, changes, directory, rota
+from tidings.communities import calendars, changes, rota
 from tidings.communities.patterns import KNOWN_PATTERNS
 from tidings.communities.roster import Change, Roster
 from tidings.database.engine import Database
@@ -351,9 +351,9 @@ def test_more_hours_than_a_week_has_are_refused() -> None:
 # --- a community -----------------------------------------------------------------------------------------------------
 
 
-def plant(connection: Connection, name: str = "dupont") -> None:
+def plant(connection: Connection, name: str = "dupont", meeting: str = "Tue 14:00") -> None:
     """The pump team, with a member in each crew of a known pattern, and one in none."""
-    digest_site.community(connection, meeting="Tue 14:00")
+    digest_site.community(connection, meeting=meeting)
     rota.add_rota(connection, name="plant", zone=BERLIN, pattern=name)
     for crew in KNOWN_PATTERNS[name].cycles:
         rota.add_crew(connection, name=crew, rota="plant", start_date=START, pattern=crew)
@@ -472,8 +472,7 @@ def test_the_hour_that_a_community_has_is_compared_but_not_proposed_where_it_was
     sqlite_database: Database,
 ) -> None:
     with sqlite_database.write() as connection:
-        plant(connection, "pitman-fixed")
-        digest_site.weekly(connection, directory.community(connection, "pump"), "Tue 03:00", NOW)
+        plant(connection, "pitman-fixed", meeting="Tue 03:00")
         made = plan(connection, "Mon-Fri 08:00-17:00")
     assert made.current is not None
     assert made.current.sessions[0] == (slot("Tue 03:00"),)
