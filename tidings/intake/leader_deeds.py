@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from tidings.clock import zone
-from tidings.communities.directory import Community, Member
-from tidings.digests.meetings import diary, invites, topics
+from tidings.communities.directory import Member
+from tidings.digests.meetings import changes, topics
 from tidings.digests.meetings.diary import Meeting
 from tidings.intake.case import Parts
 from tidings.intake.deeds import GONE, WANTS_A_NUMBER, About, Deed
 from tidings.intake.meeting_people import member_zone, sitting_of, when
 
 
-def do(connection: Connection, parts: Parts, community: Community, owner: Member, found: About, deed: Deed) -> str:
+def do(connection: Connection, parts: Parts, owner: Member, found: About, deed: Deed) -> str:
     """Do it; returns what is told of it. Raises UsageError, which says what cannot be."""
     match deed.verb:
         case "drop" | "time":
@@ -24,7 +24,7 @@ def do(connection: Connection, parts: Parts, community: Community, owner: Member
         case "order":
             return _order(connection, found.meeting, deed)
         case _:
-            return _meeting(connection, parts, community, owner, found.meeting, deed)
+            return _meeting(connection, parts, owner, found.meeting, deed)
 
 
 def _topic(connection: Connection, found: About, deed: Deed) -> str:
@@ -49,24 +49,21 @@ def _order(connection: Connection, meeting: Meeting, deed: Deed) -> str:
     return "\n".join(["The agenda begins with these, in this order:", *(f"- {known[one]}" for one in wanted)])
 
 
-def _meeting(
-    connection: Connection, parts: Parts, community: Community, owner: Member, meeting: Meeting, deed: Deed
-) -> str:
+def _meeting(connection: Connection, parts: Parts, owner: Member, meeting: Meeting, deed: Deed) -> str:
     now, site = parts.clock.now(), parts.settings.site
     sitting = sitting_of(connection, owner, meeting)
     match deed.verb:
         case "place":
-            changed = diary.move(connection, meeting, sitting, None, now, place=deed.argument)
+            changed = changes.move(connection, meeting, sitting, None, now, site=site, place=deed.argument)
             said = f"It is now at: {deed.argument}"
         case "move":
             local = datetime.fromisoformat(deed.argument).replace(tzinfo=zone(member_zone(parts, connection, owner)))
-            changed = diary.move(connection, meeting, sitting, local.astimezone(UTC), now)
+            changed = changes.move(connection, meeting, sitting, local.astimezone(UTC), now, site=site)
             said = "It was moved to that hour."
         case "cancel":
-            changed = diary.cancel(connection, meeting, now)
+            changed = changes.cancel(connection, meeting, now, site=site)
             said = "It is cancelled; what is on its agenda goes on the next one."
         case _:
-            changed = diary.restore(connection, meeting, now)
+            changed = changes.restore(connection, meeting, now, site=site)
             said = "It takes place after all."
-    invites.tell_again(connection, community, changed, now, site=site)
     return f"{when(parts, connection, owner, changed)}: {said} Everybody who knew of it is told."

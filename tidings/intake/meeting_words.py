@@ -182,7 +182,7 @@ class MeetingWords:
             if deed.verb in OF_LEADERS:
                 if not leads(connection, owner, found.meeting):
                     return _ONLY_LEADERS.format(line=deed.line)
-                return leader_deeds.do(connection, self._parts, community, owner, found, deed)
+                return leader_deeds.do(connection, self._parts, owner, found, deed)
             return self._own.do(connection, community, owner, found, deed)
         except UsageError as error:
             return f"Nothing was changed: {error}"

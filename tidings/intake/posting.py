@@ -21,7 +21,7 @@ from tidings.intake import storm, waiting
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
 from tidings.mailer import outbox
-from tidings.mailer.addresses import is_edition_id, post_page
+from tidings.mailer.addresses import is_edition_id, is_meeting_id, post_page
 from tidings.mailer.parse import ParsedMessage
 from tidings.settings import Settings
 from tidings.threading.decisions import arrive
@@ -119,15 +119,19 @@ class Related(Protocol):
 def arrival_of(
     message: Related, settings: Settings, *, message_id: str, post_id: int, date: datetime, answers: str | None
 ) -> Arrival:
-    """What `place` wants to know of a stored message; `answers` is the id that a reply token named."""
+    """What `place` wants to know of a stored message; `answers` is the id that a reply token named.
+
+    What is put under a meeting or a topic stands there alone: its mail may answer anything else too.
+    """
+    is_placed = answers is not None and is_meeting_id(answers, settings.site.domain)
     return Arrival(
         message_id=message_id,
         post_id=post_id,
         date=date,
         candidates=candidates(
             message_id=message_id,
-            in_reply_to=message.in_reply_to,
-            references=message.references,
+            in_reply_to="" if is_placed else message.in_reply_to,
+            references="" if is_placed else message.references,
             answers=answers,
             never=lambda bare: is_edition_id(bare, settings.site.domain),
             limit=settings.limits.references,
@@ -138,7 +142,7 @@ def arrival_of(
             recipients=message.recipients,
             text=message.text,
             folds=message.folds,
-            thread_index=message.thread_index,
+            thread_index="" if is_placed else message.thread_index,
             lists=message.list_ids,
         ),
     )

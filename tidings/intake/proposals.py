@@ -7,7 +7,6 @@ what became of it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
 from sqlalchemy import Connection
 
 from tidings.communities import directory
@@ -134,7 +133,5 @@ def text_above(text: str) -> str:
 
 
 def _as_topic(message: ParsedMessage, topic: Topic, part: int | None) -> ParsedMessage:
-    """A topic as it is archived, with nothing of what its mail answered."""
-    text = topic.text or topic.title
-    bare = msgspec.structs.replace(message, in_reply_to="", references="", thread_index="")
-    return as_item_reply(bare, f"{text}\n", topic.title, part=part)
+    """A topic as it is archived: its own words alone."""
+    return as_item_reply(message, f"{topic.text or topic.title}\n", topic.title, part=part)

@@ -16,6 +16,7 @@ Purpose = Literal[
 ]
 
 EDITION_PREFIX = "edition."
+_MEETING_PREFIXES = ("meeting.", "topic.")  # as digests.meetings.agenda writes them
 # Names and tokens have no other characters; a look-alike that lower() turns into ASCII is no address of ours.
 _PLAIN_LOCAL = re.compile(r"[a-z0-9_.+-]+")
 # The second spelling of some is that of older lists, where it stands behind a hyphen (pump-request).
@@ -149,3 +150,8 @@ def host_of(address: str) -> str:
 def is_edition_id(message_id: str, domain: str) -> bool:
     """Whether a bare Message-ID is that of one of our editions, which never is a node of a thread."""
     return message_id.startswith(EDITION_PREFIX) and message_id.lower().endswith("@" + domain)
+
+
+def is_meeting_id(message_id: str, domain: str) -> bool:
+    """Whether a bare Message-ID is one of ours that stands for a meeting or a topic, with which its thread begins."""
+    return message_id.startswith(_MEETING_PREFIXES) and message_id.lower().endswith("@" + domain)

@@ -1,4 +1,4 @@
-"""Changes of meetings that were told already: moved, cancelled, ended; who was told is told again.
+"""Changes of meetings that were told already: moved, cancelled, restored, ended; who was told is told again.
 
 What stands in the diary is for diary, when each member is told for invites.
 """
@@ -35,6 +35,11 @@ def move(
 def cancel(connection: Connection, meeting: Meeting, now: datetime, *, site: SiteSettings) -> Meeting:
     """The meeting after it was cancelled: what is on its agenda goes on the next one. Raises UsageError."""
     return _told(connection, diary.cancel(connection, meeting, now), now, site)
+
+
+def restore(connection: Connection, meeting: Meeting, now: datetime, *, site: SiteSettings) -> Meeting:
+    """The meeting after it was found to take place after all. Raises UsageError."""
+    return _told(connection, diary.restore(connection, meeting, now), now, site)
 
 
 def end(connection: Connection, series: Series, now: datetime, *, site: SiteSettings) -> list[Meeting]:
