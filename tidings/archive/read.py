@@ -280,6 +280,12 @@ def post_by_id(connection: Connection, post_id: int) -> Post | None:
     return None if row is None else as_post(row)
 
 
+def known(connection: Connection, community_id: int, message_ids: Iterable[str]) -> frozenset[str]:
+    """Which of these message ids are those of posts of a community."""
+    query = select(_POST.message_id).where(_POST.community_id == community_id, _POST.message_id.in_(list(message_ids)))
+    return frozenset(connection.execute(query).scalars())
+
+
 def anywhere(connection: Connection, message_id: str) -> Post | None:
     """The first post of any community with this message id, or that came with it; or None."""
     same = or_(_POST.message_id == message_id, _POST.sent_id == message_id)

@@ -30,6 +30,12 @@ def membership_of(connection: Connection, token: str) -> int | None:
     return connection.execute(select(_feed.membership_id).where(_feed.token_hash == hashed(token))).scalar()
 
 
+def made_at(connection: Connection, membership_id: int) -> datetime | None:
+    """When the link of a member was made that is good now; None where there is none."""
+    query = select(_feed.created_at).where(_feed.membership_id == membership_id)
+    return connection.execute(query.order_by(_feed.created_at.desc()).limit(1)).scalar()
+
+
 def revoke(connection: Connection, membership_id: int) -> bool:
     """Let the link of a member be good no more; False where there was none."""
     return bool(connection.execute(delete(tables.feed_token).where(_feed.membership_id == membership_id)).rowcount)

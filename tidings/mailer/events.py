@@ -71,6 +71,8 @@ class Event:
     url: str
     """A page on it; empty where there is none."""
     cancelled: bool = False
+    tentative: bool = False
+    """Whether it is not sure yet, for whoever's calendar it is in (RFC 5545 3.8.1.11)."""
 
 
 class _Text(vText):
@@ -166,7 +168,7 @@ def _entry(event: Event, organizer: tuple[str, str]) -> Component:
             entry.add(name, _Text(text), encode=False)
     if len(event.url) <= _URL_MOST and _URL.fullmatch(event.url):
         entry.add("url", event.url)
-    entry.add("status", "CANCELLED" if event.cancelled else "CONFIRMED")
+    entry.add("status", "CANCELLED" if event.cancelled else "TENTATIVE" if event.tentative else "CONFIRMED")
     entry.add("transp", "OPAQUE")
     entry.add("organizer", _address(*organizer), encode=False)
     return entry

@@ -5,7 +5,7 @@ meeting it stands under the topic, from the meeting on until the next cut-off it
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -103,6 +103,11 @@ def message_id(community: Community, meeting: Meeting, domain: str) -> str:
     return f"meeting.{community.name}.{meeting.series.id}.{meeting.day:%Y%m%d}@{domain}"
 
 
+def added_until(community: Community, meeting: Meeting) -> datetime:
+    """Until when (UTC) what is written about a meeting is added to its minutes: the next cut-off."""
+    return schedule.next_at(community.cut_off_weekday, community.cut_off_time, community.zone, meeting.ends_at)
+
+
 def topic_message_id(community: Community, topic_id: str, domain: str) -> str:
     """A bare Message-ID for a topic that no post proposed: its thread begins with the first reply."""
     return f"topic.{community.name}.{topic_id}@{domain}"
@@ -116,6 +121,23 @@ def read_agenda(connection: Connection, community: Community, meeting: Meeting, 
     )
 
 
+def outline(connection: Connection, community: Community, meeting: Meeting, *, domain: str) -> Agenda:
+    """What is on an agenda and who has which role, without what anybody wrote or said: all that calendars are told."""
+    found = topics.of_meeting(connection, meeting.id, topics.REACHED)
+    people = called(connection, community.id, _people(found, ()))
+    items = [_item(people, *placed) for placed in _placed(meeting, found)]
+    return Agenda(
+        meeting=meeting,
+        message_id=message_id(community, meeting, domain),
+        items=tuple(items),
+        duties=tuple(roles.of_meeting(connection, meeting)),
+        said=(),
+        inputs=(),
+        late=(),
+        notes=(),
+    )
+
+
 def _agenda(connection: Connection, community: Community, meeting: Meeting, domain: str, last: Agenda | None) -> Agenda:
     found = topics.of_meeting(connection, meeting.id, topics.REACHED)
     mine = message_id(community, meeting, domain)
@@ -123,7 +145,7 @@ def _agenda(connection: Connection, community: Community, meeting: Meeting, doma
     written = _written(connection, community.id, meeting, [mine, *(topic.message_id for topic in found)])
     people = called(connection, community.id, _people(found, noted))
     notes = _notes(connection, meeting, noted, people)
-    until = schedule.next_at(community.cut_off_weekday, community.cut_off_time, community.zone, meeting.ends_at)
+    until = added_until(community, meeting)
 
     def before(root: str) -> tuple[Input, ...]:
         return tuple(_input(one) for one in written[root] if one.received_at < meeting.starts_at)
@@ -137,12 +159,8 @@ def _agenda(connection: Connection, community: Community, meeting: Meeting, doma
         meeting=meeting,
         message_id=mine,
         items=tuple(
-            Item(
-                topic=topic,
-                proposer=people.get(topic.person_id or 0, ""),
-                leader=people.get(topic.lead_id or 0, ""),
-                block=block,
-                fits=fits,
+            replace(
+                _item(people, topic, block, fits),
                 inputs=before(topic.message_id),
                 late=late(topic.message_id),
                 notes=tuple(note for of, note in notes if of == topic.id),
@@ -155,6 +173,20 @@ def _agenda(connection: Connection, community: Community, meeting: Meeting, doma
         late=late(mine),
         notes=tuple(note for of, note in notes if of not in {topic.id for topic in found}),
         last=last,
+    )
+
+
+def _item(people: Mapping[int, str], topic: Topic, block: int, fits: bool) -> Item:
+    """A topic at its place, of which nothing was written yet."""
+    return Item(
+        topic=topic,
+        proposer=people.get(topic.person_id or 0, ""),
+        leader=people.get(topic.lead_id or 0, ""),
+        block=block,
+        fits=fits,
+        inputs=(),
+        late=(),
+        notes=(),
     )
 
 

@@ -3,6 +3,8 @@
 Whom it is sent to, and what they answered, is not its matter, nor how it is written (mailer.events).
 """
 
+from dataclasses import replace
+from datetime import datetime
 from urllib.parse import quote
 
 from tidings.archive.sentences import clean
@@ -52,6 +54,23 @@ def event(
         url=page(site.base_url, community.name, meeting),
         cancelled=meeting.cancelled_at is not None,
     )
+
+
+def own(told: Event, answer: str, *, language: str, now: datetime) -> Event:
+    """An event in the calendar of somebody who said `answer` to it, `yes`, `no` or `maybe`; empty: nothing.
+
+    Until they said yes or no it is tentative. What they have to say yet, the title tells them while there is time.
+    """
+    words = Words(language=languages.read_by(language, ""), zone=told.zone, year=told.start.year)
+    tentative = answer not in ("yes", "no", "delegated")
+    title = told.title
+    if answer == "maybe":
+        title = words.say("%(title)s (maybe)", title=title)
+    elif answer in ("no", "delegated"):
+        title = words.say("%(title)s (you are not coming)", title=title)
+    elif tentative and told.end > now and not told.cancelled:
+        title = words.say("%(title)s (do you come?)", title=title)
+    return replace(told, title=title, tentative=tentative)
 
 
 def _title(words: Words, meeting: Meeting, sitting: Sitting) -> str:

@@ -109,6 +109,42 @@ def titles(connection: Connection, topic_ids: Collection[int]) -> dict[int, str]
     return dict(connection.execute(query).all())
 
 
+def of_thread(connection: Connection, community_id: int, thread_id: int) -> list[Topic]:
+    """The topics whose discussion is a thread, of any series, the first one first; few threads have any."""
+    node = tables.node.c
+    query = (
+        select(tables.topic)
+        .join(tables.series, tables.series.c.id == _topic.series_id)
+        .join(tables.node, (node.community_id == community_id) & (node.message_id == _topic.message_id))
+        .where(tables.series.c.community_id == community_id, node.thread_id == thread_id)
+        .order_by(_topic.id)
+    )
+    return _read(connection, connection.execute(query).all())
+
+
+def carried_from(connection: Connection, meeting_id: int) -> list[Topic]:
+    """What was on the agenda of a meeting, was not reached, and stands on a later one since.
+
+    Each topic knows on how many agendas it was before, so it was on that of every meeting that was held since then.
+    """
+    was, on, between = tables.meeting.alias("was").c, tables.meeting.alias("on").c, tables.meeting.alias("between").c
+    begun = select(func.max(tables.sitting.c.starts_at)).where(tables.sitting.c.meeting_id == was.id)
+    held = select(func.count()).where(
+        between.series_id == was.series_id,
+        between.cancelled_at.is_(None),
+        between.number >= was.number,
+        between.number < on.number,
+    )
+    query = (
+        select(tables.topic)
+        .where(was.id == meeting_id, was.cancelled_at.is_(None))
+        .where(on.id == _topic.meeting_id, on.series_id == was.series_id, on.number > was.number)
+        .where(_topic.created_at <= begun.scalar_subquery(), _topic.carried >= held.scalar_subquery())
+        .order_by(_topic.id)
+    )
+    return _read(connection, connection.execute(query).all())
+
+
 def _read(connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> list[Topic]:
     seconds: dict[int, set[int]] = {}
     query = select(_second.topic_id, _second.person_id).where(_second.topic_id.in_([row.id for row in rows]))
