@@ -14,9 +14,9 @@ import pytest
 from lxml.html import document_fromstring
 from starlette.routing import Route
 
-from tests import feeds, seed
+from tests import feeds, meeting_site, seed
 from tests.web_site import ADMIN, BASE_URL, Browser, WebSite
-from tidings.communities import directory, standing
+from tidings.communities import calendar_links, directory, standing
 from tidings.database.engine import Database
 from tidings.mailer.spool import Accepted
 from tidings.web import markup
@@ -64,13 +64,15 @@ class House:
             )
             address = standing.address_at(connection, MEMBER)
             assert address is not None
+            meeting_site.hour(connection, directory.community(connection, "pump"))
+            self.calendar = calendar_links.new_link(connection, self.membership, seed.START)
             self.back = standing.ask_back(connection, address.id, email=MEMBER, now=seed.START + timedelta(days=9))
         self.site = WebSite(database)
 
     def path(self, address: str) -> str:
         """An address of `_ROUTES` with tokens that are good."""
         leave = self.site.tokens.leave(self.membership)
-        return address.replace("LEAVE", leave).replace("BACK", self.back)
+        return address.replace("LEAVE", leave).replace("BACK", self.back).replace("CALENDAR", self.calendar)
 
 
 @pytest.fixture
@@ -106,6 +108,10 @@ _ROUTES = {
     ("GET", "/c/{name}/mbox"): ("/c/pump/mbox", _MEMBERS),
     ("GET", "/c/{name}/digests/"): ("/c/pump/digests/", _MEMBERS),
     ("GET", "/c/{name}/digests/html"): (f"/c/pump/digests/html?member={MEMBER}", _MEMBERS),
+    ("GET", "/c/{name}/meetings/"): ("/c/pump/meetings/", _MEMBERS),
+    ("GET", "/c/{name}/meetings/{series:path}/{day}/"): ("/c/pump/meetings/hour/2026-10-13/", _MEMBERS),
+    ("GET", "/c/{name}/meetings.ics"): ("/c/pump/meetings.ics", _MEMBERS),
+    ("GET", "/f/{token}/meetings.ics"): ("/f/CALENDAR/meetings.ics", _EVERYBODY),
     ("GET", "/c/{name}/m/{message_id:path}/"): ("/c/pump/m/root@example.org/", _MEMBERS),
     ("GET", "/c/{name}/m/{message_id:path}/raw"): ("/c/pump/m/root@example.org/raw", _MEMBERS),
     ("GET", "/c/{name}/m/{message_id:path}/html"): ("/c/pump/m/root@example.org/html", _MEMBERS),
@@ -118,7 +124,16 @@ _ROUTES = {
         _MEMBERS,
     ),
 }
-_POSTS = {"/sign-in", "/sign-in/{token}", "/sign-out", "/u/{token}", "/back/{token}", "/admin/spool/{key}/{action}"}
+_POSTS = {
+    "/sign-in",
+    "/sign-in/{token}",
+    "/sign-out",
+    "/u/{token}",
+    "/back/{token}",
+    "/admin/spool/{key}/{action}",
+    "/c/{name}/meetings/calendar",
+    "/c/{name}/meetings/calendar/revoke",
+}
 
 
 @pytest.mark.acceptance(107)

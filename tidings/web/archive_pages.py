@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from markupsafe import Markup
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -17,6 +18,8 @@ from tidings.archive.files import Holder, holders, others
 from tidings.archive.read import Attachment, Post, ThreadPost, ThreadSummary
 from tidings.archive.search import Sort, search
 from tidings.communities.directory import Community
+from tidings.digests.meetings import calendar, diary, topics
+from tidings.digests.meetings.diary import Meeting
 from tidings.mailer.addresses import Addresses
 from tidings.mailer.extract import Extractor
 from tidings.web import markup
@@ -109,6 +112,7 @@ class ArchivePages:
             short=self._overviews.in_short(posts, community.language),
             posts=[self._shown(community, post, above, files, same, title) for post in posts],
             seen=self._overviews.seen(visit.connection, posts, community),
+            agendas=_agendas(visit.connection, community, asked.thread_id),
         )
 
     def _shown(
@@ -262,6 +266,14 @@ class ArchivePages:
         """RFC 6068: a new mail to the community that stands under this post."""
         message_id, subject = quote(f"<{post.message_id}>", safe=""), quote(markup.reply_subject(post.subject), safe="")
         return f"mailto:{self._addresses.of(community).post}?In-Reply-To={message_id}&Subject={subject}"
+
+
+def _agendas(connection: Connection, community: Community, thread_id: int) -> list[tuple[Meeting, str]]:
+    """The meetings on whose agenda the thread stands, each with the path of its page."""
+    found = [
+        diary.by_id(connection, topic.meeting_id) for topic in topics.of_thread(connection, community.id, thread_id)
+    ]
+    return [(meeting, calendar.page("", community.name, meeting)) for meeting in found]
 
 
 def _base_subject(subject: str) -> str:

@@ -86,18 +86,23 @@ class Door:
         """A page for the site's admins."""
         return self._for_readers(path, page, method, lambda reader: reader.admin)
 
-    def community(self, path: str, page: CommunityPage) -> Route:
-        """A page of the community that the path names, below `/c/NAME`; for its members and for admins."""
+    def community(self, path: str, page: CommunityPage, *, method: str = "GET") -> Route:
+        """A page of the community that the path names, below `/c/NAME`; for its members and for admins.
+
+        A POST needs the hidden field of their session.
+        """
 
         def enter(visit: Visit) -> Response:
             reader = self._known(visit)
             name = visit.request.path_params["name"]
             for found in self._candidates(visit.connection, reader, name):
                 if found.name == name:
+                    if method == "POST":
+                        self._check_form(visit)
                     return page(visit, found)
             raise HTTPException(404)
 
-        return self._route("/c/{name}" + path, enter, "GET")
+        return self._route("/c/{name}" + path, enter, method)
 
     def visible(self, visit: Visit) -> list[Community]:
         """The communities that whoever asks may see, by name."""

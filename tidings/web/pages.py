@@ -5,7 +5,7 @@ It knows no database and decides nothing.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -29,6 +29,7 @@ HEADERS = {
 }
 """What every reply carries unless its page says otherwise. No script runs anywhere."""
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "static" / "style.css").read_bytes()
@@ -52,8 +53,12 @@ class Pages:
         )
         self._environment.filters |= {
             "when": self._when,
+            "at": at,
+            "clock": lambda moment, zone_name: f"{moment.astimezone(ZoneInfo(zone_name)):%H:%M}",
+            "day": day,
             "iso": lambda moment: moment.isoformat(),
             "line": markup.line,
+            "links": markup.linked,
             "block": markup.block,
             "marked": markup.marked,
             "file_name": markup.file_name,
@@ -82,6 +87,18 @@ class Pages:
         local = moment.astimezone(self._zone)
         shown = f"{local.day} {_MONTHS[local.month - 1]} {local.year}, {local:%H:%M}"
         return Markup(f'<time datetime="{local.isoformat(timespec="seconds")}">{shown}</time>')  # noqa: S704
+
+
+def at(moment: datetime, zone_name: str) -> Markup:
+    """A moment with its weekday, in that zone: `Tue 13 Oct 2026, 14:00`."""
+    local = moment.astimezone(ZoneInfo(zone_name))
+    shown = f"{day(local.date())}, {local:%H:%M}"
+    return Markup(f'<time datetime="{local.isoformat(timespec="seconds")}">{shown}</time>')  # noqa: S704
+
+
+def day(found: date) -> str:
+    """A day with its weekday: `Tue 13 Oct 2026`."""
+    return f"{_DAYS[found.weekday()]} {found.day} {_MONTHS[found.month - 1]} {found.year}"
 
 
 def path_part(text: str) -> str:

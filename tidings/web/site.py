@@ -22,10 +22,12 @@ from tidings.settings import Settings
 from tidings.tokens import Tokens
 from tidings.web.admin_pages import AdminPages, Spool
 from tidings.web.archive_pages import ArchivePages
+from tidings.web.calendar_feeds import CalendarFeeds
 from tidings.web.come_back import ComeBackPages
 from tidings.web.digest_pages import DigestPages
 from tidings.web.door import Door, Reader, Visit
 from tidings.web.leave import LeavePages
+from tidings.web.meeting_pages import MeetingPages
 from tidings.web.pages import HEADERS, ICON, STYLE, Pages
 from tidings.web.sign_in import SendNotice, SignInPages, own_path
 
@@ -63,6 +65,8 @@ def build(
             *ComeBackPages(door, pages).routes(),
             *AdminPages(door, pages, spool).routes(),
             *DigestPages(door, pages).routes(),
+            *MeetingPages(door, pages).routes(),
+            *CalendarFeeds(door).routes(),
             *ArchivePages(door, pages).routes(),
         ],
         middleware=[Middleware(_Headers)],
