@@ -129,14 +129,15 @@ def _make_period(
 
 
 def send_now(connection: Connection, community: str, now: datetime, *, site: SiteSettings) -> int:
-    """End the periods of a community now; all its waiting sections are due. Returns how many. Raises NotFoundError."""
+    """End the periods of a community now; all its digests that wait are due. Returns how many. Raises NotFoundError."""
     found = directory.community(connection, community)
     taken = update(tables.community).where(_community.id == found.id).values(last_period_at=now)
     up_to = connection.execute(taken.returning(_community.last_number)).scalar_one()
     rhythms: tuple[Rhythm, ...] = ("weekly", "daily")
     for rhythm in rhythms:
         _make_period(connection, found, rhythm, now, up_to, now, site=site)
-    waiting = update(tables.edition_section).where(_section.community_id == found.id, _section.state == "waiting")
+    of_digests = query(_period.id).where(_period.community_id == found.id, _period.rhythm.in_(rhythms))
+    waiting = update(tables.edition_section).where(_section.state == "waiting", _section.period_id.in_(of_digests))
     return connection.execute(waiting.values(due_at=now)).rowcount
 
 

@@ -118,7 +118,9 @@ def outlook(
 
 def _next_due(connection: Connection, plans: Plans, community: Community, member: Member, now: datetime) -> datetime:
     ours = (_section.person_id == member.person_id, _section.community_id == community.id)
-    waiting: datetime | None = connection.execute(query(func.min(_section.due_at)).where(WAITING, *ours)).scalar()
+    sections = query(func.min(_section.due_at)).join(tables.period, _period.id == _section.period_id)
+    of_digests = sections.where(WAITING, *ours, _period.rhythm.in_(("weekly", "daily")))
+    waiting: datetime | None = connection.execute(of_digests).scalar()
     if waiting is not None:
         return waiting
     weekday = None if member.delivery == "daily" else community.cut_off_weekday
