@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from tidings.clock import Clock
 from tidings.database.engine import Database
-from tidings.database.tables import delivery, edition
+from tidings.database.tables import delivery, edition_section, period
 from tidings.mailer.spool import Spool
 from tidings.operations.demo import due
 from tidings.settings import Settings, host_port
@@ -80,13 +80,13 @@ class Controls:
     def _pass(self, until: datetime, *, to_first_digest: bool) -> None:
         """Go from one due moment to the next, so that everything is sent at its own time."""
         self._settle()
-        before = self._editions()
+        before = self._digests()
         for moment in due.moments(self._database, self.clock, until):
             # The offset has whole seconds: rounded up, or it would stand just before the moment.
             self._push_clock(timedelta(seconds=max(math.ceil((moment - self.clock.now()).total_seconds()), 0)))
             self._run_due()
             self._settle()
-            if to_first_digest and self._editions() > before:
+            if to_first_digest and self._digests() > before:
                 return
 
     def _settle(self) -> None:
@@ -102,9 +102,12 @@ class Controls:
         with self._database.read() as connection:
             return connection.execute(queued.limit(1)).first() is not None
 
-    def _editions(self) -> int:
+    def _digests(self) -> int:
+        """How many digests were sent; agendas and reminders are none."""
+        told = select(func.count()).join_from(edition_section, period, period.c.id == edition_section.c.period_id)
+        of_digests = told.where(edition_section.c.state == "composed", period.c.rhythm.in_(("weekly", "daily")))
         with self._database.read() as connection:
-            return int(connection.execute(select(func.count()).select_from(edition)).scalar_one())
+            return int(connection.execute(of_digests).scalar_one())
 
 
 def _reply(code: int, text: bytes | str) -> str:

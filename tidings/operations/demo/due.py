@@ -1,4 +1,4 @@
-"""When something will happen next: cut-offs and due digests, so that a clock can go from one to the next.
+"""When something will happen next: cut-offs, and digests and agendas that are due, so that a clock can go on to it.
 
 It only reads; who sets the clock and does what is due is not its matter.
 """
@@ -13,17 +13,21 @@ from tidings.archive import read
 from tidings.clock import Clock
 from tidings.communities import directory
 from tidings.database.engine import Database
-from tidings.database.tables import edition_section, person
+from tidings.database.tables import edition_section, period, person
 from tidings.digests import schedule
 
+DIGEST = "digest"
+
+_CALLED = {"agenda": "agenda", "remind": "reminder"}
 _TOLD_BY_DIGEST = ("weekly", "daily")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """Digests that are due at one moment, and to whom."""
+    """Mails that are due at one moment, and to whom; `what` they are: a digest, an agenda or a reminder."""
 
     at: datetime
+    what: str
     names: tuple[str, ...]
 
 
@@ -41,18 +45,19 @@ def _next(database: Database, now: datetime) -> datetime | None:
 
 
 def waiting(connection: Connection) -> list[Waiting]:
-    """The digests of cut-offs that have passed, in the order in which they are due."""
+    """The digests of cut-offs that have passed, and agendas of meetings to come, in the order in which they are due."""
     rows = connection.execute(
-        select(edition_section.c.due_at, person.c.name)
+        select(edition_section.c.due_at, period.c.rhythm, person.c.name)
         .join(person, person.c.id == edition_section.c.person_id)
+        .join(period, period.c.id == edition_section.c.period_id)
         .where(edition_section.c.state == "waiting")
-        .order_by(edition_section.c.due_at, person.c.name)
+        .order_by(edition_section.c.due_at, period.c.rhythm, person.c.name)
         .distinct()
     )
-    by_moment: dict[datetime, list[str]] = {}
-    for at, name in rows:
-        by_moment.setdefault(at, []).append(name)
-    return [Waiting(at=at, names=tuple(names)) for at, names in by_moment.items()]
+    found: dict[tuple[datetime, str], list[str]] = {}
+    for at, rhythm, name in rows:
+        found.setdefault((at, _CALLED.get(rhythm, DIGEST)), []).append(name)
+    return [Waiting(at=at, what=what, names=tuple(names)) for (at, what), names in found.items()]
 
 
 def cut_offs(connection: Connection, now: datetime) -> list[tuple[datetime, str]]:
@@ -67,7 +72,7 @@ def cut_offs(connection: Connection, now: datetime) -> list[tuple[datetime, str]
 
 def something_to_tell(connection: Connection) -> bool:
     """Whether a digest will come without anything more being written."""
-    if waiting(connection):
+    if any(one.what == DIGEST for one in waiting(connection)):
         return True
     return any(
         read.told_between(connection, community.id, member.cursor, community.last_number)

@@ -104,7 +104,7 @@ class DemoPages:
         """What will happen next: when, and what."""
         found = [(at, f"cut-off of the week for {title}") for at, title in due.cut_offs(visit.connection, now)]
         for one in due.waiting(visit.connection):
-            found.append((one.at, f"digest to {', '.join(one.names)}"))
+            found.append((one.at, f"{one.what} to {', '.join(one.names)}"))
         return [(people.moment(at.astimezone(self._zone)), what) for at, what in sorted(found)]
 
     def _groups(self, visit: Visit, email: str) -> list[tuple[str, list[tuple[str, str]]]]:
