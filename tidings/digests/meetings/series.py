@@ -293,4 +293,7 @@ def parse_first_day(text: str, today: date) -> date:
     for number, day in enumerate(days):
         if word in (day, day[:3]):
             return date.fromordinal(today.toordinal() + (number - today.weekday()) % 7)
-    return parse_date(text)
+    try:
+        return parse_date(text)
+    except UsageError:
+        raise UsageError(f"{text!r} is no day; write a weekday like Tue, or a date like 2026-10-14.") from None
