@@ -246,6 +246,18 @@ def test_to_swap_without_a_reply_address_takes_a_yes(any_box: Met) -> None:
     assert any_box.why()[0] == "discard"
 
 
+def test_who_offers_several_roles_has_one_before_others_could_offer_and_the_others_once_nobody_did(box: Met) -> None:
+    for role in ("lead", "host", "scribe"):
+        (told,) = box.propose(role, sender=ANA)
+    assert "You hear when it is your turn." in told.text
+    assert box.duties() == {"lead": "Ana"}
+    box.propose("host", sender=LI)
+    box.propose("scribe", sender=LI)
+    assert box.duties() == {"lead": "Ana", "host": "Li"}
+    assert box.site.site.run_due().failed == 0  # it opens the agenda
+    assert box.duties() in ({"lead": "Ana", "host": "Li", "scribe": who} for who in ("Ana", "Li"))
+
+
 def test_a_signed_mail_swaps_at_once_and_a_copy_of_it_does_not(box: Met) -> None:
     for who in (ANA, LI, SAM):
         box.propose("I can lead", sender=who)

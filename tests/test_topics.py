@@ -228,6 +228,16 @@ def test_a_question_that_nobody_seconded_is_offered_again(board: Board) -> None:
     assert board.on(1) == ["question"]
 
 
+def test_what_a_meeting_came_to_is_not_offered_again_but_may_be_proposed(board: Board) -> None:
+    """Its thread may well be a question that nobody has written to."""
+    topic = board.propose("done")
+    topics.settle(board.connection, topic.id, "done")
+    assert board.propose("done", on=1, kind="question", state="offered").state == "done"
+    assert (board.on(0, *REACHED), board.on(1)) == (["done"], [])
+    assert board.propose("done", on=1).state == "open"
+    assert board.on(1) == ["done"]
+
+
 def test_what_a_meeting_came_to_stays_on_its_agenda(board: Board) -> None:
     done, left = board.propose("done"), board.propose("left")
     topics.settle(board.connection, done.id, "done")

@@ -186,4 +186,4 @@ def task(words: Words, it: Task) -> str:
 
 def decided(words: Words, it: Task) -> str:
     """Where an action comes from, and how to say that it is done."""
-    return words.say("From the meeting of %(day)s. Reply with done once it is.", day=words.day(it.decided))
+    return words.say("From the meeting of %(day)s; reply with done once it is.", day=words.day(it.decided))

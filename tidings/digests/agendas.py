@@ -91,7 +91,7 @@ class Agendas:
         if _cancelled(found):
             return [self._meeting(community, found, guest, whole=True)]
         mine = [*self._turns(community, found, guest), *self._tasks(community, member)]
-        topics = [self._topic(community, one, guest) for one in found.items if one.topic.state != "done"]
+        topics = [self._topic(community, one, guest) for one in found.items]
         return [
             *mine,
             self._meeting(community, found, guest, whole=True),
@@ -112,13 +112,14 @@ class Agendas:
         """The actions that a member has to do."""
         return list(self._tasks(community, member))
 
-    def reminder(self, community: Community, member: Member) -> list[Entry]:
+    def reminder(self, community: Community, member: Member, roster: Roster | None) -> list[Entry]:
         """The duties that a member has in meetings to come, and their actions."""
         turns: list[Entry] = []
         for meeting_id in self._coming(community):
             found = self._agenda(community, meeting_id)
             held = [duty for duty in found.duties if duty.person_id == member.person_id]
-            turns += [self._turn(community, found, duty) for duty in held]
+            sitting = for_member(found.meeting, member.crew_id, roster)
+            turns += [self._turn(community, found, duty, sitting) for duty in held]
         return [*turns, *self._tasks(community, member)]
 
     # --- what is read ------------------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ class Agendas:
             duty_end=duty_end,
             title=clean(meeting.series.title),
             slots=_slots(found, guest, many=len(found.items) if whole else _LISTED),
-            until=sitting.starts_at - timedelta(hours=meeting.series.notice),
+            until=meeting.input_until if self._now < meeting.input_until else None,
             others=tuple(
                 Span(begin=one.starts_at, end=one.ends_at) for one in meeting.sittings if one.id != sitting.id
             ),
@@ -215,15 +216,16 @@ class Agendas:
 
     def _recap(self, community: Community, found: Agenda, guest: _Guest) -> Iterator[Entry]:
         last = found.last
-        if last is None or not (last.results or last.additions):
+        if last is None or last.meeting.starts_at > self._now or not (last.results or last.unprinted):
             return
-        mine = frozenset(one.author_key for one in last.additions) & guest.reader.keys
+        mine = frozenset(one.author_key for one in last.unprinted) & guest.reader.keys
         owns = guest.member.person_id in {note.owner_id for note in last.results}
-        key = (community.id, "recap", last.meeting.id, mine, guest.member.person_id if owns else 0)
+        there = for_member(last.meeting, guest.member.crew_id, guest.roster)
+        key = (community.id, "recap", last.meeting.id, there.id, mine, guest.member.person_id if owns else 0)
         yield Entry(
             number=0,
             block="recap",
-            fragment=self._weeks.once(key, lambda: _recap_made(found, last, guest)),
+            fragment=self._weeks.once(key, lambda: _recap_made(found, last, guest, there)),
             subject=subject(community, last.meeting),
             answers=last.message_id,
             about_id=last.meeting.id,
@@ -232,13 +234,14 @@ class Agendas:
     # --- what is the reader's own ------------------------------------------------------------------------------------
 
     def _turns(self, community: Community, found: Agenda, guest: _Guest) -> list[Entry]:
-        return [self._turn(community, found, duty) for duty in found.duties if duty.person_id == guest.member.person_id]
+        mine = [duty for duty in found.duties if duty.person_id == guest.member.person_id]
+        return [self._turn(community, found, duty, guest.sitting) for duty in mine]
 
-    def _turn(self, community: Community, found: Agenda, duty: roles.Duty) -> Entry:
+    def _turn(self, community: Community, found: Agenda, duty: roles.Duty, sitting: Sitting) -> Entry:
         turn = Turn(
             role=duty.role,
             title=clean(found.meeting.series.title),
-            start=found.meeting.starts_at,
+            start=sitting.starts_at,
             load=duty.load,
         )
         return Entry(
@@ -306,7 +309,7 @@ def _change(found: Agenda, sitting: Sitting, now: datetime) -> str:
         return "noted"
     if sitting.sequence:
         return "moved"
-    return "final" if now >= sitting.starts_at - timedelta(hours=found.meeting.series.notice) else ""
+    return "final" if now >= found.meeting.input_until else ""
 
 
 def _duty(roster: Roster | None, start: datetime) -> tuple[Duty, datetime | None, datetime | None]:
@@ -364,13 +367,13 @@ def _topic_made(item: Item, guest: _Guest) -> Topic:
     )
 
 
-def _recap_made(found: Agenda, last: Agenda, guest: _Guest) -> Recap:
+def _recap_made(found: Agenda, last: Agenda, guest: _Guest, there: Sitting) -> Recap:
     results = [one for one in last.results if one.kind != "note"]
     return Recap(
-        start=last.meeting.starts_at,
+        start=there.starts_at,
         noted=tuple(_noted(one, guest) for one in results[:_NOTES]),
-        added=tuple(_told(one, guest) for one in last.additions[-_ADDED:]),
-        more=max(len(results) - _NOTES, 0) + max(len(last.additions) - _ADDED, 0),
+        added=tuple(_told(one, guest) for one in last.unprinted[-_ADDED:]),
+        more=max(len(results) - _NOTES, 0) + max(len(last.unprinted) - _ADDED, 0),
         carried=sum(one.topic.carried > 0 for one in found.items),
     )
 

@@ -3,7 +3,7 @@
 It writes nothing; previews print a draft as it is, and freeze stores it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -27,6 +27,7 @@ from tidings.digests.fragments import (
     Heading,
     Meeting,
     Personal,
+    Recap,
     Settled,
     Task,
     Title,
@@ -110,11 +111,19 @@ def tell(
         blocks = _blocks(connection, week, reader, community, before.windows, weeks)
     chosen = blocks.chosen
     said = said or _of_meetings(agendas, community, member, reader, roster)
-    asked = {one.asked.message_id for one in chosen.unanswered}
-    said = [one for one in said if one.block != "topic" or one.answers not in asked]  # it stands in one block
+    on_agenda = {one.answers for one in said if isinstance(one.fragment, Topic) and not one.fragment.offered}
+    unanswered = [one for one in chosen.unanswered if one.asked.message_id not in on_agenda]
+    asked, below = {one.asked.message_id for one in unanswered}, blocks.below
+    said = [one for one in said if one.block != "topic" or one.answers not in asked]  # a question is in one block
+    recaps = [one.fragment for one in said if isinstance(one.fragment, Recap)]
+    if printed := {(note.kind, note.text) for one in recaps for note in one.noted}:  # nobody reads a line twice
+        below = tuple(one for one in below if not _is_in(printed, one.fragment))
+    if len(unanswered) < len(chosen.unanswered):
+        kept = {one.asked.id for one in unanswered}
+        below = tuple(one for one in below if one.block != "unanswered" or one.post_id in kept)
     if not blocks.new:
         said = [one for one in said if not isinstance(one.fragment, Meeting) or _concerns(one.fragment)]
-        if not chosen.unanswered and not said:
+        if not unanswered and not said:
             return None
     more = chosen.more_numbers if member.format in enclosures.FORMATS else ()
     # All that it is made of but what is the community's own: a heading is the same for most.
@@ -141,7 +150,7 @@ def tell(
             *(one for one in said if one.block in _OWN),
             *blocks.above,
             *(one for one in said if one.block not in _OWN),
-            *blocks.below,
+            *below,
         ),
     )
 
@@ -182,6 +191,11 @@ def _of_meetings(
     """What a digest says of meetings: the member's actions, and the next one."""
     meeting = agendas.next_meeting(community, member, reader, roster)
     return [*agendas.tasks(community, member), *([meeting] if meeting else [])]
+
+
+def _is_in(printed: Collection[tuple[str, str]], fragment: Fragment) -> bool:
+    """Whether it is a line of minutes that is printed already."""
+    return isinstance(fragment, Settled) and (fragment.outcome, fragment.text) in printed
 
 
 def _concerns(meeting: Meeting) -> bool:
@@ -342,9 +356,9 @@ def _subject(parts: Sequence[Part], words: Words) -> str:
         return in_text(words.say("%(name)s: %(news)s", name=name, news=news))
 
     of_meeting = first.rhythm in _OF_MEETINGS
-    found = list(filter(None, (meeting, news) if of_meeting else (news, meeting)))
-    for told in dict.fromkeys((", ".join(found), found[0])):
-        if len(whole := made(first.title, told)) <= _SUBJECT_LENGTH:
+    found = list(filter(None, (meeting, *news) if of_meeting else (*news, meeting)))
+    for many in range(len(found), 0, -1):
+        if len(whole := made(first.title, ", ".join(found[:many]))) <= _SUBJECT_LENGTH:
             return whole
     room = _SUBJECT_LENGTH - len(made("", found[0])) - len(BEGIN + END)
     return made(shorten(first.title, room), found[0])
@@ -360,7 +374,7 @@ def _of_next(meeting: Meeting, words: Words) -> str:
     return words.say("meeting %(time)s", time=time)
 
 
-def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) -> str:
+def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) -> Sequence[str]:
     """How many items are for the reader; where none is, how many posts are new, or what is asked of them.
 
     Empty for an agenda, whose meeting says it.
@@ -369,12 +383,12 @@ def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) ->
         return _asked(fragments, words)
     personal = sum(isinstance(one, Personal) for one in fragments)
     if personal:
-        return words.count("%(number)s for you", "%(number)s for you", personal)
+        return [words.count("%(number)s for you", "%(number)s for you", personal)]
     new = sum(len(getattr(one, "numbers", ())) for one in fragments) + sum(part.heading.more_posts for part in parts)
-    return words.count("%(number)s new post", "%(number)s new posts", new) if new else words.say("nothing new")
+    return [words.count("%(number)s new post", "%(number)s new posts", new) if new else words.say("nothing new")]
 
 
-def _asked(fragments: Sequence[Fragment], words: Words) -> str:
+def _asked(fragments: Sequence[Fragment], words: Words) -> Sequence[str]:
     """What a reader is to do, by a mail that tells of no posts."""
     said: list[str] = []
     turn = next((one for one in fragments if isinstance(one, Turn)), None)
@@ -384,4 +398,4 @@ def _asked(fragments: Sequence[Fragment], words: Words) -> str:
         said.append(words.say("your turn %(time)s", time=words.full(turn.start)))
     if tasks := sum(isinstance(one, Task) for one in fragments):
         said.append(words.count("%(number)s action of yours", "%(number)s actions of yours", tasks))
-    return ", ".join(said)
+    return said

@@ -221,7 +221,8 @@ class Composer:
             for meeting_id in ids
             for entry in self._agendas.entries(community, meeting_id, member, reader, roster)
         ]
-        reminder = self._agendas.reminder(community, member) if any(row.rhythm == "remind" for row in rows) else []
+        reminded = any(row.rhythm == "remind" for row in rows)
+        reminder = self._agendas.reminder(community, member, roster) if reminded else []
         return list({(one.block, one.about_id): one for one in [*reminder, *said]}.values())
 
     def _meeting_alone(self, rows: Sequence[_Waiting], said: Sequence[Entry], members: Mapping[int, Member]) -> Told:

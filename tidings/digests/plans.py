@@ -15,7 +15,7 @@ from tidings.communities.roster import Roster
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
 from tidings.digests import quiet, schedule
-from tidings.digests.meetings import diary, invites
+from tidings.digests.meetings import diary, invites, series
 from tidings.digests.words import Words
 from tidings.settings import SiteSettings
 
@@ -54,7 +54,8 @@ class Plans:
 def replan(connection: Connection, now: datetime, *, site: SiteSettings, person_id: int | None = None) -> int:
     """Work out anew when waiting sections are due and when it is quiet, of one person or of everybody.
 
-    Returns how many sections moved. What is due by now stays due.
+    Returns how many sections moved. What is due by now stays due. A person who turned to mail is invited to what the
+    others are.
     """
     quiet.replan(connection, now, person_id)
     mine = [] if person_id is None else [_section.person_id == person_id]
@@ -72,7 +73,21 @@ def replan(connection: Connection, now: datetime, *, site: SiteSettings, person_
     ]
     if moved:
         connection.execute(_MOVE, moved)
+    if person_id is not None:
+        _invite(connection, now, site, person_id)
     return len(moved) + _replan_agendas(connection, now, site)
+
+
+def _invite(connection: Connection, now: datetime, site: SiteSettings, person_id: int) -> None:
+    """Let the agendas that others have, or wait for, wait for a person too who asked for no mail until now."""
+    membership, address = tables.membership.c, tables.address.c
+    mine = query(membership.community_id).join(tables.address, address.id == membership.address_id)
+    for community_id in connection.execute(mine.where(address.person_id == person_id)).scalars().all():
+        for one in series.of_community(connection, community_id):
+            meeting = diary.following(connection, one.id, now)
+            if meeting is not None and meeting.invited_at is not None:
+                community = directory.community_by_id(connection, community_id)
+                invites.invite(connection, community, meeting, now, site=site)
 
 
 def _replan_agendas(connection: Connection, now: datetime, site: SiteSettings) -> int:

@@ -203,7 +203,9 @@ class Words:
 
     def action(self, owner: str, due: date | None) -> str:
         """`Action for Raj by Fri 16 Oct`."""
-        who, day = self.inside(owner) if owner else "", self.whole_day(due) if due else ""
+        who, day = apart(owner) if owner else "", self.whole_day(due) if due else ""
+        if owner == YOU:
+            return self.say("Your action by %(day)s", day=day) if day else self.say("Your action")
         if who and day:
             return self.say("Action for %(owner)s by %(day)s", owner=who, day=day)
         if who:

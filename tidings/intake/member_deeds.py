@@ -112,6 +112,13 @@ class MemberDeeds:
         if meeting.cancelled_at is not None or meeting.ends_at <= now:
             return f"We noted that you would {what} {title}. You hear when it is your turn."
         has = {one.role: one for one in roles.of_meeting(connection, meeting)}
+        if (
+            role not in has
+            and meeting.invited_at is None
+            and owner.person_id in {one.person_id for one in has.values()}
+        ):
+            # Others may offer it before roles are given in turn, and nobody should have two.
+            return f"We noted that you would {what} {title}. You hear when it is your turn."
         if role not in has:
             roles.give(connection, meeting, role, owner, now)
         elif has[role].person_id != owner.person_id:

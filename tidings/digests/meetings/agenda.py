@@ -39,6 +39,7 @@ class Input:
     author: str
     author_key: str
     date: datetime
+    received_at: datetime
     text: str
 
 
@@ -96,6 +97,13 @@ class Agenda:
     def additions(self) -> list[Input]:
         """What was added to the minutes by those who were not there."""
         return [*(one for item in self.items for one in item.late), *self.late]
+
+    @property
+    def unprinted(self) -> list[Input]:
+        """What came too late for the agenda that members had, before the meeting or after it, as it came in."""
+        before = [*(one for item in self.items for one in item.inputs), *self.inputs]
+        since = [one for one in before if one.received_at > self.meeting.input_until]
+        return sorted([*since, *self.additions], key=lambda one: one.number)
 
 
 def message_id(community: Community, meeting: Meeting, domain: str) -> str:
@@ -274,6 +282,7 @@ def _input(post: Post) -> Input:
         author=names.author(post.author_name, post.author_email),
         author_key=email_key(post.author_email),
         date=post.date,
+        received_at=post.received_at,
         text=read.own_text(post).strip(),
     )
 

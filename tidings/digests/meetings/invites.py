@@ -5,10 +5,10 @@ section of a meeting at a time.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, exists, select, update
+from sqlalchemy import Connection, bindparam, exists, func, select, update
 
 from tidings.communities import directory
 from tidings.communities.directory import Community, Member
@@ -29,6 +29,13 @@ _MINE = (
     .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
     .where(_period.meeting_id == bindparam("meeting"))
     .order_by(_section.id)
+)
+_TOLD = (
+    select(_section.membership_id, func.max(tables.edition.c.composed_at).label("at"))
+    .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
+    .join(tables.edition, tables.edition.c.id == _section.edition_id)
+    .where(_period.meeting_id == bindparam("meeting"))
+    .group_by(_section.membership_id)
 )
 _MOVE = update(tables.edition_section).where(_section.id == bindparam("section")).values(due_at=bindparam("new_due"))
 
@@ -77,10 +84,17 @@ def tell_again(
 ) -> int:
     """Let the change of a meeting, moved or cancelled, wait for everybody who was told of it; returns for how many.
 
-    Who was not told yet is told at another time, if that changed.
+    Who was not told yet is told at another time, if that changed; whose own session is as it was is not told again.
     """
     replan(connection, community, meeting, now, site=site)
-    return _tell(connection, community, meeting, now, lambda _member: True, site=site)
+    plan = _Plan(connection, community, meeting, now, site)
+    rows = connection.execute(_TOLD, {"meeting": meeting.id})
+    told: dict[int, datetime] = {row.membership_id: row.at for row in rows}
+
+    def is_other_now(member: Member) -> bool:
+        return told[member.membership_id] <= plan.sitting(member).changed_at
+
+    return _tell(connection, community, meeting, now, is_other_now, site=site)
 
 
 def tell_later_sessions(
@@ -167,7 +181,6 @@ class _Plan:
     ) -> None:
         self._rosters = Rosters(connection)
         self._community, self._meeting, self._now, self._site = community, meeting, now, site
-        self._notice = timedelta(hours=meeting.series.notice)
         self._known: dict[tuple[object, ...], datetime] = {}
 
     def roster(self, member: Member) -> Roster | None:
@@ -189,7 +202,7 @@ class _Plan:
                 roster,
                 self._community,
                 sitting,
-                notice=self._notice,
+                notice=sitting.starts_at - self._meeting.input_until,
                 now=self._now,
                 site_zone=self._site.zone,
             )

@@ -132,7 +132,8 @@ def fill(connection: Connection, meeting: Meeting, now: datetime) -> list[Duty]:
             _take(connection, one)
     has = {one.role: one.person_id for one in duties if candidates.can(one.person_id)}
     given: list[Duty] = []
-    for role in ROLES:
+    # Who is on shift is often fewer than there are roles: which one is left over goes round as well.
+    for role in ROLES if meeting.number % 2 else ROLES[::-1]:
         if role in has:
             continue
         chosen = candidates.next(role, set(has.values()))

@@ -20,7 +20,7 @@ from tidings.digests.meetings.formats import Block
 from tidings.errors import NotFoundError, UsageError
 
 NOTICE = 18
-"""Hours before a session until which input is printed under its items, unless a series says otherwise."""
+"""Hours before the first session until which input is printed under its items, unless a series says otherwise."""
 
 SESSIONS = 6
 """No meeting has more sessions."""
@@ -52,7 +52,7 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A repeating meeting of a community; `notice` is in hours before a session."""
+    """A repeating meeting of a community; `notice` is in hours before the first session."""
 
     id: int
     community_id: int

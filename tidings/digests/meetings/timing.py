@@ -62,11 +62,11 @@ def _moments(
 
 
 def _day_before(member: Member, roster: Roster | None, until: datetime, site_zone: str) -> datetime:
-    """The last time by `until` when it is the member's hour, and they are awake then."""
+    """The last time by `until` when it is the member's hour, or when they are up again where they sleep then."""
     zone_name = schedule.zone_of(member, roster, site_zone)
     today = until.astimezone(zone(zone_name)).date()
     hours = (schedule.wall(today - n * _DAY, member.digest_time or _MORNING, zone_name) for n in range(3))
-    return next(moment for moment in hours if schedule.wake(roster, moment) <= until)
+    return next(moment for hour in hours if (moment := schedule.wake(roster, hour)) <= until)
 
 
 def soon(roster: Roster | None, now: datetime, before: datetime) -> datetime:

@@ -204,15 +204,15 @@ def _is_full(connection: Connection, meeting_id: int) -> bool:
 def _come_back(connection: Connection, topic_id: int, meeting_id: int, state: State) -> Topic | None:
     """The topic after it came back to an agenda, where it is on none; None where that is full.
 
-    A question is offered again that nobody seconded the last time, but not one that somebody withdrew: that has to be
-    proposed again. What was only offered is on the agenda once it is proposed.
+    A question is offered again that nobody seconded the last time, but not what somebody withdrew or a meeting came to:
+    that has to be proposed again. What was only offered is on the agenda once it is proposed.
     """
     found = by_id(connection, topic_id)
     assert found is not None
     mine = update(tables.topic).where(_topic.id == topic_id)
     if found.state == "offered" and state == "open":
         connection.execute(mine.values(state=state))
-    elif found.state in ("dropped", "done") or (found.state == "withdrawn" and state == "open"):
+    elif found.state == "dropped" or (found.state in ("withdrawn", "done") and state == "open"):
         if _is_full(connection, meeting_id):
             return None
         connection.execute(mine.values(meeting_id=meeting_id, state=state, position=None))
