@@ -56,10 +56,10 @@ class Makings:
 class SmallSite:
     """A site with the community `pump`: Ana and Li get each post, Sam a weekly digest on Mondays at 8."""
 
-    def __init__(self, folder: Path, makings: Makings, database: str = "") -> None:
+    def __init__(self, folder: Path, makings: Makings, database: str = "", at: datetime = WEDNESDAY) -> None:
         self.makings = makings
         self.worker = makings.worker
-        self.clock = FixedClock(WEDNESDAY)
+        self.clock = FixedClock(at)
         shutil.copytree(makings.blank, folder, dirs_exist_ok=True)
         self.site: Site = open_site(settings_for(folder, database=database), self.clock)
         with self.site.database.write() as connection:

@@ -115,8 +115,8 @@ def test_the_newest_five_inputs_are_printed_and_the_others_counted(team: Team) -
 
 def test_the_blocks_name_their_topics_and_what_has_no_time_says_so(team: Team) -> None:
     topic(team, "Seal failures", minutes=15, lead=team.people["bea"])
-    for title, minutes in (("Spare stock", 20), ("Night lamps", 15)):
-        topic(team, title, minutes=minutes)
+    for title, length in (("Spare stock", 20), ("Night lamps", 15)):
+        topic(team, title, minutes=length)
     text = told(team)
     found = block(text, "NEXT MEETING")
     assert "15 min: input by a discussion leader: Seal failures (Bea)" in found
