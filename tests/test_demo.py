@@ -324,7 +324,7 @@ def test_a_reply_to_an_item_lands_in_its_thread_and_why_says_so(running: Demo) -
 
 def test_a_reply_to_a_whole_digest_is_posted_by_its_number_without_the_digest(running: Demo) -> None:
     running.post("/demo/clock", by="digest")
-    said = running.reply(SAM, "The whole digest", "#2 I read Li's line.")
+    said = running.reply(SAM, "The whole digest", "#3 I read Li's line.")
     assert "A reply to item 3 of a digest. Archived as number" in said.text
     thread = running.sign_in(SAM, unescape(re.findall(r'name="next" value="([^"]+)"', said.text)[0]))
     assert "I read Li&#39;s line." in thread.text

@@ -92,7 +92,8 @@ def tell_again(
     told: dict[int, datetime] = {row.membership_id: row.at for row in rows}
 
     def is_other_now(member: Member) -> bool:
-        return told[member.membership_id] <= plan.sitting(member).changed_at
+        at = told.get(member.membership_id)
+        return at is None or at <= plan.sitting(member).changed_at
 
     return _tell(connection, community, meeting, now, is_other_now, site=site)
 
