@@ -17,7 +17,7 @@ from tidings.database import tables
 from tidings.database.engine import Database
 from tidings.digests import agenda_phrases, render
 from tidings.digests.lint import lint
-from tidings.digests.meetings import diary, invites, topics
+from tidings.digests.meetings import agenda, diary, invites, topics
 from tidings.digests.meetings.diary import Meeting
 from tidings.digests.words import words as spoken
 from tidings.mailer import minutes
@@ -102,6 +102,26 @@ def test_what_is_the_readers_own_says_you(team: Team) -> None:
     assert "* You, Sat 10 Oct: We have two springs left." in found
     assert "* Abe, Sat 10 Oct: I have a third." in found
     assert "Ana" not in found
+
+
+def test_nobody_is_called_you_in_the_agenda_of_another(team: Team) -> None:
+    team.join("fay")
+    topic(team, "Spare stock", by="ana")
+    team.work(MORNING)
+    # Both have it at the same hour, with the same shifts: none.
+    mine, hers = (block(text_of(mails(team, name)[-1]), "NEXT MEETING") for name in ("ana", "fay"))
+    assert "Spare stock (you)" in mine
+    assert "Spare stock (Ana)" in hers
+
+
+def test_what_is_written_of_the_meeting_itself_stands_under_it(team: Team) -> None:
+    with team.database.write() as connection:
+        under = agenda.message_id(team.pump, team.meeting, SITE.domain)
+        meeting_site.write(connection, team.pump, under, "Could we begin with line 4?", by=team.people["abe"])
+        meeting_site.write(connection, team.pump, under, "I would like that.", by=team.people["ana"])
+    found = block(told(team), "NEXT MEETING")
+    assert "* Abe, Sat 10 Oct: Could we begin with line 4?" in found
+    assert "* You, Sat 10 Oct: I would like that." in found
 
 
 def test_the_newest_five_inputs_are_printed_and_the_others_counted(team: Team) -> None:

@@ -108,7 +108,7 @@ def facts(words: Words, it: Topic) -> str:
     return ", ".join(found)
 
 
-def earlier(words: Words, it: Topic) -> str:
+def earlier(words: Words, it: Topic | Meeting) -> str:
     """Of the inputs that are only counted."""
     return words.count("%(number)s more before that", "%(number)s more before that", it.earlier)
 

@@ -145,7 +145,12 @@ class Agendas:
         """The meeting itself; `whole` with what a calendar is told, and the titles of all its topics."""
         duty, start, end = _duty(guest.roster, guest.sitting.starts_at)
         answer = _answer(found, guest.member)
-        mine = frozenset(held.id for held in found.duties if held.person_id == guest.member.person_id)
+        me = guest.member.person_id
+        mine = (
+            frozenset(held.id for held in found.duties if held.person_id == me),
+            frozenset(one.topic.id for one in found.items if me in (one.topic.lead_id, one.topic.person_id)),
+            frozenset(one.author_key for one in found.inputs) & guest.reader.keys,
+        )
         key = (found.meeting.id, "meeting", whole, guest.sitting.id, duty, start, end, answer, mine)
         fragment = self._weeks.once(
             (community.id, *key), lambda: self._meeting_made(community, found, guest, (duty, start, end), whole=whole)
@@ -171,6 +176,7 @@ class Agendas:
         meeting, sitting = found.meeting, guest.sitting
         duty, duty_start, duty_end = at_work
         answer = _answer(found, guest.member)
+        inputs = found.inputs[-_INPUTS:] if whole else ()
         return Meeting(
             start=sitting.starts_at,
             end=sitting.ends_at,
@@ -191,6 +197,8 @@ class Agendas:
             coming=attendance.counts(found.said)["yes"],
             answer=answer,
             change=_change(found, sitting, self._now),
+            inputs=tuple(_told(one, guest) for one in inputs),
+            earlier=len(found.inputs) - len(inputs) if whole else 0,
             invitation=Invitation(event=calendar.event(community, found, sitting, site=self._site), answer=answer)
             if whole
             else None,
@@ -203,6 +211,7 @@ class Agendas:
         mine = (
             guest.member.person_id in (topic.person_id, topic.lead_id),
             frozenset(one.author_key for one in item.inputs) & guest.reader.keys,
+            frozenset(one.card_id for one in item.notes if one.owner_id == guest.member.person_id),
         )
         key = (community.id, "topic", topic.id, topic.meeting_id, mine)
         return Entry(
