@@ -58,6 +58,10 @@ def _of_icalendar(method: str, event: Any) -> Seen:
 
 def by_vobject(raw: bytes) -> list[Seen]:
     """The events of an object, by a library with a parser of its own."""
+    # It keeps what it read of a zone first, and takes that for all that are called so.
+    known = vars(vobject.icalendar)["__tzidMap"]
+    for name in known.keys() - {"UTC"}:
+        del known[name]
     calendar = vobject.readOne(raw.decode())
     return [_of_vobject(calendar.method.value, event) for event in calendar.contents.get("vevent", [])]
 

@@ -237,7 +237,8 @@ _SEVERAL = st.lists(_TEXT, max_size=4).map("\n".join).map(str.strip)
 def test_any_text_comes_back_the_same_from_both_readers(title: str, place: str, name: str, text: str) -> None:
     event = replace(MEETING, title=title, place=place, description=text)
     raw = invitation(event, organizer=(name, ORGANIZER[1]), guest=replace(SAM, name=name))
-    shown = name.replace('"', "'")  # RFC 5545 has no way to write it in a name
+    # RFC 5545 has no way to write the one in a name, and not all programs read the other there.
+    shown = name.replace('"', "'").replace("\\", "/")
     for read in READERS.values():
         (seen,) = read(raw)
         assert (seen.title, seen.place, seen.description) == (title, place, text)

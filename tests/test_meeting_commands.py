@@ -138,7 +138,7 @@ def test_a_community_without_meetings_says_so(tidings: Program) -> None:
     ("options", "status", "why"),
     [
         (["--on", "Tue", "--at", "noon"], 2, "no time of day"),
-        (["--on", "soon", "--at", "14:00"], 2, "no date"),
+        (["--on", "soon", "--at", "14:00"], 2, "no day"),
         (["--on", "2026-10-01", "--at", "14:00", "--repeats", "once"], 2, "No meeting of it would be to come"),
         (["--on", "Tue", "--at", "14:00", "--repeats", "FREQ=SECONDLY"], 2, "no rhythm"),
         (["--on", "Tue", "--at", "14:00=X"], 1, "crew"),

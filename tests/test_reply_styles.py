@@ -34,9 +34,7 @@ class Answered:
         return f"{self._count}.reply@example.org"
 
     def number(self, subject: str) -> int:
-        with self.box.site.site.database.read() as connection:
-            wanted = select(tables.item.c.number).where(tables.item.c.subject == f"Re: {subject}")
-            return connection.execute(wanted).scalar_one()
+        return self.box.number(subject)
 
     def with_sent_id(self, message_id: str) -> str:
         """The id of the post that came with another's."""

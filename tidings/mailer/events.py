@@ -185,8 +185,9 @@ def _attendee(guest: Guest, *, asked: bool) -> str:
 def _address(name: str, email: str) -> vCalAddress:
     """A calendar address (RFC 5545 3.3.3): the letters of a mail address that are not ASCII percent-encoded."""
     address = vCalAddress("mailto:" + quote(email, safe=_ADDRESS_SAFE, errors="replace"))
-    # RFC 6868 has a way to write a quotation mark, which many programs show as it stands.
-    if shown := _line(name, _NAME_MOST).replace('"', "'"):
+    # RFC 6868 has a way to write a quotation mark, which many programs show as it stands. Some take a backslash before
+    # the quotation mark that ends a name for an escape, which RFC 5545 has not there.
+    if shown := _line(name, _NAME_MOST).replace('"', "'").replace("\\", "/"):
         address.params["CN"] = shown
     return address
 
