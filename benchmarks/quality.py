@@ -51,12 +51,12 @@ def _replies(corpus: Path) -> Iterator[Figure]:
     """How well quotes are folded, for each set, and how much of what people wrote is hidden over all of them."""
     sets = quality_replies.measure(corpus)
     for name, counts in sets.items():
-        bodies, right = max(counts["bodies"], 1), counts["as_labelled"]
+        bodies, exact = max(counts["bodies"], 1), counts["exact"]
         least, floor = quality_replies.WANTED[name], quality_replies.REACHED[name]
-        value = f"{right} of {bodies} as labelled; {counts['exact']} to the space, {counts['alike']} alike"
+        value = f"{exact} of {bodies} exact; {counts['as_labelled']} as labelled, {counts['alike']} alike"
         goal = f"at least {least:.0%}"
         yield _towards(
-            f"replies/{name}", "visible replies", value, goal, f"{floor}", right >= least * bodies, right >= floor
+            f"replies/{name}", "visible replies", value, goal, f"{floor}", exact >= least * bodies, exact >= floor
         )
     keys = ("author_words_hidden", "in_dispute", "author_words")
     hidden, disputed, words = (sum(one[key] for one in sets.values()) for key in keys)

@@ -10,6 +10,7 @@ from tests import seed
 from tidings.archive import cards
 from tidings.communities import joining, rota
 from tidings.communities.directory import Community, Member
+from tidings.communities.entries import parse_day
 from tidings.database import tables
 from tidings.digests.meetings import diary, series
 from tidings.digests.meetings.series import NewSession, Series
@@ -43,7 +44,7 @@ def weekly(connection: Connection, of: Community, meeting: str, now: datetime = 
     """A series of a meeting every week from `now` on, at a weekday and an hour, planned ahead."""
     day, starts = meeting.split()
     asked = {"name": "weekly", "sessions": [NewSession(starts=starts)], "now": now, **values}
-    found = series.add(connection, of, first_day=series.parse_first_day(day, now.date()), **asked)
+    found = series.add(connection, of, first_day=parse_day(day, now.date()), **asked)
     diary.plan_ahead(connection, found, now)
     return found
 

@@ -54,6 +54,8 @@ class _Rule:
     match: bytes | None
     after: int
     times: int | None
+    first: bool = False
+    said: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fires(self, line: bytes, taken: int) -> bool:
@@ -92,13 +94,23 @@ class SmtpSink:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
 
-    def on(self, step: str, reply: str, *, match: str | None = None, after: int = 0, times: int | None = None) -> None:
+    def on(
+        self,
+        step: str,
+        reply: str,
+        *,
+        match: str | None = None,
+        after: int = 0,
+        times: int | None = None,
+        first: bool = False,
+    ) -> None:
         """Answer `reply` at a step: BANNER, EHLO, MAIL, RCPT, DATA, END (the final dot) or any other verb.
 
         Only lines that hold `match`, only once `after` messages of the connection were taken, and only `times` times. A
-        reply of 421 closes the connection; CUT and STALL say nothing. The first rule that fires counts.
+        reply of 421 closes the connection; CUT and STALL say nothing. The first rule that fires counts. Before one that
+        is to come `first` has been sent, nobody else is answered at that step.
         """
-        rule = _Rule(reply, None if match is None else match.encode(), after, times)
+        rule = _Rule(reply, None if match is None else match.encode(), after, times, first)
         self._rules.setdefault(step, []).append(rule)
 
     def forget(self) -> None:
@@ -153,11 +165,13 @@ class SmtpSink:
         self._open.discard(link)
         link.close()
 
-    def _reply(self, step: str, line: bytes, taken: int, usual: bytes) -> bytes:
+    def _reply(self, step: str, line: bytes, taken: int, usual: bytes) -> tuple[bytes, _Rule | None]:
         for rule in self._rules.get(step, ()):
             if rule.fires(line, taken):
-                return rule.reply.encode()
-        return usual
+                return rule.reply.encode(), rule
+            if rule.first:
+                rule.said.wait(10)
+        return usual, None
 
     def _take(self, message: Received) -> None:
         with self._taken:
@@ -217,13 +231,16 @@ class _Conversation:
 
     def _say(self, step: str, line: bytes, usual: bytes) -> bool:
         """Answer; whether the answer is a good one."""
-        reply = self._sink._reply(step, line, self._messages, usual) if self._sink._rules else usual
+        reply, rule = self._sink._reply(step, line, self._messages, usual) if self._sink._rules else (usual, None)
         if reply in (CUT.encode(), STALL.encode()):
             self._flush()
             if reply == STALL.encode():
                 self._sink._closing.wait(60)
             raise _GoneError
         self._out.append(reply)
+        if rule is not None and rule.first:
+            self._flush()
+            rule.said.set()
         if reply.startswith(b"421"):
             self._flush()
             raise _GoneError

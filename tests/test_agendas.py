@@ -15,10 +15,11 @@ from tests.test_invites import DAY, HOUR, NOW, Team, berlin
 from tidings.communities import joining
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import agenda_phrases, render
+from tidings.digests import agenda_sentences, editions, render
 from tidings.digests.lint import lint
-from tidings.digests.meetings import agenda, diary, invites, topics
+from tidings.digests.meetings import agenda, changes, diary, invites, series, topics
 from tidings.digests.meetings.diary import Meeting
+from tidings.digests.weeks import Weeks
 from tidings.digests.words import words as spoken
 from tidings.mailer import minutes
 
@@ -147,9 +148,17 @@ def test_the_blocks_name_their_topics_and_what_has_no_time_says_so(team: Team) -
 def test_it_says_where_and_when_it_is_whether_the_reader_is_at_work_and_until_when_to_write(team: Team) -> None:
     found = block(told(team, "abe", berlin(12, 7)), "NEXT MEETING")
     assert found.startswith(
-        "#1 Tue 13 Oct 14:00 to 15:00 (your time). You are at work then (07:00-19:00). Where: Room 2"
+        "#1 Pump hour: Tue 13 Oct 14:00 to 15:00 (your time). You are at work then (07:00-19:00). Where: Room 2"
     )
     assert "What you write by Mon 20:00 is printed under its item." in found
+
+
+def test_a_meeting_that_is_not_called_like_its_community_says_its_name(team: Team) -> None:
+    assert block(told(team), "NEXT MEETING").startswith("#1 Pump hour: Tue 13 Oct 14:00 to 15:00")
+    with team.database.write() as connection:
+        series.change(connection, team.series, {"title": "Pump team"})
+    team.join("fay", MORNING)
+    assert block(told(team, "fay", MORNING + DAY), "NEXT MEETING").startswith("#1 Tue 13 Oct 14:00 to 15:00")
 
 
 def test_of_two_sessions_each_reader_has_their_own_and_is_told_of_the_other(sqlite_database: Database) -> None:
@@ -281,6 +290,23 @@ def test_a_meeting_that_is_cancelled_says_that_and_nothing_else(team: Team) -> N
     assert b"METHOD:CANCEL" in raw or b"method=CANCEL" in raw
 
 
+def test_a_meeting_that_is_cancelled_while_agendas_are_composed_is_told_as_such_by_the_next(team: Team) -> None:
+    fay, weeks = team.join("fay"), Weeks(MORNING)
+    team.invite()
+
+    def compose(person_id: int) -> None:
+        with team.database.write() as connection:
+            composer = editions.Composer(connection, MORNING, site=SITE, weeks=weeks)
+            assert composer.compose([person_id]) == ["composed"]
+
+    compose(team.people["ana"].person_id)
+    with team.database.write() as connection:
+        changes.cancel(connection, team.meeting, MORNING, site=SITE)
+    compose(fay.person_id)
+    assert "CANCELLED" not in text_of(mails(team, "ana")[-1])
+    assert "THIS MEETING IS CANCELLED" in words(text_of(mails(team, "fay")[-1]))
+
+
 def test_the_last_agenda_says_that_it_is_the_last(team: Team) -> None:
     told(team)
     with team.database.write() as connection:
@@ -348,7 +374,7 @@ def test_who_has_a_role_and_an_action_is_reminded_of_them(team: Team) -> None:
 
 @pytest.mark.parametrize("language", ["en", "de", "es", "fr"])
 def test_the_lines_of_minutes_that_a_scribe_is_shown_are_read(language: str) -> None:
-    shown = re.findall(r"`([^`]+)`", agenda_phrases.scribe(spoken(language, "Europe/Berlin", 2026)))
+    shown = re.findall(r"`([^`]+)`", agenda_sentences.scribe(spoken(language, "Europe/Berlin", 2026)))
     found = minutes.read("\n".join(line.replace("...", "the springs") for line in shown), date(2026, 10, 13))
     assert found is not None
     assert [line.kind for line in found.lines] == ["decision", "action", "answer", "carry"]

@@ -125,6 +125,31 @@ def test_after_long_downtime_only_meetings_to_come_are_planned(database: Databas
     assert days(database, found)[4:6] == ["2026-11-10", "2027-03-02"]
 
 
+def test_a_series_is_looked_at_again_when_the_next_session_begins_within_a_day_and_after_a_change(
+    database: Database, add: Add
+) -> None:
+    found = add()
+
+    def due(now: datetime) -> bool:
+        with database.read() as connection:
+            return [one.id for one in series.due(connection, now)] == [found.id]
+
+    assert not due(NOW + timedelta(hours=23))
+    assert due(NOW + timedelta(days=1))
+    first = planned(database, found)[0]
+    plan(database, found, first.starts_at - timedelta(hours=2))
+    assert not due(first.starts_at - timedelta(minutes=1))
+    assert due(first.starts_at)
+    plan(database, found, first.starts_at)
+    for change in (diary.cancel, diary.restore):
+        later = first.starts_at + timedelta(hours=1)
+        with database.write() as connection:
+            change(connection, diary.of_series(connection, found.id)[1], later)
+        assert due(later)
+        plan(database, found, later)
+        assert not due(later)
+
+
 def test_of_two_who_plan_at_once_one_waits_and_finds_all_done(database: Database, add: Add, pump: Community) -> None:
     found = add()
     later = NOW + 3 * WEEK

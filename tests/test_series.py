@@ -7,10 +7,11 @@ import pytest
 from tests import digest_site
 from tidings.communities import joining
 from tidings.communities.directory import Community
+from tidings.communities.entries import parse_day
 from tidings.database.engine import Database
 from tidings.digests.meetings import formats, series
 from tidings.digests.meetings.formats import Block
-from tidings.digests.meetings.series import NewSession, Series, parse_first_day, parse_session
+from tidings.digests.meetings.series import NewSession, Series, parse_session
 from tidings.errors import NotFoundError, UsageError
 
 NOW = datetime(2026, 10, 10, 10, 0, tzinfo=UTC)
@@ -68,7 +69,7 @@ def test_a_series_has_the_title_and_the_zone_of_its_community_unless_it_says_oth
     with database.read() as connection:
         assert series.of_community(connection, pump.id) == [own, plain]
         assert series.by_id(connection, own.id) == own
-        assert series.running(connection) == [plain, own]
+        assert series.due(connection, NOW) == [plain, own]
 
 
 def test_sessions_stand_in_time_each_with_its_day_place_and_crews(database: Database, pump: Community) -> None:
@@ -107,7 +108,7 @@ def test_what_is_no_session_is_refused(text: str) -> None:
     [("Tue", "2026-10-13"), ("sunday", "2026-10-11"), ("SAT", "2026-10-10"), ("2026-12-01", "2026-12-01")],
 )
 def test_the_first_day_is_a_date_or_the_next_weekday_of_that_name(text: str, day: str) -> None:
-    assert parse_first_day(text, NOW.date()).isoformat() == day
+    assert parse_day(text, NOW.date()).isoformat() == day
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def test_a_series_that_ended_is_only_seen_by_who_asks_for_it(database: Database,
     with database.read() as connection:
         assert series.of_community(connection, pump.id) == [guild]
         assert [one.ended_at for one in series.of_community(connection, pump.id, ended=True)] == [None, NOW]
-        assert series.running(connection) == [guild]
+        assert series.due(connection, NOW) == [guild]
         assert series.named(connection, pump) == guild
 
 
@@ -205,7 +206,7 @@ def test_the_series_of_an_archived_community_do_not_go_on(database: Database, pu
     with database.write() as connection:
         joining.archive_community(connection, "pump", NOW)
     with database.read() as connection:
-        assert series.running(connection) == []
+        assert series.due(connection, NOW) == []
 
 
 # --- changes and formats ---------------------------------------------------------------------------------------------

@@ -286,12 +286,11 @@ def test_one_session_that_stalls_does_not_hold_up_the_others(sink: SmtpSink) -> 
 
 
 def test_trouble_on_one_session_lets_the_others_end_what_they_have_begun(sink: SmtpSink) -> None:
-    sink.on("END", "554 5.7.1 no", match=".", times=1)
+    sink.on("END", "554 5.7.1 no", match=".", times=1, first=True)
     client = transport(sink, connections=4)
     answers = client.send(members(200))
     tried = [answer for answer in answers if answer is not None]
-    # What the others had begun, and what they begin before they hear of it: on a busy machine that is some more.
-    assert sum(answer.trouble for answer in tried) == 1 and len(tried) <= 40
+    assert sum(answer.trouble for answer in tried) == 1 and len(tried) <= 8
     assert len(sink.messages) == len(tried) - 1
     client.close()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidings.communities.entries import parse_day
 from tidings.console import At, Json, group, key_values, opened, print_cells, print_json, print_lines
 from tidings.errors import NotFoundError, TidingsError, UsageError
 
@@ -76,7 +77,7 @@ def meeting_add(
             found,
             name=name,
             title=title,
-            first_day=series.parse_first_day(on, now.astimezone(zone_named(zone or found.zone)).date()),
+            first_day=parse_day(on, now.astimezone(zone_named(zone or found.zone)).date()),
             sessions=[series.parse_session(one) for one in (at, *(session or ()))],
             repeats=repeats,
             zone=zone,

@@ -7,7 +7,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 
 from tidings.errors import UsageError
 
@@ -33,12 +33,26 @@ def parse_wall_time(text: str) -> str:
 def parse_weekday_time(text: str) -> tuple[int, str]:
     """A weekday (0 is Monday) and a time of day as HH:MM, from `Sun 18:00` or `sunday 18:00`. Raises UsageError."""
     word, _, time = text.strip().partition(" ")
-    for number, day in enumerate(_DAYS):
-        if word.lower() in (day.lower(), day[:3].lower()):
-            return number, parse_wall_time(time)
+    if (number := _weekday(word)) is not None:
+        return number, parse_wall_time(time)
     raise UsageError(
         f"{text!r} is no weekday and time; write them like 'Sun 18:00' (Mon, Tue, Wed, Thu, Fri, Sat, Sun)."
     )
+
+
+def _weekday(word: str) -> int | None:
+    names = (number for number, day in enumerate(_DAYS) if word.lower() in (day.lower(), day[:3].lower()))
+    return next(names, None)
+
+
+def parse_day(text: str, today: date) -> date:
+    """A day, from `2026-10-14`, or from `Tue` or `tuesday` the next one, `today` among them. Raises UsageError."""
+    if (number := _weekday(text.strip())) is not None:
+        return today + timedelta(days=(number - today.weekday()) % 7)
+    try:
+        return parse_date(text)
+    except UsageError:
+        raise UsageError(f"{text!r} is no day; write a weekday like Tue, or a date like 2026-10-14.") from None
 
 
 def parse_date(text: str) -> date:

@@ -225,6 +225,7 @@ membership = Table(
     Column("left_at", Moment),
     UniqueConstraint("community_id", "person_id"),
     Index("ix_membership_community_delivery", "community_id", "delivery"),
+    Index("ix_membership_joined", "community_id", "joined_at"),
     Index(
         "ix_membership_quiet",
         "quiet_until",
@@ -680,9 +681,16 @@ series = Table(
     Column("blocks", Text, nullable=False),  # JSON [[minutes, title], ...] of a format of its own; else empty
     Column("place", Text, nullable=False),  # or a link; empty: none
     Column("notice", Integer, nullable=False),  # hours before a session until which input stands under its items
+    Column("plan_at", Moment, nullable=False),  # when it is looked at next for meetings that are to be planned
     Column("ended_at", Moment),
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("community_id", "name"),
+    Index(
+        "ix_series_plan",
+        "plan_at",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 # When each meeting of a series is held: once, or several times for crews who cannot come together.
 series_session = Table(

@@ -69,12 +69,15 @@ class _Guest:
 
 
 class Agendas:
-    """The agendas of one moment, each read once."""
+    """The agendas of one transaction, each read once: a meeting that was cancelled since is told by the next."""
 
     def __init__(self, connection: Connection, now: datetime, *, site: SiteSettings, weeks: Weeks) -> None:
-        """`weeks` are those of the same moment."""
+        """`weeks` may serve many transactions of the same moment."""
         self._connection, self._now, self._site, self._weeks = connection, now, site, weeks
         self._read: dict[int, Agenda] = {}
+        self._versions: dict[int, int] = {}  # a hash of what was read, so that what was made of it is made anew
+        self._subjects: dict[int, str] = {}
+        self._duties: dict[tuple[Roster | None, datetime], tuple[Duty, datetime | None, datetime | None]] = {}
         self._following: dict[int, Sequence[int]] = {}
         self._actions: dict[int, Sequence[cards.Card]] = {}
 
@@ -128,7 +131,8 @@ class Agendas:
         if meeting_id not in self._read:
             meeting = diary.by_id(self._connection, meeting_id)
             domain = self._site.domain
-            self._read[meeting_id] = agenda.read_agenda(self._connection, community, meeting, domain=domain)
+            found = agenda.read_agenda(self._connection, community, meeting, domain=domain)
+            self._read[meeting_id], self._versions[meeting_id] = found, hash(found)
         return self._read[meeting_id]
 
     def _coming(self, community: Community) -> Sequence[int]:
@@ -139,11 +143,23 @@ class Agendas:
             self._following[community.id] = [one.id for one in found if one]
         return self._following[community.id]
 
+    def _subject(self, community: Community, meeting: diary.Meeting) -> str:
+        if meeting.id not in self._subjects:
+            self._subjects[meeting.id] = subject(community, meeting)
+        return self._subjects[meeting.id]
+
+    def _duty(self, guest: _Guest) -> tuple[Duty, datetime | None, datetime | None]:
+        """Who walks one roster is at work at the same hours."""
+        key = guest.roster, guest.sitting.starts_at
+        if key not in self._duties:
+            self._duties[key] = _duty(*key)
+        return self._duties[key]
+
     # --- the meeting -------------------------------------------------------------------------------------------------
 
     def _meeting(self, community: Community, found: Agenda, guest: _Guest, *, whole: bool) -> Entry:
         """The meeting itself; `whole` with what a calendar is told, and the titles of all its topics."""
-        duty, start, end = _duty(guest.roster, guest.sitting.starts_at)
+        duty, start, end = self._duty(guest)
         answer = _answer(found, guest.member)
         me = guest.member.person_id
         mine = (
@@ -151,7 +167,8 @@ class Agendas:
             frozenset(one.topic.id for one in found.items if me in (one.topic.lead_id, one.topic.person_id)),
             frozenset(one.author_key for one in found.inputs) & guest.reader.keys,
         )
-        key = (found.meeting.id, "meeting", whole, guest.sitting.id, duty, start, end, answer, mine)
+        version = self._versions[found.meeting.id]
+        key = (found.meeting.id, "meeting", version, whole, guest.sitting.id, duty, start, end, answer, mine)
         fragment = self._weeks.once(
             (community.id, *key), lambda: self._meeting_made(community, found, guest, (duty, start, end), whole=whole)
         )
@@ -159,7 +176,7 @@ class Agendas:
             number=0,
             block="meeting",
             fragment=fragment,
-            subject=subject(community, found.meeting),
+            subject=self._subject(community, found.meeting),
             answers=found.message_id,
             about_id=found.meeting.id,
         )
@@ -184,7 +201,7 @@ class Agendas:
             duty=duty,
             duty_start=duty_start,
             duty_end=duty_end,
-            title=clean(meeting.series.title),
+            title=clean(meeting.series.title) if meeting.series.title != community.title else "",
             slots=_slots(found, guest, many=len(found.items) if whole else _LISTED),
             until=meeting.input_until if self._now < meeting.input_until else None,
             others=tuple(
@@ -213,7 +230,7 @@ class Agendas:
             frozenset(one.author_key for one in item.inputs) & guest.reader.keys,
             frozenset(one.card_id for one in item.notes if one.owner_id == guest.member.person_id),
         )
-        key = (community.id, "topic", topic.id, topic.meeting_id, mine)
+        key = (community.id, "topic", topic.id, self._versions[topic.meeting_id], mine)
         return Entry(
             number=0,
             block="topic",
@@ -227,15 +244,18 @@ class Agendas:
         last = found.last
         if last is None or last.meeting.starts_at > self._now or not (last.results or last.unprinted):
             return
-        mine = frozenset(one.author_key for one in last.unprinted) & guest.reader.keys
-        owns = guest.member.person_id in {note.owner_id for note in last.results}
+        me = guest.member.person_id
+        mine = (
+            frozenset(one.author_key for one in last.unprinted) & guest.reader.keys,
+            frozenset(note.card_id for note in last.results if note.owner_id == me),
+        )
         there = for_member(last.meeting, guest.member.crew_id, guest.roster)
-        key = (community.id, "recap", last.meeting.id, there.id, mine, guest.member.person_id if owns else 0)
+        key = (community.id, "recap", self._versions[found.meeting.id], there.id, mine)
         yield Entry(
             number=0,
             block="recap",
             fragment=self._weeks.once(key, lambda: _recap_made(found, last, guest, there)),
-            subject=subject(community, last.meeting),
+            subject=self._subject(community, last.meeting),
             answers=last.message_id,
             about_id=last.meeting.id,
         )
@@ -257,7 +277,7 @@ class Agendas:
             number=0,
             block="turn",
             fragment=turn,
-            subject=subject(community, found.meeting),
+            subject=self._subject(community, found.meeting),
             answers=found.message_id,
             about_id=duty.id,
         )
@@ -274,7 +294,7 @@ class Agendas:
                     fragment=Task(
                         text=shorten(clean(card.text), _LINE_LENGTH), due=card.due_on, decided=found.meeting.starts_at
                     ),
-                    subject=subject(community, found.meeting),
+                    subject=self._subject(community, found.meeting),
                     answers=found.message_id,
                     about_id=card.id,
                 )

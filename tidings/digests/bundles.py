@@ -16,15 +16,12 @@ from tidings.communities import directory, joining
 from tidings.communities.directory import Member, email_key
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
-from tidings.digests import names, schedule
+from tidings.digests import names, rhythms, schedule
 from tidings.digests.drafts import Part, heading_of
 from tidings.digests.fragments import YOU, Attached, Conversation, Timing, Told
 from tidings.digests.stored import Entry
 from tidings.mailer import held
 from tidings.settings import SiteSettings
-
-RHYTHM = "each"
-"""Of the periods and headings of what was held, where those of digests are weekly or daily."""
 
 LENGTH = 15_000
 """Bytes of the posts of a bundle, in UTF-8: encoded they are at most three times as many, so that none is clipped."""
@@ -75,7 +72,7 @@ def _part(connection: Connection, member: Member, posts: Sequence[Post], site: S
         member=member,
         community=community,
         zone=schedule.zone_of(member, roster, site.zone),
-        heading=replace(heading_of(community, member, roster, RHYTHM), timing=_TIMING.get(member.quiet, "")),
+        heading=replace(heading_of(community, member, roster, rhythms.HELD), timing=_TIMING.get(member.quiet, "")),
         entries=tuple(_entries(connection, member, posts)),
         whole=True,
     )

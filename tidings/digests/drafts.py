@@ -15,7 +15,7 @@ from tidings.archive.sentences import clean, shorten
 from tidings.communities import languages
 from tidings.communities.directory import Community, Member
 from tidings.communities.roster import Roster
-from tidings.digests import enclosures, render, schedule, select, telling
+from tidings.digests import enclosures, render, rhythms, schedule, select, telling
 from tidings.digests.agendas import Agendas, concerns
 from tidings.digests.cutting import Cut, cut_bytes, cut_words
 from tidings.digests.direction import BEGIN, END, in_text
@@ -50,7 +50,6 @@ _WORDS = (120, 120, 80, 80, 60)  # of a conversation, by its place; the last sta
 _SUBJECT_LENGTH = 60
 _PREHEADER_LENGTH = 110
 _NAME_LENGTH = 60
-_OF_MEETINGS = ("agenda", "remind")  # rhythms
 _OWN = ("turn", "action")  # blocks of what the reader has to do
 
 NO_KEY = Tokens(bytes(32))
@@ -208,7 +207,7 @@ def heading_of(community: Community, member: Member, roster: Roster | None, rhyt
     return Heading(
         title=clean(community.title),
         rhythm=rhythm,
-        timing="" if rhythm in _OF_MEETINGS else schedule.timing(member, roster, community),
+        timing="" if rhythm in rhythms.OF_MEETINGS else schedule.timing(member, roster, community),
         since=None,
         quiet=(),
         more_threads=0,
@@ -355,7 +354,7 @@ def _subject(parts: Sequence[Part], words: Words) -> str:
         name = words.name(f"{title}{more}", first.rhythm)
         return in_text(words.say("%(name)s: %(news)s", name=name, news=news))
 
-    of_meeting = first.rhythm in _OF_MEETINGS
+    of_meeting = first.rhythm in rhythms.OF_MEETINGS
     found = list(filter(None, (meeting, *news) if of_meeting else (*news, meeting)))
     for many in range(len(found), 0, -1):
         if len(whole := made(first.title, ", ".join(found[:many]))) <= _SUBJECT_LENGTH:
@@ -379,7 +378,7 @@ def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) ->
 
     Empty for an agenda, whose meeting says it.
     """
-    if all(part.heading.rhythm in _OF_MEETINGS for part in parts):
+    if all(part.heading.rhythm in rhythms.OF_MEETINGS for part in parts):
         return _asked(fragments, words)
     personal = sum(isinstance(one, Personal) for one in fragments)
     if personal:

@@ -21,7 +21,7 @@ from tidings.communities.rosters import Rosters
 from tidings.database import tables
 from tidings.database.many import Many
 from tidings.database.tables import Moment
-from tidings.digests import bundles, freeze, gather, history, schedule
+from tidings.digests import bundles, freeze, gather, history, rhythms, schedule
 from tidings.digests.agendas import Agendas
 from tidings.digests.drafts import Part, draft, heading_of, tell
 from tidings.digests.freeze import Made, Told
@@ -36,7 +36,6 @@ LATE = timedelta(hours=1)
 
 Result = Literal["composed", "quiet", "dropped", "asleep", "none"]
 
-_OF_MEETINGS = ("agenda", "remind")
 _period, _section = tables.period.c, tables.edition_section.c
 # Built once: building a statement costs more than running it.
 _LOCK = (
@@ -195,8 +194,8 @@ class Composer:
 
         What is said of meetings is told by a digest that is due with it.
         """
-        meeting = [row for row in rows if row.rhythm in _OF_MEETINGS]
-        posts = [row for row in rows if row.rhythm not in _OF_MEETINGS]
+        meeting = [row for row in rows if row.rhythm in rhythms.OF_MEETINGS]
+        posts = [row for row in rows if row.rhythm not in rhythms.OF_MEETINGS]
         said = self._of_meetings(meeting, members, readers) if meeting else []
         told = self._of_posts(posts, members, readers, past, said) if posts else "dropped"
         if not said:
@@ -221,7 +220,7 @@ class Composer:
             for meeting_id in ids
             for entry in self._agendas.entries(community, meeting_id, member, reader, roster)
         ]
-        reminded = any(row.rhythm == "remind" for row in rows)
+        reminded = any(row.rhythm == rhythms.REMINDER for row in rows)
         reminder = self._agendas.reminder(community, member, roster) if reminded else []
         return list({(one.block, one.about_id): one for one in [*reminder, *said]}.values())
 
@@ -229,7 +228,7 @@ class Composer:
         member = members[rows[0].membership_id]
         community = self._weeks.community(self._connection, member.community_id)
         roster = self._roster(member)
-        rhythm = next((row.rhythm for row in rows if row.rhythm != "remind"), "remind")
+        rhythm = next((row.rhythm for row in rows if row.rhythm != rhythms.REMINDER), rhythms.REMINDER)
         part = Part(
             member=member,
             community=community,
@@ -256,10 +255,10 @@ class Composer:
         """
         *older, newest = rows
         self._close(older, "dropped")
-        if newest.rhythm != "each" and any(row.rhythm == "each" for row in older):
+        if newest.rhythm != rhythms.HELD and any(row.rhythm == rhythms.HELD for row in older):
             held.let_go(self._connection, [newest.membership_id], self._now)  # turned to digests between the two
         member = members.get(newest.membership_id)
-        if newest.rhythm == "each":
+        if newest.rhythm == rhythms.HELD:
             return self._bundle(newest, member, said)
         if member is None or not _wants(member, self._now) or newest.up_to < member.cursor:
             self._close([newest], "dropped")

@@ -117,10 +117,11 @@ class Invitation:
 class Meeting:
     """The next meeting and whether the reader is at work then; `duty_start` and `duty_end` are of that shift.
 
-    What is written of the meeting itself are its `inputs`, of which `earlier` ones are only counted; that and what is
-    written of its items is printed `until` then. `others` are the sessions that the reader is not asked to, `roles`
-    those that somebody has, YOU among them. `change` says that it was `moved`, `cancelled`, that it was `noted` what an
-    earlier session came to, or that no input is printed any more (`final`).
+    Its `title` is empty where it is that of the community. What is written of the meeting itself are its `inputs`, of
+    which `earlier` ones are only counted; that and what is written of its items is printed `until` then. `others` are
+    the sessions that the reader is not asked to, `roles` those that somebody has, YOU among them. `change` says that it
+    was `moved`, `cancelled`, that it was `noted` what an earlier session came to, or that no input is printed any more
+    (`final`).
     """
 
     start: datetime

@@ -13,17 +13,17 @@ from sqlalchemy import select as query
 from tidings.clock import zone
 from tidings.communities.directory import Community, Member
 from tidings.database import tables
+from tidings.digests import rhythms
 from tidings.digests.fragments import Span
 
 AWAY = 7
 """Days by which a missed period is older than the newest one where an edition is a return."""
 
 _RHYTHMS = {"weekly": timedelta(days=7), "daily": timedelta(days=1)}
-_PERIODS = ("weekly", "daily")
 _section, _period = tables.edition_section.c, tables.period.c
 _before = tables.period.alias("before")
 _membership = tables.membership.c
-_OF_DIGESTS = _period.rhythm.in_(_PERIODS)
+_OF_DIGESTS = _period.rhythm.in_(rhythms.DIGESTS)
 # By membership the period that its newest edition told; the index of sections ends with the period.
 _LAST = query(
     _membership.id,

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from sqlalchemy import Connection, func, update
 from sqlalchemy import select as query
@@ -17,11 +16,9 @@ from sqlalchemy import select as query
 from tidings.communities import directory
 from tidings.communities.directory import Community
 from tidings.database import tables
-from tidings.digests import schedule, sections
+from tidings.digests import rhythms, schedule, sections
 from tidings.digests.plans import Plans
 from tidings.settings import SiteSettings
-
-Rhythm = Literal["weekly", "daily"]
 
 _FARTHEST = timedelta(days=8)
 """How far ahead of the clock the last periods may be; farther, they were made by a clock that was wrong."""
@@ -37,7 +34,7 @@ class Behind:
     """A community in which cut-offs passed since its last periods were made: the newest of each rhythm."""
 
     community: Community
-    cut_offs: Mapping[Rhythm, datetime]
+    cut_offs: Mapping[rhythms.Digest, datetime]
 
 
 def behind(connection: Connection, now: datetime) -> list[Behind]:
@@ -64,8 +61,8 @@ def _is_ahead(community: Community, since: datetime, now: datetime) -> bool:
     return True
 
 
-def _passed(community: Community, since: datetime, now: datetime) -> dict[Rhythm, datetime]:
-    weekdays: dict[Rhythm, int | None] = {"weekly": community.cut_off_weekday, "daily": None}
+def _passed(community: Community, since: datetime, now: datetime) -> dict[rhythms.Digest, datetime]:
+    weekdays: dict[rhythms.Digest, int | None] = {"weekly": community.cut_off_weekday, "daily": None}
     passed = {
         rhythm: [*schedule.cut_offs(weekday, community.cut_off_time, community.zone, since, now)]
         for rhythm, weekday in weekdays.items()
@@ -106,7 +103,7 @@ def _take(connection: Connection, community: Community, now: datetime) -> int | 
 def _make_period(
     connection: Connection,
     community: Community,
-    rhythm: Rhythm,
+    rhythm: rhythms.Digest,
     cut_off: datetime,
     up_to: int,
     now: datetime,
@@ -133,10 +130,9 @@ def send_now(connection: Connection, community: str, now: datetime, *, site: Sit
     found = directory.community(connection, community)
     taken = update(tables.community).where(_community.id == found.id).values(last_period_at=now)
     up_to = connection.execute(taken.returning(_community.last_number)).scalar_one()
-    rhythms: tuple[Rhythm, ...] = ("weekly", "daily")
-    for rhythm in rhythms:
+    for rhythm in rhythms.DIGESTS:
         _make_period(connection, found, rhythm, now, up_to, now, site=site)
-    of_digests = query(_period.id).where(_period.community_id == found.id, _period.rhythm.in_(rhythms))
+    of_digests = query(_period.id).where(_period.community_id == found.id, _period.rhythm.in_(rhythms.DIGESTS))
     waiting = update(tables.edition_section).where(_section.state == "waiting", _section.period_id.in_(of_digests))
     return connection.execute(waiting.values(due_at=now)).rowcount
 

@@ -14,7 +14,7 @@ from tidings.communities.directory import Community, Member
 from tidings.communities.roster import Roster
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
-from tidings.digests import quiet, schedule
+from tidings.digests import quiet, rhythms, schedule
 from tidings.digests.meetings import diary, invites, series
 from tidings.digests.words import Words
 from tidings.settings import SiteSettings
@@ -62,7 +62,7 @@ def replan(connection: Connection, now: datetime, *, site: SiteSettings, person_
     waiting = connection.execute(
         query(_section.id, _section.membership_id, _section.due_at, _period.cut_off_at)
         .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
-        .where(WAITING, _section.due_at > now, _period.meeting_id.is_(None), _period.rhythm != "remind", *mine)
+        .where(WAITING, _section.due_at > now, _period.rhythm.in_(rhythms.DIGESTS), *mine)
     ).all()
     members = directory.members_by_id(connection, {row.membership_id for row in waiting})
     plans = Plans(connection, site)
@@ -134,7 +134,7 @@ def outlook(
 def _next_due(connection: Connection, plans: Plans, community: Community, member: Member, now: datetime) -> datetime:
     ours = (_section.person_id == member.person_id, _section.community_id == community.id)
     sections = query(func.min(_section.due_at)).join(tables.period, _period.id == _section.period_id)
-    of_digests = sections.where(WAITING, *ours, _period.rhythm.in_(("weekly", "daily")))
+    of_digests = sections.where(WAITING, *ours, _period.rhythm.in_(rhythms.DIGESTS))
     waiting: datetime | None = connection.execute(of_digests).scalar()
     if waiting is not None:
         return waiting

@@ -14,7 +14,7 @@ from tidings.communities import directory, rosters
 from tidings.communities.directory import Community, Member
 from tidings.communities.roster import Roster
 from tidings.database import tables
-from tidings.digests import gather, history, render, schedule
+from tidings.digests import gather, history, render, rhythms, schedule
 from tidings.digests.agendas import Agendas
 from tidings.digests.drafts import NO_KEY, Part, draft, heading_of, tell
 from tidings.digests.meetings import invites
@@ -79,7 +79,7 @@ def agenda_preview(
     said = Agendas(connection, at, site=site, weeks=Weeks(at)).entries(found, meeting.id, member, reader, roster)
     if not said:
         raise NotFoundError(f"The meeting of {meeting.day} is over; no agenda of it goes out any more.")
-    part = _part(found, member, roster, invites.RHYTHM, said, site)
+    part = _part(found, member, roster, rhythms.AGENDA, said, site)
     due = invites.due(connection, found, meeting, member, at, site=site)
     return _printed(connection, part, at, due, site)
 

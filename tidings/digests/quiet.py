@@ -15,7 +15,7 @@ from tidings.communities import directory
 from tidings.communities.directory import Member
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
-from tidings.digests import schedule, sections
+from tidings.digests import rhythms, schedule, sections
 from tidings.digests.schedule import QuietHours
 from tidings.mailer import held
 
@@ -97,5 +97,5 @@ def _let_go(connection: Connection, ids: Collection[int], now: datetime) -> None
     for member in members.values():
         by_community.setdefault(member.community_id, []).append(member)
     for community_id, found in by_community.items():
-        sections.add_period(connection, community_id, "each", now, [(member, now) for member in found])
+        sections.add_period(connection, community_id, rhythms.HELD, now, [(member, now) for member in found])
     held.let_go(connection, [one for one in counts if counts[one] > 1 and one not in members], now)  # who left

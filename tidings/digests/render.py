@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from sqlalchemy import Connection
 
 from tidings.communities.directory import Community
-from tidings.digests import agenda_phrases, shelf, stored
+from tidings.digests import agenda_sentences, shelf, stored
 from tidings.digests.columns import wrap
 from tidings.digests.direction import apart, in_html, in_text, unmarked
 from tidings.digests.enclosures import FORMATS, NOTHING_ENCLOSED, Enclosures, Wanted, enclose
@@ -426,7 +426,7 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_translations(catalog(language), newstyle=True)  # type: ignore[attr-defined]
-    environment.globals["agenda"] = agenda_phrases
+    environment.globals["agenda"] = agenda_sentences
     environment.filters.update(wrap=wrap, paragraphs=_paragraphs, apart=apart, unmarked=unmarked)
     return environment
 

@@ -19,6 +19,7 @@ from babel.support import NullTranslations, Translations
 
 from tidings.archive.sentences import QUESTION_MARKS
 from tidings.clock import zone
+from tidings.digests import rhythms
 from tidings.digests.direction import apart
 from tidings.digests.fragments import (
     YOU,
@@ -294,7 +295,7 @@ class Words:
             return self.say("You are a member of %(community)s and chose one mail a day.", community=title)
         if heading.rhythm == "each":
             return self.say("You are a member of %(community)s and get each message.", community=title)
-        if heading.rhythm in ("agenda", "remind"):
+        if heading.rhythm in rhythms.OF_MEETINGS:
             return self.say(
                 "You are a member of %(community)s; an agenda comes at the start of a shift before each meeting.",
                 community=title,

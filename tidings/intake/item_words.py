@@ -12,6 +12,7 @@ from tidings.communities.choices import Choice
 from tidings.communities.directory import Member
 from tidings.digests.replies import Routed
 from tidings.intake import letters
+from tidings.intake.answering import answer
 from tidings.intake.asking import Asking
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
@@ -70,17 +71,13 @@ class ItemWords:
         token = case.recipient.token
         item = case.address.token("r", token) if token else case.address.detail("agenda")
         letter = letters.word_done(case.community, done, item)
-        self._parts.notices.send(
+        answer(
             connection,
+            self._parts,
+            case,
+            letter,
+            to=owner.email,
             key=key or f"word-{case.spooled.key}",
-            recipient=owner.email,
-            subject=letter.subject,
-            text=letter.text,
-            now=self._parts.clock.now(),
-            community_id=case.community.id,
-            answers=case.message.message_id or None,
-            sender=case.address.detail("command"),
-            name=case.community.title,
             unproved=not key,
         )
 

@@ -13,8 +13,10 @@ from tidings.communities.directory import Member
 from tidings.digests import kept, numbered
 from tidings.digests.kept import Kept
 from tidings.digests.replies import Item
+from tidings.intake.answering import answer
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
+from tidings.intake.letters import Letter
 
 _NOTHING_NEW = """\
 Your mail has no words of its own: all of it stands in the mail that it answers. So
@@ -98,17 +100,14 @@ class KeptReplies:
         self, connection: Connection, case: Case, owner: Member, subject: str, text: str, *, few: bool = False
     ) -> None:
         """Write to the member, so that an answer comes to the address that they wrote to; `few`: not often a day."""
-        self._parts.notices.send(
+        answer(
             connection,
+            self._parts,
+            case,
+            Letter(subject=subject, text=text),
+            to=owner.email,
             key=f"reply-{case.spooled.key}",
-            recipient=owner.email,
-            subject=subject,
-            text=text,
-            now=self._parts.clock.now(),
-            community_id=case.community.id,
-            answers=case.message.message_id or None,
             sender=case.address.token("r", case.recipient.token),
-            name=case.community.title,
             unproved=few,
         )
 

@@ -17,6 +17,7 @@ from tidings.communities.directory import Community, Member
 from tidings.digests.replies import Item
 from tidings.errors import UsageError
 from tidings.intake import decisions, leader_deeds, letters
+from tidings.intake.answering import answer
 from tidings.intake.asking import Asking
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
@@ -102,7 +103,8 @@ class MeetingWords:
             return case.decided("discard", "The member has left since.")
         deeds = [Deed.from_json(one) for one in confirmation.request["deeds"]]
         told = [self._do(connection, case.community, owner, deed) for deed in deeds]
-        self._write(connection, case, owner, told, key=f"agenda-done-{case.spooled.key}")
+        letter = letters.meeting_told(case.community, case.address, told)
+        answer(connection, self._parts, case, letter, to=owner.email, key=f"agenda-done-{case.spooled.key}")
         return case.decided("accept", f"Confirmed: {', '.join(one.verb for one in deeds)}.")
 
     def tell(self, connection: Connection, case: Case, owner: Member, told: Sequence[str]) -> None:
@@ -110,27 +112,7 @@ class MeetingWords:
         token = case.recipient.token
         item = case.address.token("r", token) if token else case.address.detail("agenda")
         letter = letters.word_done(case.community, "\n\n".join(told), item)
-        self._send(connection, case, owner, letter, key=f"word-{case.spooled.key}", answers=case.message.message_id)
-
-    def _write(self, connection: Connection, case: Case, to: Member, told: Sequence[str], *, key: str) -> None:
-        self._send(connection, case, to, letters.meeting_told(case.community, case.address, told), key=key)
-
-    def _send(
-        self, connection: Connection, case: Case, to: Member, letter: letters.Letter, *, key: str, answers: str = ""
-    ) -> None:
-        self._parts.notices.send(
-            connection,
-            key=key,
-            recipient=to.email,
-            subject=letter.subject,
-            text=letter.text,
-            now=self._parts.clock.now(),
-            community_id=case.community.id,
-            answers=answers or None,
-            sender=case.address.detail("command"),
-            name=case.community.title,
-            unproved=True,
-        )
+        answer(connection, self._parts, case, letter, to=owner.email, key=f"word-{case.spooled.key}")
 
     # --- who may -----------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from tidings.communities.confirmations import Confirmation
 from tidings.communities.directory import Member, email_key
 from tidings.errors import UsageError
 from tidings.intake import decisions, letters
+from tidings.intake.answering import answer
 from tidings.intake.asking import Asking
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
@@ -274,17 +275,13 @@ class Membership:
         unproved: bool = True,
     ) -> bool:
         """Mail a letter to somebody; an answer to it comes as commands. False where they were told enough."""
-        return self._parts.notices.send(
+        return answer(
             connection,
+            self._parts,
+            case,
+            letter,
+            to=email,
             key=key or f"membership-{case.spooled.key}-{email_key(email)}",
-            recipient=email,
-            subject=letter.subject,
-            text=letter.text,
-            now=self._parts.clock.now(),
-            community_id=case.community.id,
-            answers=case.message.message_id or None,
-            sender=case.address.detail("command"),
-            name=case.community.title,
             unproved=unproved,
         )
 

@@ -20,6 +20,7 @@ from tidings.digests.meetings.named import Names
 from tidings.digests.meetings.topics import Topic
 from tidings.digests.replies import Item
 from tidings.intake import letters
+from tidings.intake.answering import answer
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
 from tidings.intake.meeting_people import called, duties, today, when
@@ -188,19 +189,7 @@ class Minutes:
             told.append("\n".join(["Not understood:", *(f"- {one}" for one in unknown)]))
         told.append("To add something or to put it right, reply to the agenda again with lines of that kind.")
         letter = letters.meeting_told(case.community, case.address, told)
-        self._parts.notices.send(
-            connection,
-            key=f"minutes-{case.spooled.key}",
-            recipient=owner.email,
-            subject=letter.subject,
-            text=letter.text,
-            now=self._parts.clock.now(),
-            community_id=case.community.id,
-            answers=case.message.message_id or None,
-            sender=case.address.detail("command"),
-            name=case.community.title,
-            unproved=True,
-        )
+        answer(connection, self._parts, case, letter, to=owner.email, key=f"minutes-{case.spooled.key}")
 
 
 def _topic(

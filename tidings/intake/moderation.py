@@ -18,9 +18,11 @@ from tidings.database.engine import Database
 from tidings.database.tables import outbox
 from tidings.errors import NotFoundError
 from tidings.intake import rulings
+from tidings.intake.answering import answer
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
 from tidings.intake.desk import Choice, Desk
+from tidings.intake.letters import Letter
 from tidings.intake.rulings import Ruling, UnclearError, Word
 from tidings.mailer.addresses import read_recipient
 from tidings.mailer.spool import Entry, Spool
@@ -214,16 +216,13 @@ class Moderation:
         self, connection: Connection, case: Case, asked: Confirmation, text: str, *, proved: bool = False
     ) -> None:
         """Tell the moderator, at the address that the token was sent to, what was done."""
-        self._parts.notices.send(
+        answer(
             connection,
+            self._parts,
+            case,
+            Letter(subject=f"{case.community.title}: what you decided", text=f"{text}\n"),
+            to=asked.email,
             key=f"ruled-{case.spooled.key}",
-            recipient=asked.email,
-            subject=f"{case.community.title}: what you decided",
-            text=text + "\n",
-            now=self._parts.clock.now(),
-            community_id=case.community.id,
-            answers=case.message.message_id or None,
             sender=case.address.detail("owner"),
-            name=case.community.title,
             unproved=not proved,
         )

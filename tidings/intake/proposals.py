@@ -16,6 +16,7 @@ from tidings.digests.meetings import topics as agendas
 from tidings.digests.meetings.diary import Meeting
 from tidings.digests.quoted import is_opening
 from tidings.intake import letters
+from tidings.intake.answering import answer
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
 from tidings.intake.meeting_people import when
@@ -110,19 +111,7 @@ class Proposals:
 
     def _tell(self, connection: Connection, case: Case, author: Member, told: Sequence[str]) -> None:
         letter = letters.meeting_told(case.community, case.address, told)
-        self._parts.notices.send(
-            connection,
-            key=f"topics-{case.spooled.key}",
-            recipient=author.email,
-            subject=letter.subject,
-            text=letter.text,
-            now=self._parts.clock.now(),
-            community_id=case.community.id,
-            answers=case.message.message_id or None,
-            sender=case.address.detail("command"),
-            name=case.community.title,
-            unproved=True,
-        )
+        answer(connection, self._parts, case, letter, to=author.email, key=f"topics-{case.spooled.key}")
 
 
 def text_above(text: str) -> str:

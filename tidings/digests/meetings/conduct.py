@@ -36,9 +36,11 @@ _log = logging.getLogger(__name__)
 def run_due(database: Database, now: datetime, *, site: SiteSettings) -> int:
     """Do what is due for all meetings by `now`; returns how many things failed, which are logged and tried again."""
     with database.read() as connection:
-        work = [(f"series {one.name}", _planning(one, now, site)) for one in _behind(connection, now)]
+        work = [(f"series {one.name}", _planning(one, now)) for one in series.due(connection, now)]
+        newcomers = invites.newcomers(connection, now)
         due = diary.due(connection, now)
         reminded = reminders.is_due(connection, now)
+    work += [(f"agenda of meeting {one} for who joined", _joined(one, now, site)) for one in newcomers]
     work += [(f"meeting of {one.day} of the series {one.series.name}", _doing(one, now, site)) for one in due]
     if reminded:
         work.append(("reminders of meetings", lambda connection: reminders.send_due(connection, now)))
@@ -55,27 +57,17 @@ def _done(database: Database, name: str, do: Work) -> bool:
     return True
 
 
-def _behind(connection: Connection, now: datetime) -> Iterator[Series]:
-    """The series of which a meeting is to be planned, or somebody joined who is to have the agenda of the next one."""
-    for found in series.running(connection):
-        following = diary.following(connection, found.id, now)
-        if diary.unplanned(connection, found, now) or _has_newcomers(connection, following):
-            yield found
+def _planning(found: Series, now: datetime) -> Work:
+    return lambda connection: diary.plan_ahead(connection, found, now)
 
 
-def _has_newcomers(connection: Connection, following: Meeting | None) -> bool:
-    return following is not None and following.invited_at is not None and invites.newcomers(connection, following)
+def _joined(meeting_id: int, now: datetime, site: SiteSettings) -> Work:
+    def invite(connection: Connection) -> None:
+        meeting = diary.by_id(connection, meeting_id)
+        community = directory.community_by_id(connection, meeting.series.community_id)
+        invites.invite(connection, community, meeting, now, site=site)
 
-
-def _planning(found: Series, now: datetime, site: SiteSettings) -> Work:
-    def plan(connection: Connection) -> None:
-        diary.plan_ahead(connection, found, now)
-        following = diary.following(connection, found.id, now)
-        if following is not None and _has_newcomers(connection, following):
-            community = directory.community_by_id(connection, found.community_id)
-            invites.invite(connection, community, following, now, site=site)
-
-    return plan
+    return invite
 
 
 def _doing(found: Meeting, now: datetime, site: SiteSettings) -> Work:

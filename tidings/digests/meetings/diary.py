@@ -29,6 +29,7 @@ AFTERWARDS = timedelta(hours=24)
 """How long after the last session the scribe may say what was reached, before the rest goes on the next agenda."""
 
 _YEARS = timedelta(days=3660)
+_DAY = timedelta(days=1)
 _PLACE_LENGTH = 300
 _meeting, _sitting = tables.meeting.c, tables.sitting.c
 _starts = select(func.min(_sitting.starts_at)).where(_sitting.meeting_id == _meeting.id).scalar_subquery()
@@ -198,20 +199,24 @@ def _sittings(connection: Connection, series: Iterable[Series], meeting_ids: Seq
 def plan_ahead(connection: Connection, series: Series, now: datetime) -> int:
     """Plan the meetings of a series that are to come, up to AHEAD and the next one at least; returns how many are new.
 
-    A day that has a meeting gets no second one, whoever plans. A series that has ended gets none.
+    A day that has a meeting gets no second one, whoever plans. A series that has ended gets none. It is to be looked at
+    again when the next session begins, and within a day.
     """
     # Two processes would take one number: the row of the series is locked, and only then read.
     connection.execute(select(tables.series.c.id).where(tables.series.c.id == series.id).with_for_update())
     series = all_series.by_id(connection, series.id)
     number = connection.execute(select(func.max(_meeting.number)).where(_meeting.series_id == series.id)).scalar() or 0
-    new = unplanned(connection, series, now)
+    new = _unplanned(connection, series, now)
     for place, day in enumerate(new, number + 1):
         _add(connection, series, place, day, now)
+    coming = select(func.min(_sitting.starts_at)).join(tables.meeting, _meeting.id == _sitting.meeting_id)
+    begins = connection.execute(coming.where(_meeting.series_id == series.id, _sitting.starts_at > now)).scalar()
+    all_series.look_again(connection, series.id, min(now + _DAY, begins or now + _DAY))
     return len(new)
 
 
-def unplanned(connection: Connection, series: Series, now: datetime) -> list[date]:
-    """The days that `plan_ahead` would plan a meeting of."""
+def _unplanned(connection: Connection, series: Series, now: datetime) -> list[date]:
+    """The days of which a meeting is still to be planned."""
     if series.ended_at is not None:
         return []
     query = select(_meeting.day, _meeting.cancelled_at, _last_starts.label("starts_at"))
@@ -302,6 +307,7 @@ def move(
     deadlines = _deadlines(after.series, after.starts_at, after.ends_at)
     anew = {"final_at": None} if deadlines["input_until"] > now else {}
     connection.execute(update(tables.meeting).where(_meeting.id == meeting.id).values(**deadlines, **anew))
+    all_series.look_again(connection, meeting.series.id, now)
     return by_id(connection, meeting.id)
 
 
@@ -312,6 +318,7 @@ def cancel(connection: Connection, meeting: Meeting, now: datetime) -> Meeting:
     connection.execute(update(tables.sitting).where(_sitting.meeting_id == meeting.id).values(raised))
     values = {"cancelled_at": now, "closes_at": now}
     connection.execute(update(tables.meeting).where(_meeting.id == meeting.id).values(values))
+    all_series.look_again(connection, meeting.series.id, now)
     return by_id(connection, meeting.id)
 
 
@@ -328,6 +335,7 @@ def restore(connection: Connection, meeting: Meeting, now: datetime) -> Meeting:
     connection.execute(update(tables.sitting).where(_sitting.meeting_id == meeting.id).values(raised))
     values = {"cancelled_at": None, "closed_at": None, **_deadlines(meeting.series, meeting.starts_at, meeting.ends_at)}
     connection.execute(update(tables.meeting).where(_meeting.id == meeting.id).values(values))
+    all_series.look_again(connection, meeting.series.id, now)
     return by_id(connection, meeting.id)
 
 

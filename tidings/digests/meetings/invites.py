@@ -6,7 +6,6 @@ section of a meeting at a time.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy import Connection, bindparam, exists, func, select, update
 
@@ -15,15 +14,14 @@ from tidings.communities.directory import Community, Member
 from tidings.communities.roster import Roster
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
-from tidings.digests import sections
+from tidings.digests import rhythms, sections
 from tidings.digests.meetings import attendance, roles, timing
 from tidings.digests.meetings.diary import Meeting, Sitting
 from tidings.digests.meetings.guests import for_member
 from tidings.settings import SiteSettings
 
-RHYTHM: Literal["agenda"] = "agenda"
-
 _section, _period, _membership = tables.edition_section.c, tables.period.c, tables.membership.c
+_meeting, _sitting = tables.meeting.c, tables.sitting.c
 _MINE = (
     select(_section.id, _section.membership_id, _section.state, _section.due_at)
     .join_from(tables.edition_section, tables.period, _period.id == _section.period_id)
@@ -54,21 +52,26 @@ def invite(connection: Connection, community: Community, meeting: Meeting, now: 
     return len(new)
 
 
-def newcomers(connection: Connection, meeting: Meeting) -> bool:
-    """Whether somebody joined since the agenda of a meeting was let wait for everybody."""
+def newcomers(connection: Connection, now: datetime) -> list[int]:
+    """The meetings to come whose agenda was let wait for everybody, and which somebody joined since; by their ids."""
     joined = (
-        select(_membership.id)
-        .where(_membership.community_id == meeting.series.community_id, _membership.left_at.is_(None))
-        .where(_membership.delivery != "none", _membership.joined_at >= meeting.invited_at)
+        select(_meeting.id)
+        .join_from(tables.meeting, tables.series, tables.series.c.id == _meeting.series_id)
+        .join(tables.membership, _membership.community_id == tables.series.c.community_id)
+        .where(_meeting.closed_at.is_(None), _meeting.cancelled_at.is_(None), _meeting.invited_at.is_not(None))
+        .where(_membership.joined_at >= _meeting.invited_at, _membership.left_at.is_(None))
+        .where(_membership.delivery != "none")
+        .where(exists().where(_sitting.meeting_id == _meeting.id, _sitting.starts_at > now))
         .where(
             ~exists().where(
+                _section.person_id == _membership.person_id,
                 _section.membership_id == _membership.id,
                 _section.period_id == _period.id,
-                _period.meeting_id == meeting.id,
+                _period.meeting_id == _meeting.id,
             )
         )
     )
-    return connection.execute(joined.limit(1)).first() is not None
+    return list(connection.execute(joined.distinct().order_by(_meeting.id)).scalars())
 
 
 def invite_leaders(
@@ -171,7 +174,7 @@ def _wait(
     now: datetime,
     due: Iterable[tuple[Member, datetime]],
 ) -> None:
-    sections.add_period(connection, community.id, RHYTHM, now, due, meeting_id=meeting.id)
+    sections.add_period(connection, community.id, rhythms.AGENDA, now, due, meeting_id=meeting.id)
 
 
 class _Plan:

@@ -14,10 +14,8 @@ from tidings.communities import directory
 from tidings.communities.directory import Community, Member
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
-from tidings.digests import schedule, sections
+from tidings.digests import rhythms, schedule, sections
 from tidings.digests.meetings import roles, timing
-
-RHYTHM = "remind"
 
 _DAY = timedelta(days=1)
 _MIDNIGHT = "00:00"
@@ -55,7 +53,7 @@ def send_due(connection: Connection, now: datetime) -> int:
         members = {one.person_id: one for one in directory.members(connection, community_id)}
         found = _due(rosters, members.values(), {who: by for (of, who), by in told.items() if of == community_id}, now)
         if found:
-            sections.add_period(connection, community_id, RHYTHM, now, found)
+            sections.add_period(connection, community_id, rhythms.REMINDER, now, found)
     return len(told)
 
 

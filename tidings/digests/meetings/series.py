@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 from tidings.clock import zone as zone_named
 from tidings.communities import rota
 from tidings.communities.directory import Community
-from tidings.communities.entries import choice, line, parse_date, parse_wall_time
+from tidings.communities.entries import choice, line, parse_wall_time
 from tidings.database import tables
 from tidings.digests.meetings import formats, rhythm
 from tidings.digests.meetings.formats import Block
@@ -98,13 +98,13 @@ def of_community(connection: Connection, community_id: int, *, ended: bool = Fal
     return _read(connection, query if ended else query.where(_series.ended_at.is_(None)))
 
 
-def running(connection: Connection) -> list[Series]:
-    """All series that go on, of communities that are not archived."""
+def due(connection: Connection, now: datetime) -> list[Series]:
+    """The series that are to be looked at by now and go on, of communities that are not archived."""
     community = tables.community.c
     query = (
         select(tables.series)
         .join(tables.community, community.id == _series.community_id)
-        .where(_series.ended_at.is_(None), community.archived_at.is_(None))
+        .where(_series.ended_at.is_(None), _series.plan_at <= now, community.archived_at.is_(None))
     )
     return _read(connection, query.order_by(_series.id))
 
@@ -222,6 +222,7 @@ def add(
         "blocks": own,
         "place": _place(place),
         "notice": _notice(str(notice)),
+        "plan_at": now,
         "created_at": now,
     }
     series_id = connection.execute(insert(tables.series).values(values).returning(_series.id)).scalar_one()
@@ -246,10 +247,15 @@ def change(connection: Connection, found: Series, changes: Mapping[str, str]) ->
             case "format":
                 values["format"], values["blocks"] = formats.parse(text)
             case "repeats":
-                values["rhythm"] = rhythm.parse(text, found.first_day)
+                values |= {"rhythm": rhythm.parse(text, found.first_day), "plan_at": _series.created_at}  # at once
     if values:
         connection.execute(update(tables.series).where(_series.id == found.id).values(values))
     return by_id(connection, found.id)
+
+
+def look_again(connection: Connection, series_id: int, at: datetime) -> None:
+    """Set when a series is to be looked at next."""
+    connection.execute(update(tables.series).where(_series.id == series_id).values(plan_at=at))
 
 
 def end(connection: Connection, series_id: int, now: datetime) -> None:
@@ -284,16 +290,3 @@ def _notice(text: str) -> int:
     if not text.strip().isdecimal() or int(text) not in _NOTICES:
         raise UsageError(f"{text!r} is no notice; write a number of hours from 1 to {_NOTICES[-1]}.")
     return int(text)
-
-
-def parse_first_day(text: str, today: date) -> date:
-    """The day of the first meeting, as ISO date or as the next weekday of that name. Raises UsageError."""
-    days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-    word = text.strip().lower()
-    for number, day in enumerate(days):
-        if word in (day, day[:3]):
-            return date.fromordinal(today.toordinal() + (number - today.weekday()) % 7)
-    try:
-        return parse_date(text)
-    except UsageError:
-        raise UsageError(f"{text!r} is no day; write a weekday like Tue, or a date like 2026-10-14.") from None

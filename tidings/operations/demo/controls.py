@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from tidings.clock import Clock
 from tidings.database.engine import Database
 from tidings.database.tables import delivery, edition_section, period
+from tidings.digests import rhythms
 from tidings.mailer.spool import Spool
 from tidings.operations.demo import due
 from tidings.settings import Settings, host_port
@@ -105,7 +106,7 @@ class Controls:
     def _digests(self) -> int:
         """How many digests were sent; agendas and reminders are none."""
         told = select(func.count()).join_from(edition_section, period, period.c.id == edition_section.c.period_id)
-        of_digests = told.where(edition_section.c.state == "composed", period.c.rhythm.in_(("weekly", "daily")))
+        of_digests = told.where(edition_section.c.state == "composed", period.c.rhythm.in_(rhythms.DIGESTS))
         with self._database.read() as connection:
             return int(connection.execute(of_digests).scalar_one())
 

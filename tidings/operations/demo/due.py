@@ -14,12 +14,11 @@ from tidings.clock import Clock
 from tidings.communities import directory
 from tidings.database.engine import Database
 from tidings.database.tables import edition_section, period, person
-from tidings.digests import schedule
+from tidings.digests import rhythms, schedule
 
 DIGEST = "digest"
 
-_CALLED = {"agenda": "agenda", "remind": "reminder"}
-_TOLD_BY_DIGEST = ("weekly", "daily")
+_CALLED = {rhythms.AGENDA: "agenda", rhythms.REMINDER: "reminder"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,5 +77,5 @@ def something_to_tell(connection: Connection) -> bool:
         read.told_between(connection, community.id, member.cursor, community.last_number)
         for community in directory.communities(connection)
         for member in directory.members(connection, community.id)
-        if member.delivery in _TOLD_BY_DIGEST and not community.archived
+        if member.delivery in rhythms.DIGESTS and not community.archived
     )

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from tidings.archive.mbox import Entry
 from tidings.clock import FixedClock
 from tidings.communities import directory, joining, rota
+from tidings.communities.entries import parse_day
 from tidings.database.engine import Database
 from tidings.digests.meetings import roles, series
 from tidings.digests.meetings.series import NewSession
@@ -83,7 +84,7 @@ def _meet(connection: Connection, story: Story, community: StoryCommunity, now: 
         connection,
         directory.community(connection, community.name),
         name="weekly",
-        first_day=series.parse_first_day(day, now.astimezone(ZoneInfo(ZONE)).date()),
+        first_day=parse_day(day, now.astimezone(ZoneInfo(ZONE)).date()),
         sessions=[NewSession(starts=starts)],
         place=community.place,
         now=now,

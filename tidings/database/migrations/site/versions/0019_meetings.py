@@ -33,12 +33,15 @@ def upgrade() -> None:
         sa.Column("blocks", sa.Text(), nullable=False),
         sa.Column("place", sa.Text(), nullable=False),
         sa.Column("notice", sa.Integer(), nullable=False),
+        sa.Column("plan_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["community_id"], ["community.id"], name=op.f("fk_series_community_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
         sa.UniqueConstraint("community_id", "name", name=op.f("uq_series_community_id_name")),
     )
+    op.create_index("ix_series_plan", "series", ["plan_at"], **_where("ended_at IS NULL"))
+    op.create_index("ix_membership_joined", "membership", ["community_id", "joined_at"])
     op.create_table(
         "meeting",
         sa.Column("id", _ID, nullable=False),
@@ -239,8 +242,8 @@ def _take_over(connection: sa.Connection) -> None:
         series_id = connection.execute(
             sa.text(
                 "INSERT INTO series (community_id, name, title, rhythm, first_day, zone, format, blocks, place, notice,"
-                " created_at) VALUES (:community, 'weekly', :title, 'FREQ=WEEKLY', :day, :zone, 'hour', '', :place, 18,"
-                " :now) RETURNING id"
+                " plan_at, created_at) VALUES (:community, 'weekly', :title, 'FREQ=WEEKLY', :day, :zone, 'hour', '', :place,"
+                " 18, :now, :now) RETURNING id"
             ),
             values,
         ).scalar_one()

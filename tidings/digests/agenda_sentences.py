@@ -11,11 +11,12 @@ from tidings.digests.words import Words
 
 
 def when(words: Words, it: Meeting) -> str:
-    """`Tue 14 Oct 14:00 to 15:00 (your time)`."""
+    """`Tue 14 Oct 14:00 to 15:00 (your time)`, with what the meeting is called where that is not the community."""
     start = words.full(it.start)
     if it.end is not None:
         start = words.say("%(start)s to %(end)s", start=start, end=words.time(it.end))
-    return words.say("%(time)s (your time)", time=start)
+    said = words.say("%(time)s (your time)", time=start)
+    return words.say("%(meeting)s: %(time)s", meeting=apart(it.title), time=said) if it.title else said
 
 
 def change(words: Words, it: Meeting) -> str:
