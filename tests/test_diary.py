@@ -62,8 +62,14 @@ def days(database: Database, found: Series) -> list[str]:
 
 def following(database: Database, found: Series, now: datetime) -> date | None:
     with database.read() as connection:
-        coming = diary.following(connection, found.id, now)
-        return coming.day if coming else None
+        first = diary.following(connection, found.id, now)
+        coming = diary.coming(connection, found.community_id, now)
+    assert [one for one in coming if one in ids(database, found)] == ([first.id] if first else [])
+    return first.day if first else None
+
+
+def ids(database: Database, found: Series) -> set[int]:
+    return {one.id for one in planned(database, found)}
 
 
 def changed(database: Database, doing: Callable[[Connection], Meeting]) -> Meeting:

@@ -22,7 +22,7 @@ from tests.small_site import ANA, PUMP, SAM, WEDNESDAY, SmallSite, any_site, fro
 from tests.smtp_sink import SmtpSink
 from tidings.communities import choices, directory, joining
 from tidings.database import tables
-from tidings.digests import drafts, enclosures, previews, render, stored
+from tidings.digests import enclosures, layouts, previews, render, stored
 from tidings.digests.lint import lint
 from tidings.mailer import digest_mail, enclosed, own_tokens
 from tidings.operations.demo.sent import Sent
@@ -280,7 +280,7 @@ def ids(raw: bytes) -> list[str]:
 def test_what_is_only_counted_is_enclosed_too(
     small_site: SmallSite, monkeypatch: pytest.MonkeyPatch, html: int
 ) -> None:
-    monkeypatch.setattr(drafts, "HTML_LIMIT", html)
+    monkeypatch.setattr(layouts, "HTML_LIMIT", html)
     for number in range(25):
         small_site.take_in(from_ana(f"Thing {number}", f"Word {number}.\n", f"{number}@example.org"))
     raw = digest(small_site, "mime")

@@ -18,10 +18,10 @@ from tests import digest_site
 from tests.digest_site import CUT_OFF, SITE, TOKENS
 from tests.programs import program
 from tidings import jobs
-from tidings.communities import joining, rosters
+from tidings.communities import directory, joining, rosters
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import agendas, drafts, previews, render
+from tidings.digests import agendas, layouts, previews, render
 from tidings.digests.fragments import Meeting
 from tidings.digests.week import Reader
 from tidings.digests.weeks import Weeks
@@ -115,7 +115,7 @@ class Page(HTMLParser):
 def test_an_edition_is_printed_as_in_the_golden_file(
     sqlite_database: Database, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drafts, "random_token", lambda: "aaaaaaaaaaaaaaaaaaaaaaaaaa")
+    monkeypatch.setattr(layouts, "random_token", lambda: "aaaaaaaaaaaaaaaaaaaaaaaaaa")
     digest = the_digest(sqlite_database)
     printed = text_of(digest) if kind == "txt" else html_of(digest)
     assert printed == (GOLDEN / f"digest.{kind}").read_text(encoding="utf-8")
@@ -253,6 +253,36 @@ def test_an_edition_has_the_same_bytes_at_every_delivery(sqlite_database: Databa
             connection, community="pump", email="sam@example.org", changes={"zone": "Asia/Tokyo"}, now=SHIFT
         )
         assert render.assemble(connection, 1, site=SITE, tokens=TOKENS) == first
+
+
+@pytest.mark.parametrize("changes", [{}, {"language": "de"}, {"zone": "Asia/Tokyo"}, {"format": "text"}])
+def test_who_is_told_the_same_has_an_edition_of_their_own(sqlite_database: Database, changes: dict[str, str]) -> None:
+    monday = CUT_OFF + timedelta(hours=14)
+    with sqlite_database.write() as connection:
+        made = digest_site.community(connection)
+        for name in ("sam", "nia", "somebody-with-a-name-that-takes-much-room-where-they-are-greeted"):
+            digest_site.member(connection, f"{name}@example.org")
+        for text in ("The seal leaks again.", "Which bearing did you take?"):
+            digest_site.post(connection, made.id, text)
+        if changes:
+            joining.set_member(connection, community="pump", email="nia@example.org", changes=changes, now=monday)
+    jobs.run_due(sqlite_database, CUT_OFF + timedelta(days=2), site=SITE)
+    with sqlite_database.read() as connection:
+        members = {one.email: one for one in directory.members(connection, made.id)}
+    tokens: set[str] = set()
+    for edition_id in (1, 2, 3):
+        mail = assembled(sqlite_database, edition_id)
+        member = members.pop(mail["To"].addresses[0].addr_spec)
+        for part in [mail] if mail.get_content_maintype() == "text" else list(mail.iter_parts()):
+            shown = part.get_content()
+            assert member.name[:40] in shown.replace("\n", " ")
+            assert "The seal leaks again." in shown
+            assert "Which bearing did you take?" in shown
+            found = set(re.findall(r"pump(?:\+|%2B|&#43;)r\.([a-z2-7]+)(?:@|%40)", shown))
+            assert {TOKENS.read_item(one).membership_id for one in found} == {member.membership_id}
+            assert len(found) == 2
+            tokens |= found
+    assert len(tokens) == 6
 
 
 def test_the_header_says_who_it_is_for_and_how_to_leave(sqlite_database: Database) -> None:

@@ -42,3 +42,21 @@ def test_a_space_before_a_place_stays() -> None:
     made = form("Reply to ", " or not")
     _, data = compose.quoted_part(made.quoted([compose.quoted_word("x")]), "plain")
     assert data == b"Reply to =\r\nx=\r\n or not\r\n"
+
+
+@given(WORDS, WORDS, st.lists(WORDS, min_size=1, max_size=4))
+def test_a_form_in_another_reads_and_weighs_as_if_it_had_been_written_there(
+    before: str, behind: str, inside: list[str]
+) -> None:
+    frame, item = form(before, "between", behind), form(*inside)
+    held = frame.holding([None, item])
+    written = form(before, f"between{inside[0]}", *inside[1:-1], f"{inside[-1]}{behind}") if inside[1:] else None
+    written = written or form(before, f"between{inside[0]}{behind}")
+    assert held.places == written.places == ["\ufdd0"] * len(inside)
+    tokens = [f"{TOKEN[:-1]}{number}" for number in range(len(held.places))]
+    assert held.filled(tokens) == written.filled(tokens)
+    assert held.weight == written.weight
+    quoted = [compose.quoted_word(token) for token in tokens]
+    (_, data), (_, again) = (compose.quoted_part(one.quoted(quoted), "plain") for one in (held, written))
+    assert quopri.decodestring(data) == quopri.decodestring(again)
+    assert max(map(len, data.split(b"\r\n"))) <= 76  # RFC 2045 6.7

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from tidings.database import tables
 
@@ -17,6 +17,10 @@ Kind = Literal["answer", "decision", "used", "action", "note"]
 _TEXT_LENGTH = 2_000
 _card, _post = tables.card.c, tables.post.c
 _ALL = select(tables.card)
+# Built once: it is asked of each community in each transaction of editions.
+_OPEN_ACTIONS = _ALL.where(
+    _card.community_id == bindparam("community"), _card.kind == "action", _card.done_at.is_(None)
+).order_by(_card.due_on.is_(None), _card.due_on, _card.id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +123,7 @@ def by_id(connection: Connection, card_id: int) -> Card | None:
 
 def open_actions(connection: Connection, community_id: int) -> list[Card]:
     """The actions of a community that are not done, by the day on which they are due; those without one come last."""
-    query = _ALL.where(_card.community_id == community_id, _card.kind == "action", _card.done_at.is_(None))
-    rows = connection.execute(query.order_by(_card.due_on.is_(None), _card.due_on, _card.id))
+    rows = connection.execute(_OPEN_ACTIONS, {"community": community_id})
     return [_made(row) for row in rows.mappings()]
 
 

@@ -4,13 +4,15 @@ It changes nothing (joining does), and it knows neither a mail domain nor what a
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import getaddresses
+from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, bindparam, func, literal, or_, select, true
+import msgspec
+from sqlalchemy import Connection, CursorResult, ScalarSelect, bindparam, func, literal, or_, select, true
 
 from tidings.database import tables
 from tidings.database.engine import Database
@@ -48,8 +50,7 @@ class Community:
     archived: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Member:
+class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A person in one community; `email` is where this community's mail goes, `cursor` how far digests have told."""
 
     membership_id: int
@@ -239,7 +240,7 @@ def members(connection: Connection, community_id: int, delivery: str | None = No
     query = _MEMBERS.where(_membership.community_id == community_id).order_by(_address.email_key)
     if delivery is not None:
         query = query.where(_membership.delivery == delivery)
-    return [Member(**row._asdict()) for row in connection.execute(query)]
+    return list(_as_members(connection.execute(query)))
 
 
 def members_by_id(connection: Connection, membership_ids: Collection[int]) -> dict[int, Member]:
@@ -248,8 +249,13 @@ def members_by_id(connection: Connection, membership_ids: Collection[int]) -> di
     ids = list(membership_ids)
     for start in range(0, len(ids), _AT_ONCE):
         rows = connection.execute(_BY_IDS, {"ids": ids[start : start + _AT_ONCE]})
-        found |= {row.membership_id: Member(**row._asdict()) for row in rows}
+        found |= {one.membership_id: one for one in _as_members(rows)}
     return found
+
+
+def _as_members(rows: CursorResult[Any]) -> Iterator[Member]:
+    names = tuple(rows.keys())
+    return (Member(**dict(zip(names, row, strict=True))) for row in rows.all())
 
 
 def member(connection: Connection, membership_id: int) -> Member | None:

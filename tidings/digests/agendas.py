@@ -36,7 +36,7 @@ from tidings.digests.fragments import (
     Topic,
     Turn,
 )
-from tidings.digests.meetings import agenda, attendance, calendar, diary, roles, series
+from tidings.digests.meetings import agenda, attendance, calendar, diary, roles
 from tidings.digests.meetings.agenda import Agenda, Input, Item, Note
 from tidings.digests.meetings.diary import Sitting
 from tidings.digests.meetings.guests import for_member
@@ -138,9 +138,7 @@ class Agendas:
     def _coming(self, community: Community) -> Sequence[int]:
         """The meetings of a community that come next, one of each series."""
         if community.id not in self._following:
-            all_series = series.of_community(self._connection, community.id)
-            found = (diary.following(self._connection, one.id, self._now) for one in all_series)
-            self._following[community.id] = [one.id for one in found if one]
+            self._following[community.id] = diary.coming(self._connection, community.id, self._now)
         return self._following[community.id]
 
     def _subject(self, community: Community, meeting: diary.Meeting) -> str:

@@ -17,7 +17,7 @@ from tidings.communities.directory import Member, email_key
 from tidings.communities.rosters import Rosters
 from tidings.database import tables
 from tidings.digests import names, rhythms, schedule
-from tidings.digests.drafts import Part, heading_of
+from tidings.digests.drafts import News, Part, heading_of
 from tidings.digests.fragments import YOU, Attached, Conversation, Timing, Told
 from tidings.digests.stored import Entry
 from tidings.mailer import held
@@ -72,9 +72,11 @@ def _part(connection: Connection, member: Member, posts: Sequence[Post], site: S
         member=member,
         community=community,
         zone=schedule.zone_of(member, roster, site.zone),
-        heading=replace(heading_of(community, member, roster, rhythms.HELD), timing=_TIMING.get(member.quiet, "")),
-        entries=tuple(_entries(connection, member, posts)),
-        whole=True,
+        news=News(
+            heading=replace(heading_of(community, member, roster, rhythms.HELD), timing=_TIMING.get(member.quiet, "")),
+            entries=tuple(_entries(connection, member, posts)),
+            whole=True,
+        ),
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+import msgspec
+
 from tidings.digests import telling
 from tidings.digests.fragments import Conversation, Heading
 from tidings.digests.stored import Entry
@@ -81,7 +83,7 @@ class Cut:
 def _as_title(entry: Entry) -> Entry:
     """A conversation of which only the title is told."""
     assert isinstance(entry.fragment, Conversation)
-    return replace(entry, block="title", fragment=telling.as_title(entry.fragment))
+    return msgspec.structs.replace(entry, block="title", fragment=telling.as_title(entry.fragment))
 
 
 def cut_words(sections: Sequence[Cut]) -> None:

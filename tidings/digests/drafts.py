@@ -1,55 +1,38 @@
-"""What one edition says, before it is stored: a part for each community, numbered through and cut to size.
+"""What each community tells a member, before it is laid out as an edition (layouts); it writes nothing."""
 
-It writes nothing; previews print a draft as it is, and freeze stores it.
-"""
-
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from itertools import chain
 
+import msgspec
 from sqlalchemy import Connection
 
-from tidings.archive.sentences import clean, shorten
-from tidings.communities import languages
+from tidings.archive.sentences import clean
 from tidings.communities.directory import Community, Member
 from tidings.communities.roster import Roster
-from tidings.digests import enclosures, render, rhythms, schedule, select, telling
+from tidings.digests import enclosures, rhythms, schedule, select, telling
 from tidings.digests.agendas import Agendas, concerns
-from tidings.digests.cutting import Cut, cut_bytes, cut_words
-from tidings.digests.direction import BEGIN, END, in_text
 from tidings.digests.fragments import (
-    YOU,
     Conversation,
-    Cover,
     Fragment,
     Heading,
     Meeting,
     Personal,
     Recap,
     Settled,
-    Task,
     Title,
     Topic,
-    Turn,
     Unanswered,
 )
 from tidings.digests.history import History, Window
-from tidings.digests.lint import HTML_LIMIT
-from tidings.digests.stored import Entry, Printed, Section
+from tidings.digests.stored import Entry
 from tidings.digests.week import STRANGER, Fresh, Reader, Week
 from tidings.digests.weeks import Weeks
-from tidings.digests.words import Words
-from tidings.digests.words import words as words_of
-from tidings.mailer.addresses import EDITION_PREFIX
 from tidings.settings import SiteSettings
-from tidings.tokens import Tokens, random_token
+from tidings.tokens import Tokens
 
 _WORDS = (120, 120, 80, 80, 60)  # of a conversation, by its place; the last stands for all further ones
-_SUBJECT_LENGTH = 60
-_PREHEADER_LENGTH = 110
-_NAME_LENGTH = 60
 _OWN = ("turn", "action")  # blocks of what the reader has to do
 
 NO_KEY = Tokens(bytes(32))
@@ -58,27 +41,21 @@ NO_KEY = Tokens(bytes(32))
 Answerable = Personal | Settled | Unanswered | Conversation | Title
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """What one community tells one member, its entries not yet numbered."""
+class News(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What one community tells, its entries not yet numbered: one and the same for all strangers to its week."""
 
-    member: Member
-    community: Community
-    zone: str  # the reader's
     heading: Heading
     entries: tuple[Entry, ...]
     whole: bool = False  # what it tells is told nowhere else, so that nothing of it may be cut
 
 
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """An edition that is not stored; the sections of `printed` are those of `parts`, in their order."""
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one community tells one member; `zone` is the reader's."""
 
-    parts: tuple[Part, ...]
-    printed: Printed
-
-
-# --- one community ---------------------------------------------------------------------------------------------------
+    member: Member
+    community: Community
+    zone: str
+    news: News
 
 
 def tell(
@@ -103,13 +80,47 @@ def tell(
     meeting, an action or an open question may still concern them.
     """
     week = weeks.week(connection, community, member.cursor, up_to)
-    if week.is_strange_to(reader):
-        of = (community.id, "strangers", member.cursor, up_to, before.windows)
-        blocks = weeks.once(of, lambda: _blocks(connection, week, STRANGER, community, before.windows, weeks))
-    else:
-        blocks = _blocks(connection, week, reader, community, before.windows, weeks)
-    chosen = blocks.chosen
     said = said or _of_meetings(agendas, community, member, reader, roster)
+    # All that it is made of but what is the community's own.
+    timed_by = (member.delivery, member.digest_at, member.digest_weekday, member.digest_time, roster is None)
+
+    def heading(chosen: select.Chosen) -> Heading:
+        """The same for most: those who are told the same share what is printed of it."""
+        more = chosen.more_numbers if member.format in enclosures.FORMATS else ()
+        counted = (chosen.more_threads, chosen.more_posts, chosen.muted_posts, more)
+        return weeks.once(
+            (community.id, "heading", rhythm, *timed_by, *counted, before.since, before.quiet),
+            lambda: replace(
+                heading_of(community, member, roster, rhythm),
+                since=before.since,
+                quiet=before.quiet,
+                more_threads=chosen.more_threads,
+                more_posts=chosen.more_posts,
+                muted_posts=chosen.muted_posts,
+                more_numbers=more,
+            ),
+        )
+
+    if week.is_strange_to(reader):
+        of = (community.id, "strangers", member.cursor, up_to)
+        blocks = weeks.once(
+            (*of, before.windows), lambda: _blocks(connection, week, STRANGER, community, before.windows, weeks)
+        )
+        of_meetings = tuple([(one.block, one.fragment, one.subject, one.answers, one.about_id) for one in said])
+        encloses = member.format in enclosures.FORMATS
+        news = weeks.once(
+            (*of, before, rhythm, *timed_by, encloses, of_meetings), lambda: _as_news(blocks, said, heading)
+        )
+    else:
+        news = _as_news(_blocks(connection, week, reader, community, before.windows, weeks), said, heading)
+    if news is None:
+        return None
+    return Part(member=member, community=community, zone=schedule.zone_of(member, roster, site.zone), news=news)
+
+
+def _as_news(blocks: "_Blocks", said: Sequence[Entry], heading: Callable[[select.Chosen], Heading]) -> News | None:
+    """The blocks with what is `said` of meetings in its place; None where nothing of it needs to be told."""
+    chosen = blocks.chosen
     on_agenda = {one.answers for one in said if isinstance(one.fragment, Topic) and not one.fragment.offered}
     unanswered = [one for one in chosen.unanswered if one.asked.message_id not in on_agenda]
     asked, below = {one.asked.message_id for one in unanswered}, blocks.below
@@ -124,27 +135,8 @@ def tell(
         said = [one for one in said if not isinstance(one.fragment, Meeting) or _concerns(one.fragment)]
         if not unanswered and not said:
             return None
-    more = chosen.more_numbers if member.format in enclosures.FORMATS else ()
-    # All that it is made of but what is the community's own: a heading is the same for most.
-    timed_by = (member.delivery, member.digest_at, member.digest_weekday, member.digest_time, roster is None)
-    counted = (chosen.more_threads, chosen.more_posts, chosen.muted_posts, more)
-    heading = weeks.once(
-        (community.id, "heading", rhythm, *timed_by, *counted, before.since, before.quiet),
-        lambda: replace(
-            heading_of(community, member, roster, rhythm),
-            since=before.since,
-            quiet=before.quiet,
-            more_threads=chosen.more_threads,
-            more_posts=chosen.more_posts,
-            muted_posts=chosen.muted_posts,
-            more_numbers=more,
-        ),
-    )
-    return Part(
-        member=member,
-        community=community,
-        zone=schedule.zone_of(member, roster, site.zone),
-        heading=heading,
+    return News(
+        heading=heading(chosen),
         entries=(
             *(one for one in said if one.block in _OWN),
             *blocks.above,
@@ -252,149 +244,3 @@ def _entry(block: str, fragment: Answerable, post: Fresh) -> Entry:
         answers=post.message_id,
         post_id=post.id,
     )
-
-
-# --- the edition as a whole ------------------------------------------------------------------------------------------
-
-
-def draft(parts: Iterable[Part], now: datetime, site: SiteSettings) -> Draft:
-    """The edition of these parts (one at least), cut until it is short enough to be read and not to be clipped."""
-    kept = sorted(parts, key=lambda part: part.heading.title.casefold())
-    words = _words(kept, now)
-    sections = [
-        Cut(
-            part.heading,
-            part.entries,
-            whole=part.whole,
-            weigh=render.weigher(words, part.community, site),
-            keeps_numbers=part.member.format in enclosures.FORMATS,
-        )
-        for part in kept
-    ]
-    cut_words(sections)
-    kept = _shortened(kept, sections)
-    printed = _printed(kept, now, site)
-    if cut_bytes(sections, render.frame_weight(printed, site), HTML_LIMIT):
-        kept = _shortened(kept, sections)
-        printed = _printed(kept, now, site)
-    return Draft(parts=tuple(kept), printed=printed)
-
-
-def _shortened(parts: Iterable[Part], sections: Iterable[Cut]) -> list[Part]:
-    return [
-        replace(part, heading=section.heading, entries=tuple(section.entries)) if section.is_cut else part
-        for part, section in zip(parts, sections, strict=True)
-    ]
-
-
-def _words(parts: Sequence[Part], now: datetime) -> Words:
-    """How the reader is spoken to: in the language of the first part's community, where they chose none."""
-    first = parts[0]
-    return words_of(languages.read_by(first.member.language, first.community.language), first.zone, now.year)
-
-
-def _printed(parts: Sequence[Part], now: datetime, site: SiteSettings) -> Printed:
-    """The edition of these parts: numbered through, under its cover."""
-    first = parts[0]
-    cover = Cover(
-        reader=shorten(clean(first.member.name), _NAME_LENGTH),
-        preheader=_preheader(parts),
-        headings=tuple(part.heading for part in parts),
-    )
-    words = _words(parts, now)
-    subject = _subject(parts, words)
-    return Printed(
-        subject=subject,
-        zone=first.zone,
-        language=words.language,
-        format=first.member.format,
-        recipient=first.member.email,
-        message_id=f"{EDITION_PREFIX}{random_token()}@{site.domain}",
-        composed_at=now,
-        cover=cover,
-        sections=tuple(_numbered(parts, Entry(number=0, block="edition", fragment=cover, subject=subject))),
-    )
-
-
-def _numbered(parts: Sequence[Part], whole: Entry) -> Iterable[Section]:
-    """The sections, their entries numbered from 1 through all of them; `whole` leads the first."""
-    number = 1
-    for part in parts:
-        entries = [entry.numbered(place) for place, entry in enumerate(part.entries, number)]
-        yield Section(
-            community=part.community.name,
-            domain=part.community.domain,
-            membership_id=part.member.membership_id,
-            heading=part.heading,
-            entries=tuple(entries if number > 1 or part is not parts[0] else [whole, *entries]),
-        )
-        number += len(entries)
-
-
-def _preheader(parts: Sequence[Part]) -> str:
-    """The most useful sentence: what concerns the reader, else the first that somebody else wrote."""
-    fragments = [entry.fragment for part in parts for entry in part.entries]
-    personal = (one.post for one in fragments if isinstance(one, Personal))
-    conversations = (told for one in fragments if isinstance(one, Conversation) for told in one.told or one.lines)
-    told = chain(personal, conversations)
-    sentence = next((f"{one.author}: {one.text}" for one in told if one.author != YOU and one.text), "")
-    topics = "; ".join(one.title for one in fragments if isinstance(one, Topic))
-    return shorten(sentence or topics, _PREHEADER_LENGTH)
-
-
-def _subject(parts: Sequence[Part], words: Words) -> str:
-    """`Pump team weekly: 2 for you, meeting Tue 14:00`, in 60 characters."""
-    fragments = [entry.fragment for part in parts for entry in part.entries]
-    first, news = parts[0].heading, _news(parts, fragments, words)
-    meetings = [one for one in fragments if isinstance(one, Meeting)]
-    meeting = _of_next(min(meetings, key=lambda one: one.start), words) if meetings else ""
-    more = f" +{len(parts) - 1}" if len(parts) > 1 else ""
-
-    def made(title: str, news: str) -> str:
-        name = words.name(f"{title}{more}", first.rhythm)
-        return in_text(words.say("%(name)s: %(news)s", name=name, news=news))
-
-    of_meeting = first.rhythm in rhythms.OF_MEETINGS
-    found = list(filter(None, (meeting, *news) if of_meeting else (*news, meeting)))
-    for many in range(len(found), 0, -1):
-        if len(whole := made(first.title, ", ".join(found[:many]))) <= _SUBJECT_LENGTH:
-            return whole
-    room = _SUBJECT_LENGTH - len(made("", found[0])) - len(BEGIN + END)
-    return made(shorten(first.title, room), found[0])
-
-
-def _of_next(meeting: Meeting, words: Words) -> str:
-    """`meeting Tue 14:00`, and what became of it."""
-    time = words.weekday(meeting.start)
-    if meeting.change == "cancelled":
-        return words.say("no meeting %(time)s", time=time)
-    if meeting.change == "moved":
-        return words.say("meeting moved to %(time)s", time=time)
-    return words.say("meeting %(time)s", time=time)
-
-
-def _news(parts: Sequence[Part], fragments: Sequence[Fragment], words: Words) -> Sequence[str]:
-    """How many items are for the reader; where none is, how many posts are new, or what is asked of them.
-
-    Empty for an agenda, whose meeting says it.
-    """
-    if all(part.heading.rhythm in rhythms.OF_MEETINGS for part in parts):
-        return _asked(fragments, words)
-    personal = sum(isinstance(one, Personal) for one in fragments)
-    if personal:
-        return [words.count("%(number)s for you", "%(number)s for you", personal)]
-    new = sum(len(getattr(one, "numbers", ())) for one in fragments) + sum(part.heading.more_posts for part in parts)
-    return [words.count("%(number)s new post", "%(number)s new posts", new) if new else words.say("nothing new")]
-
-
-def _asked(fragments: Sequence[Fragment], words: Words) -> Sequence[str]:
-    """What a reader is to do, by a mail that tells of no posts."""
-    said: list[str] = []
-    turn = next((one for one in fragments if isinstance(one, Turn)), None)
-    if turn is not None and any(isinstance(one, Meeting) for one in fragments):
-        said.append(words.say("your turn"))
-    elif turn is not None:
-        said.append(words.say("your turn %(time)s", time=words.full(turn.start)))
-    if tasks := sum(isinstance(one, Task) for one in fragments):
-        said.append(words.count("%(number)s action of yours", "%(number)s actions of yours", tasks))
-    return said

@@ -6,11 +6,11 @@ whatever the clock did.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, bindparam, tuple_, update
 from sqlalchemy import select as query
 
@@ -23,8 +23,9 @@ from tidings.database.many import Many
 from tidings.database.tables import Moment
 from tidings.digests import bundles, freeze, gather, history, rhythms, schedule
 from tidings.digests.agendas import Agendas
-from tidings.digests.drafts import Part, draft, heading_of, tell
+from tidings.digests.drafts import News, Part, heading_of, tell
 from tidings.digests.freeze import Made, Told
+from tidings.digests.layouts import draft
 from tidings.digests.plans import WAITING
 from tidings.digests.stored import Entry
 from tidings.digests.weeks import Weeks
@@ -164,7 +165,7 @@ class Composer:
         return ("quiet" if "quiet" in found else "dropped"), []
 
     def _made(self, mail: Sequence[Told]) -> Made:
-        made = draft([one.part for one in mail], self._now, self._site)
+        made = draft([one.part for one in mail], self._now, self._site, self._weeks)
         return Made(draft=made, told={one.part.member.membership_id: one for one in mail})
 
     def _let_sleep(self, waiting: Sequence[_Waiting], member: Member | None) -> bool:
@@ -233,9 +234,7 @@ class Composer:
             member=member,
             community=community,
             zone=schedule.zone_of(member, roster, self._site.zone),
-            heading=heading_of(community, member, roster, rhythm),
-            entries=tuple(said),
-            whole=True,
+            news=News(heading=heading_of(community, member, roster, rhythm), entries=tuple(said), whole=True),
         )
         first, *more = rows
         with_it = tuple(row.id for row in more)
@@ -293,7 +292,7 @@ class Composer:
             self._close([row], "dropped")
             return "dropped"
         # What was urgent in between has left before.
-        part = replace(part, entries=(*said, *part.entries))
+        part = replace(part, news=replace(part.news, entries=(*said, *part.news.entries)))
         return Told(section_id=row.id, due_at=row.due_at, part=part, is_window=False)
 
 

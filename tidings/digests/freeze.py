@@ -4,7 +4,6 @@ What they tell was decided before (drafts), and they are printed from these rows
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +13,9 @@ from sqlalchemy import Connection, bindparam, insert, update
 from tidings.database import tables
 from tidings.database.many import Many
 from tidings.digests import render, shelf
-from tidings.digests.drafts import Draft, Part
+from tidings.digests.drafts import Part
 from tidings.digests.history import Window
+from tidings.digests.layouts import Draft
 from tidings.digests.stored import Entry
 from tidings.mailer import outbox
 from tidings.mailer.outbox import NewEdition
@@ -40,8 +40,7 @@ _ITEM = Many(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What a section tells; `is_window` says that it goes through archive numbers, which a bundle does not.
 
     `with_it` are further sections of the member in the same community, of meetings, that it tells too.
@@ -55,8 +54,7 @@ class Told:
     is_window: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class Made:
+class Made(msgspec.Struct, frozen=True, kw_only=True):
     """An edition that is not stored yet, and what its sections tell by membership."""
 
     draft: Draft

@@ -89,18 +89,21 @@ class Readers:
         self._keys: dict[int, set[str]] = {}
         for person_id, key in connection.execute(_KEYS, {"people": people}):
             self._keys.setdefault(person_id, set()).add(key)
+        self._readers: dict[int, Reader] = {}  # of those communities where they chose nothing
         self._wanted: dict[tuple[int, str], set[int]] = {}
         for membership_id, thread_id, choice in connection.execute(_CHOICES, {"people": people}):
             self._wanted.setdefault((membership_id, choice), set()).add(thread_id)
 
     def of(self, member: Member) -> Reader:
         """The reader of one community."""
-        return Reader(
-            keys=frozenset(self._keys.get(member.person_id, ())),
-            name=member.name,
-            muted=frozenset(self._wanted.get((member.membership_id, "mute"), ())),
-            followed=frozenset(self._wanted.get((member.membership_id, "follow"), ())),
-        )
+        muted, followed = (self._wanted.get((member.membership_id, choice)) for choice in ("mute", "follow"))
+        of = member.person_id
+        if of not in self._readers:
+            self._readers[of] = Reader(keys=frozenset(self._keys.get(of, ())), name=member.name)
+        reader = self._readers[of]
+        if not muted and not followed:
+            return reader
+        return replace(reader, muted=frozenset(muted or ()), followed=frozenset(followed or ()))
 
 
 # --- a week ----------------------------------------------------------------------------------------------------------

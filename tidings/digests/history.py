@@ -4,9 +4,9 @@ It reads periods and sections, and changes none.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy import Connection, bindparam
 from sqlalchemy import select as query
 
@@ -60,8 +60,7 @@ _SINCE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Window:
+class Window(msgspec.Struct, frozen=True, kw_only=True):
     """The archive numbers (after, up_to] of one week of a return: `this week`, `last week`, `earlier`."""
 
     label: str
@@ -69,8 +68,7 @@ class Window:
     up_to: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class History:
+class History(msgspec.Struct, frozen=True, kw_only=True):
     """Where a member stands; `since` is the cut-off of the last edition, `quiet` what was quiet after it, oldest first.
 
     `windows`, the newest first, are those of a return and hold all that is to be told; of any other edition there are
@@ -82,8 +80,7 @@ class History:
     windows: tuple[Window, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Period:
+class _Period(msgspec.Struct, frozen=True, kw_only=True):
     """A period of which a member had a section; `began_at` is the cut-off before it."""
 
     state: str
@@ -104,12 +101,14 @@ class Past:
         }
         self._periods: dict[int, list[_Period]] = {}
         self._told: dict[int, datetime] = {}
-        for row in connection.execute(_SINCE, values):
-            if row.period_id == last.get(row.membership_id):
-                self._told[row.membership_id] = row.cut_off_at
-            began_at = row.before or row.cut_off_at - _RHYTHMS[row.rhythm]
-            one = _Period(state=row.state, cut_off_at=row.cut_off_at, up_to=row.up_to, began_at=began_at)
-            self._periods.setdefault(row.membership_id, []).append(one)
+        for membership_id, period_id, state, cut_off_at, up_to, rhythm, before in connection.execute(
+            _SINCE, values
+        ).all():
+            if period_id == last.get(membership_id):
+                self._told[membership_id] = cut_off_at
+            began_at = before or cut_off_at - _RHYTHMS[rhythm]
+            one = _Period(state=state, cut_off_at=cut_off_at, up_to=up_to, began_at=began_at)
+            self._periods.setdefault(membership_id, []).append(one)
 
     def of(self, community: Community, member: Member, up_to: datetime | None = None) -> History:
         """What was told before the period that ended at `up_to`, which is to be told now; None: before any to come."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import structs
 from sqlalchemy import Connection, func
 from sqlalchemy import select as query
 
@@ -16,7 +17,8 @@ from tidings.communities.roster import Roster
 from tidings.database import tables
 from tidings.digests import gather, history, render, rhythms, schedule
 from tidings.digests.agendas import Agendas
-from tidings.digests.drafts import NO_KEY, Part, draft, heading_of, tell
+from tidings.digests.drafts import NO_KEY, News, Part, heading_of, tell
+from tidings.digests.layouts import draft
 from tidings.digests.meetings import invites
 from tidings.digests.meetings.diary import Meeting
 from tidings.digests.stored import Entry, Section
@@ -45,7 +47,7 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
     found = directory.community(connection, community)
     member = _member(connection, found, email)
     if member.delivery not in ("weekly", "daily"):
-        member = replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
+        member = structs.replace(member, delivery="weekly", cursor=_last_up_to(connection, found))
     roster = rosters.of_person(connection, member.person_id)
     weeks = Weeks(at)
     told = tell(
@@ -103,13 +105,12 @@ def _part(
         member=member,
         community=found,
         zone=schedule.zone_of(member, roster, site.zone),
-        heading=heading_of(found, member, roster, rhythm),
-        entries=tuple(said),
+        news=News(heading=heading_of(found, member, roster, rhythm), entries=tuple(said)),
     )
 
 
 def _printed(connection: Connection, part: Part, at: datetime, due_at: datetime, site: SiteSettings) -> Preview:
-    printed = draft([part], at, site).printed
+    printed = draft([part], at, site, Weeks(at)).printed
     printed = replace(printed, subject=printed.words.say("[Preview] %(subject)s", subject=printed.subject))
 
     def page(kind: str) -> str:

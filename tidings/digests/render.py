@@ -4,15 +4,16 @@ It chooses nothing (select) and writes nothing (editions): the same edition give
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import format_datetime as mail_date
 from email.utils import formataddr
 from functools import cache, lru_cache
 from html import escape
+from itertools import count, groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import css_inline
@@ -44,9 +45,10 @@ _FIELDS = 200  # bytes of the fields of a part
 # Places in what is printed once for many readers: noncharacters, which no mail can hold (archive.sentences.clean). A
 # number takes three columns, so that no line grows beyond its width.
 _NUMBER, _TOKEN, _SLOT = "\ufdd0" * 3, "\ufdd1", "\ufdd3"
-_SUBJECT, _PREHEADER, _GREETING, _LEAVE = "\ufdd4", "\ufdd5", "\ufdd6", "\ufdd7"
+_OWN = _SUBJECT, _PREHEADER, _GREETING = "\ufdd4", "\ufdd5", "\ufdd6"
+_LEAVE = "\ufdd7"
 _ITEM = f"{_SLOT}\n"
-_MARKS = re.compile(f"({'|'.join((_NUMBER, _TOKEN, _ITEM, _SUBJECT, _PREHEADER, _GREETING, _LEAVE))})")
+_MARKS = re.compile(f"({'|'.join((_NUMBER, _TOKEN, _ITEM, *_OWN, _LEAVE))})")
 _LENGTHS = {_NUMBER: 4, _TOKEN: 34, _LEAVE: 24}  # of what stands there (tokens.Tokens)
 
 
@@ -109,7 +111,7 @@ def message(
 
     One-click leaving by RFC 8058.
     """
-    minted = _minted(edition, tokens, token)
+    copy = _copy(edition, site, tokens, token, preview=preview, left_out=enclosed.left_out)
     first = edition.sections[0]
     address = address_of(first, site)
     whole = Entry(number=0, block="edition", fragment=edition.cover, subject=edition.subject)
@@ -124,30 +126,25 @@ def message(
         "Date": mail_date(edition.composed_at),
         "Message-ID": f"<{edition.message_id}>",
         "List-Id": f"<{address.name}.{address.domain}>",
-        "List-Unsubscribe": f"<{site.base_url.rstrip('/')}/u/{minted.leave[0]}>",
+        "List-Unsubscribe": f"<{site.base_url.rstrip('/')}/u/{copy.leave[0]}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         "List-Archive": f"<{_archive(first.community, site)}>",
         "Precedence": "list",
         "Auto-Submitted": "auto-generated",
         compose.LOOP_FIELD: address.post,
     }
-    left_out = enclosed.left_out
-
-    def text() -> str:
-        return _page(edition, "txt", minted, site=site, preview=preview, left_out=left_out)
-
     event = None if preview else _event(edition, site)
     match edition.format:
         case "text":
-            return digest_mail.text_alone(fields, text(), event)
+            return digest_mail.text_alone(fields, _page(copy, "txt"), event)
         case "mime":
-            return digest_mail.with_posts(fields, text(), enclosed.posts, event)
+            return digest_mail.with_posts(fields, _page(copy, "txt"), enclosed.posts, event)
         case "plain":
             words = [post.decode() for post in enclosed.posts]
-            return digest_mail.in_words(fields, text(), words, first.heading.title, event)
+            return digest_mail.in_words(fields, _page(copy, "txt"), words, first.heading.title, event)
         case _:
-            html = _html_part(edition, minted, site=site, preview=preview)
-            return compose.of_parts(fields, [compose.text_part(text(), "plain"), html], calendar=event)
+            parts = [compose.text_part(_page(copy, "txt"), "plain"), _html_part(copy)]
+            return compose.of_parts(fields, parts, calendar=event)
 
 
 def _event(edition: Printed, site: SiteSettings) -> bytes | None:
@@ -177,97 +174,158 @@ def page(
     preview: bool = False,
 ) -> str:
     """An edition as text (`txt`, 72 columns) or as HTML (`html`, its CSS in the elements)."""
-    return _page(edition, kind, _minted(edition, tokens, token), site=site, preview=preview)
+    return _page(_copy(edition, site, tokens, token, preview=preview), kind)
+
+
+class _Item(NamedTuple):
+    """What an item tells, and the number that it has."""
+
+    number: int
+    block: str
+    fragment: Fragment
+    subject: str
+    answers: str | None
+
+
+class _Shown(NamedTuple):
+    """What a section shows, whoever reads it; for `left_out` posts the mail had no room."""
+
+    heading: Heading
+    setting: "_Setting"
+    items: tuple[_Item, ...]
+    left_out: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Minted:
-    """The tokens of an edition: of its items, and to leave by of its sections; in their order."""
+class _Copy:
+    """An edition for the one who reads it: what others have too, and its tokens, of its items and to leave by."""
 
+    edition: Printed
+    sections: tuple[_Shown, ...]
+    base_url: str
+    preview: bool
     items: Sequence[str]
     leave: Sequence[str]
 
 
-def _minted(edition: Printed, tokens: Tokens, token: Local) -> _Minted:
-    return _Minted(
+def _copy(
+    edition: Printed,
+    site: SiteSettings,
+    tokens: Tokens,
+    token: Local,
+    *,
+    preview: bool,
+    left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
+) -> _Copy:
+    """`left_out` says, by membership, for how many posts there was no room."""
+    return _Copy(
+        edition=edition,
+        sections=_shown(edition.sections, edition.words, site, left_out),
+        base_url=site.base_url.rstrip("/"),
+        preview=preview,
         items=[token(section, entry) for section in edition.sections for entry in section.entries if entry.number],
         leave=tokens.leaves([section.membership_id for section in edition.sections]),
     )
 
 
-def _page(
-    edition: Printed,
-    kind: str,
-    minted: _Minted,
-    *,
-    site: SiteSettings,
-    preview: bool,
-    left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
-) -> str:
-    """The page with the tokens of its items; `left_out` says, by membership, for how many posts there was no room."""
-    frame = _frame(edition, kind, site, preview=preview, left_out=left_out)
-    own = {mark: iter(values) for mark, values in _own(edition, kind).items()}
-    own[_LEAVE] = iter(minted.leave)
-    own[_ITEM] = (
-        form.filled([token if place == _TOKEN else str(number) for place in form.places])
-        for (number, form), token in zip(_items(edition, kind, site), minted.items, strict=True)
+def _shown(
+    sections: Iterable[Section], words: Words, site: SiteSettings, left_out: Mapping[int, int]
+) -> tuple[_Shown, ...]:
+    return tuple(
+        [
+            _Shown(
+                section.heading,
+                _setting_of(words, section.community, section.domain, site),
+                tuple(
+                    [
+                        _Item(entry.number, entry.block, entry.fragment, entry.subject, entry.answers)
+                        for entry in section.entries
+                        if entry.number
+                    ]
+                ),
+                left_out.get(section.membership_id, 0),
+            )
+            for section in sections
+        ]
     )
-    return frame.filled([next(own[place]) for place in frame.places])
 
 
-def _html_part(edition: Printed, minted: _Minted, *, site: SiteSettings, preview: bool) -> compose.Encoded:
+def _page(copy: _Copy, kind: str) -> str:
+    """The page with what is its reader's own."""
+    whole = _whole(copy, kind)
+    values = [*_own(copy.edition, kind), *copy.leave, *copy.items]
+    return whole.form.filled([values[place] for place in whole.order])
+
+
+def _html_part(copy: _Copy) -> compose.Encoded:
     """The HTML page as a part of the mail, of pieces that are encoded already where they may be quoted-printable."""
-    frame, items = _frame(edition, "html", site, preview=preview), list(_items(edition, "html", site))
-    weights = [frame.weight, *(form.weight for _, form in items)]
-    if not compose.is_quoted(sum(length for length, _ in weights), sum(escaped for _, escaped in weights)):
-        return compose.text_part(_page(edition, "html", minted, site=site, preview=preview), "html")
-    pieces: dict[str, Iterator[bytes]] = {
-        mark: map(compose.quoted, values) for mark, values in _own(edition, "html").items()
-    }
-    pieces[_LEAVE] = map(compose.quoted_word, minted.leave)
-    words = (
-        (number, form, compose.quoted_word(token)) for (number, form), token in zip(items, minted.items, strict=True)
-    )
-    pieces[_ITEM] = (
-        form.quoted([token if place == _TOKEN else compose.quoted_word(str(number)) for place in form.places])
-        for number, form, token in words
-    )
-    return compose.quoted_part(frame.quoted([next(pieces[place]) for place in frame.places]), "html")
+    whole = _whole(copy, "html")
+    if not compose.is_quoted(*whole.form.weight):
+        return compose.text_part(_page(copy, "html"), "html")
+    tokens = map(compose.quoted_word, (*copy.leave, *copy.items))
+    values = [*map(compose.quoted, _own(copy.edition, "html")), *tokens]
+    return compose.quoted_part(whole.form.quoted([values[place] for place in whole.order]), "html")
 
 
-def _own(edition: Printed, kind: str) -> dict[str, list[str]]:
-    """What stands around the items and is the reader's own, by its places."""
+def _own(edition: Printed, kind: str) -> tuple[str, str, str]:
+    """What stands around the items and is the reader's own, as `_OWN` has it; the first two are for HTML alone."""
     words, whole = edition.words, edition.sections[0].heading
     greeting = words.greeting(edition.cover.reader, whole.since)
     if kind == "html":
-        return {
-            _SUBJECT: [escape(unmarked(edition.subject))],
-            _PREHEADER: [escape(unmarked(edition.cover.preheader))],
-            _GREETING: [in_html(escape(greeting))],
-        }
+        subject, preheader = unmarked(edition.subject), unmarked(edition.cover.preheader)
+        return escape(subject), escape(preheader), in_html(escape(greeting))
     name = words.name(whole.title, whole.rhythm).upper()
-    return {_GREETING: [in_text(wrap(f"{name} - {greeting}"))]}
+    return "", "", in_text(wrap(f"{name} - {greeting}"))
+
+
+# --- what many have alike --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Whole:
+    """A page as all have it who are told the same, and which of a reader's own values is for each of its places.
+
+    These are what `_own` gives, then the tokens to leave by, then those of the items.
+    """
+
+    form: Form
+    order: tuple[int, ...]
+
+
+def _whole(copy: _Copy, kind: str) -> _Whole:
+    return _whole_once(kind, copy.sections, copy.edition.words, copy.base_url, copy.edition.format, copy.preview)
+
+
+@lru_cache(maxsize=64)  # a page takes up to 80 kB
+def _whole_once(
+    kind: str, sections: tuple[_Shown, ...], words: Words, base_url: str, format_: str, preview: bool
+) -> _Whole:
+    frame = _frame(kind, sections, words, base_url, format_, preview=preview)
+    items = [_numbered(_item(kind, *item[1:], one.setting), item.number) for one in sections for item in one.items]
+    inside = iter(items)
+    form = frame.holding([next(inside) if place == _ITEM else None for place in frame.places])
+    leave, tokens = count(len(_OWN)), count(len(_OWN) + len(sections))
+    of_items = iter([token for item, token in zip(items, tokens, strict=False) for _ in item.places])
+    order = [
+        _OWN.index(place) if place in _OWN else next(leave if place == _LEAVE else of_items) for place in form.places
+    ]
+    return _Whole(form=form, order=tuple(order))
+
+
+def _numbered(form: Form, number: int) -> Form:
+    """An item with its number: what is left are places for its token."""
+    return form.holding([Form(str(number), _MARKS, _LENGTHS) if place == _NUMBER else None for place in form.places])
 
 
 # --- what is around the items ----------------------------------------------------------------------------------------
 
 
 def _frame(
-    edition: Printed,
-    kind: str,
-    site: SiteSettings,
-    *,
-    preview: bool = False,
-    left_out: Mapping[int, int] = NOTHING_ENCLOSED.left_out,
+    kind: str, sections: Iterable[_Shown], words: Words, base_url: str, format_: str, *, preview: bool = False
 ) -> Form:
     """All that is not of one item, with a place for each."""
-    outlines = tuple(
-        _outline(
-            section.heading, _archive(section.community, site), _blocks(section), left_out.get(section.membership_id, 0)
-        )
-        for section in edition.sections
-    )
-    return _frame_once(kind, outlines, edition.words, site.base_url.rstrip("/"), edition.format, preview)
+    outlines = [_outline(one.heading, one.setting.archive, _blocks(one.items), one.left_out) for one in sections]
+    return _frame_once(kind, tuple(outlines), words, base_url, format_, preview)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -286,18 +344,13 @@ def _outline(heading: Heading, archive: str, blocks: tuple[tuple[str, str, int],
     return _Outline(heading=heading, archive=archive, blocks=blocks, left_out=left_out)
 
 
-def _blocks(section: Section) -> tuple[tuple[str, str, int], ...]:
+def _blocks(items: Iterable[_Item]) -> tuple[tuple[str, str, int], ...]:
     """The blocks of a section in the order in which it has them, with the week, if any, and how many items it has."""
-    found: list[tuple[str, str, int]] = []
-    last, many = ("", ""), 0
-    for entry in section.entries:
-        if entry.number:
-            of = entry.block, entry.fragment.week if isinstance(entry.fragment, Conversation) else ""
-            if of != last and many:
-                found.append((*last, many))
-                many = 0
-            last, many = of, many + 1
-    return (*found, (*last, many)) if many else ()
+
+    def block(item: _Item) -> tuple[str, str]:
+        return item.block, item.fragment.week if isinstance(item.fragment, Conversation) else ""
+
+    return tuple((*of, len(list(found))) for of, found in groupby(items, key=block))
 
 
 @lru_cache(maxsize=512)
@@ -343,15 +396,6 @@ def _setting_of(words: Words, community: str, domain: str | None, site: SiteSett
     return _setting(words, _archive(community, site), Addresses(site).named(community, domain).token("r", _TOKEN))
 
 
-def _items(edition: Printed, kind: str, site: SiteSettings) -> Iterator[tuple[int, Form]]:
-    """The items with their numbers, as they are printed for all who are told the same."""
-    for section in edition.sections:
-        setting = _setting_of(edition.words, section.community, section.domain, site)
-        for entry in section.entries:
-            if entry.number:
-                yield entry.number, _item(kind, entry.block, entry.fragment, entry.subject, entry.answers, setting)
-
-
 @lru_cache(maxsize=2 * shelf.KEPT)
 def _item(kind: str, block: str, fragment: Fragment, subject: str, answers: str | None, setting: _Setting) -> Form:
     """An item as all have it who are told the same in one language, with places for its number and its token."""
@@ -389,12 +433,21 @@ def weigher(words: Words, community: Community, site: SiteSettings) -> Callable[
     return weigh
 
 
-def frame_weight(edition: Printed, site: SiteSettings) -> tuple[int, int]:
-    """What the HTML part weighs without its items, its own fields in the message included."""
-    length, escaped = _frame(edition, "html", site).weight
-    own = _own(edition, "html")
-    of_own, escaped_of_own = compose.weigh("".join(own[mark][0] for mark in (_SUBJECT, _PREHEADER, _GREETING)))
-    return length + of_own + _FIELDS, escaped + escaped_of_own
+def frame_weight(sections: Iterable[Section], words: Words, format_: str, site: SiteSettings) -> tuple[int, int]:
+    """What the HTML part weighs without its items and what is the reader's own; its fields in the message included."""
+    shown = _shown(sections, words, site, NOTHING_ENCLOSED.left_out)
+    length, escaped = _frame("html", shown, words, site.base_url.rstrip("/"), format_).weight
+    return length + _FIELDS, escaped
+
+
+def own_weight(subject: str, preheader: str) -> tuple[int, int]:
+    """What subject and preheader weigh in the HTML part."""
+    return compose.weigh(escape(unmarked(subject)) + escape(unmarked(preheader)))
+
+
+def greeting_weight(words: Words, reader: str, since: datetime | None) -> tuple[int, int]:
+    """What the greeting weighs in the HTML part."""
+    return compose.weigh(in_html(escape(words.greeting(reader, since))))
 
 
 # --- templates -------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from tidings.digests.week import Reader, Thread, Week
 
 _WEEKS = 100  # kept at a time: most readers of a community have the same
 _KEPT = 10_000
+_LAYOUTS = 500
 
 _Thing = TypeVar("_Thing")
 
@@ -30,6 +31,7 @@ class Weeks:
         self._communities: dict[int, Community] = {}
         self._weeks: OrderedDict[tuple[int, int, int], Week] = OrderedDict()
         self._made: OrderedDict[Hashable, object] = OrderedDict()
+        self._layouts: OrderedDict[Hashable, object] = OrderedDict()
 
     def community(self, connection: Connection, community_id: int) -> Community:
         """The community with that id. Raises NotFoundError."""
@@ -48,12 +50,11 @@ class Weeks:
 
     def once(self, key: Hashable, make: Callable[[], _Thing]) -> _Thing:
         """What is the same for all who are told the same, which `key` must say: a fragment, or all that is told."""
-        found = self._made.get(key)
-        if found is None:
-            found = self._made[key] = make()
-            if len(self._made) > _KEPT:
-                self._made.popitem(last=False)
-        return cast(_Thing, found)
+        return _once(self._made, key, make, _KEPT)
+
+    def layout(self, key: Hashable, make: Callable[[], _Thing]) -> _Thing:
+        """As `once`, of what stands in a whole edition: few of these are kept, since each has dozens of items."""
+        return _once(self._layouts, key, make, _LAYOUTS)
 
     def conversation(
         self, connection: Connection, community: Community, thread: Thread, reader: Reader, *, words: int, week: str
@@ -74,6 +75,15 @@ class Weeks:
     def title(self, community: Community, thread: Thread, reader: Reader) -> Title:
         """A thread as it is titled for all who wrote the same of its posts, or none."""
         return self.once(_of(community, thread, reader), lambda: telling.titled(thread, reader))
+
+
+def _once(kept: OrderedDict[Hashable, object], key: Hashable, make: Callable[[], _Thing], most: int) -> _Thing:
+    found = kept.get(key)
+    if found is None:
+        found = kept[key] = make()
+        if len(kept) > most:
+            kept.popitem(last=False)
+    return cast(_Thing, found)
 
 
 def _of(community: Community, thread: Thread, reader: Reader) -> tuple[Hashable, ...]:

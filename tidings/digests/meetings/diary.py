@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from tidings.clock import zone as zone_named
 from tidings.communities.entries import line
 from tidings.database import tables
+from tidings.database.tables import Moment
 from tidings.digests import schedule
 from tidings.digests.meetings import formats, rhythm
 from tidings.digests.meetings import series as all_series
@@ -34,6 +35,14 @@ _PLACE_LENGTH = 300
 _meeting, _sitting = tables.meeting.c, tables.sitting.c
 _starts = select(func.min(_sitting.starts_at)).where(_sitting.meeting_id == _meeting.id).scalar_subquery()
 _last_starts = select(func.max(_sitting.starts_at)).where(_sitting.meeting_id == _meeting.id).scalar_subquery()
+# Built once: it is asked of each community in each transaction of editions.
+_COMING = (
+    select(_meeting.series_id, _meeting.id)
+    .join_from(tables.meeting, tables.series, tables.series.c.id == _meeting.series_id)
+    .where(tables.series.c.community_id == bindparam("community"), tables.series.c.ended_at.is_(None))
+    .where(_last_starts > bindparam("now", type_=Moment), _meeting.cancelled_at.is_(None))
+    .order_by(tables.series.c.name, _starts, _meeting.number)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +128,14 @@ def following(connection: Connection, series_id: int, now: datetime, *, cancelle
     query = query if cancelled else query.where(_meeting.cancelled_at.is_(None))
     found = _read(connection, connection.execute(query.limit(1)).all())
     return found[0] if found else None
+
+
+def coming(connection: Connection, community_id: int, now: datetime) -> list[int]:
+    """The ids of the meetings that `following` gives, of each series of a community that goes on, by its name."""
+    found: dict[int, int] = {}
+    for series_id, meeting_id in connection.execute(_COMING, {"community": community_id, "now": now}):
+        found.setdefault(series_id, meeting_id)
+    return list(found.values())
 
 
 def before(connection: Connection, meeting: Meeting) -> Meeting | None:
