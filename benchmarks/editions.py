@@ -69,8 +69,8 @@ class Composed:
     size: int
 
 
-def measure(folder: Path, raws: Sequence[bytes], people: int = 10_000, assembled: int = 2_000) -> Composed:
-    """Compose an edition for each of so many people, then assemble so many of them; `raws` are parsed beside it."""
+def measure(folder: Path, raws: Sequence[bytes], people: int = 10_000) -> Composed:
+    """Compose an edition for each of so many people, then assemble all of them; `raws` are parsed beside it."""
     site = open_site(Settings(site=SiteSettings(data_dir=str(folder))))
     with site.database.write() as connection:
         fill(connection, people)
@@ -85,7 +85,7 @@ def measure(folder: Path, raws: Sequence[bytes], people: int = 10_000, assembled
     size = 0
     with limits.beside(raws) as beside, site.database.read() as connection:
         began = time.thread_time()
-        editions = connection.execute(select(tables.edition.c.id).limit(assembled)).scalars().all()
+        editions = connection.execute(select(tables.edition.c.id)).scalars().all()
         for edition_id in editions:
             size += len(render.assemble(connection, edition_id, site=site.settings.site, tokens=site.tokens))
         assembling = _step(time.thread_time() - began, len(editions), beside)

@@ -39,10 +39,15 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+def microseconds(moment: datetime) -> int:
+    """A moment as it is kept, for statements that translate no values (database.many)."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 # SQLite hands out row ids only for INTEGER PRIMARY KEY; PostgreSQL wants 64 bits.

@@ -7,8 +7,13 @@ from sqlalchemy import Connection, func, insert, select
 
 from tidings.communities.directory import Member
 from tidings.database import tables
+from tidings.database.many import Many
+from tidings.database.tables import microseconds
 
 _community, _period = tables.community.c, tables.period.c
+_ADD = Many(
+    insert(tables.edition_section), "person_id", "community_id", "period_id", "membership_id", "state", "due_at"
+)
 
 
 def add_period(
@@ -49,15 +54,8 @@ def add_sections(
 ) -> None:
     """Let a section of a period wait for each of these members, until the moment beside them."""
     rows = [
-        {
-            "person_id": member.person_id,
-            "community_id": community_id,
-            "period_id": period_id,
-            "membership_id": member.membership_id,
-            "state": "waiting",
-            "due_at": moment,
-        }
+        (member.person_id, community_id, period_id, member.membership_id, "waiting", microseconds(moment))
         for member, moment in due
     ]
     if rows:
-        connection.execute(insert(tables.edition_section), rows)
+        _ADD.execute(connection, rows)
