@@ -276,16 +276,33 @@ def test_a_last_line_of_words_stays(line: str) -> None:
 
 
 def test_disclaimers_and_warnings_of_gateways_fold() -> None:
-    below = "This e-mail is confidential and meant for the intended recipient only."
+    below = "_____\nThis e-mail is confidential and meant for the intended recipient only."
     above = "CAUTION: This email originated from outside of the organisation."
     assert seen(f"{above}\n\nmine\n\n{below}\n") == "mine"
 
 
-@pytest.mark.parametrize("above", ["Disclaimer\n\n", "*CONFIDENTIALITY NOTICE:*\n", "_" * 30 + "\n", "-----\n\n"])
-def test_a_disclaimer_folds_with_its_title_and_its_rule(above: str) -> None:
+@pytest.mark.parametrize(
+    "above",
+    ["_" * 30 + "\n", "-----\n\n", "_____\nDisclaimer\n\n", "*CONFIDENTIALITY NOTICE:*\n-----\n", "_____\n\n-----\n"],
+)
+def test_a_disclaimer_folds_with_the_rule_and_the_title_above_it(above: str) -> None:
     below = "The information in this e-mail is confidential and meant for the intended recipient only."
     assert seen(f"mine\n\n{above}{below}\n\nIt was scanned.\n") == "mine"
     assert seen(f"mine\n\n{above}The valve.\n").endswith("The valve.")
+
+
+@pytest.mark.parametrize("above", ["", "Disclaimer\n\n", "*CONFIDENTIALITY NOTICE:*\n", "-----\nAnn Example\n\n"])
+def test_words_that_no_rule_sets_off_are_their_authors_whatever_they_say(above: str) -> None:
+    below = "This plan is confidential until the intended recipients have it.\n\nThe valve goes on Monday."
+    own = f"mine\n\n{above}{below}"
+    assert seen(f"{own}\n") == own
+
+
+def test_the_disclaimers_below_one_rule_fold_together() -> None:
+    one = "This e-mail is confidential and meant for the intended recipient only."
+    other = "Diese E-Mail ist vertraulich und nur für den Empfänger bestimmt."
+    assert seen(f"mine\n\n_____\n{one}\n\n{other}\n") == "mine"
+    assert seen(f"mine\n\n_____\n{one}\n\n_____\n{other}\n") == "mine"
 
 
 def test_a_rule_right_below_the_closing_words_begins_the_signature() -> None:

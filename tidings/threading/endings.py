@@ -12,7 +12,7 @@ _LOOKED_AT = 300
 _DASHES_MOST = 15  # lines of a signature that begins with `--` and no blank: the line has other uses
 _FOOTER_MOST = 12
 _FOOTER_WITHIN = 3  # lines below its rule, the list is named
-_BLANKS_MOST = 5  # lines between a disclaimer and its title
+_BLANKS_MOST = 5  # lines between a disclaimer and its rule
 _DIFF = ("@@ -", "diff --git ", "+++ ")
 _FOOTER_RULE = re.compile(r"_{20,}[ \t]*$")
 _FOOTER = re.compile(r"(?i)mailing list|unsubscribe|listinfo|@lists?\.|abmelden|désabonner")
@@ -43,7 +43,9 @@ def mark(heads: list[str], kinds: list[str]) -> None:
         if below == 1 and _is_last(heads, place, end):
             begin, stop = place, place + 1
         elif _begins_paragraph(heads, place) and _is_disclaimer(heads, place, end):
-            begin, stop = _title_above(heads, kinds, place), end
+            begin, stop = _rule_above(heads, kinds, place), end
+            if begin == place:
+                continue
         elif not patch and below <= _FOOTER_MOST and _is_closing(heads, place, end):
             begin, stop = place, end
         else:
@@ -67,15 +69,18 @@ def _begins_paragraph(heads: list[str], place: int) -> bool:
     return place == 0 or _blank(heads[place - 1]) or signatures.is_rule(heads[place - 1])
 
 
-def _title_above(heads: list[str], kinds: list[str], place: int) -> int:
-    """Where the title and the rule above a disclaimer begin; `place` where it has none."""
-    start = place
+def _rule_above(heads: list[str], kinds: list[str], place: int) -> int:
+    """Where the rule and the title above a disclaimer begin; `place` where no rule sets it off from what is above.
+
+    Its words alone do not tell it from somebody's own on who may read what, and all that is below would go with them.
+    """
+    start, ruled = place, False
     for at in range(place - 1, max(place - _BLANKS_MOST, 0) - 1, -1):
-        named = signatures.is_rule(heads[at]) or signatures.is_title(heads[at])
-        if kinds[at] or not (named or _blank(heads[at])):
+        rule, title = signatures.is_rule(heads[at]), signatures.is_title(heads[at])
+        if kinds[at] or not (rule or title or _blank(heads[at])):
             break
-        start = at if named else start
-    return start
+        start, ruled = at if rule or title else start, ruled or rule
+    return start if ruled else place
 
 
 def _is_closing(heads: list[str], place: int, end: int) -> bool:
