@@ -302,6 +302,14 @@ def test_many_delimiters_take_no_more_than_their_length() -> None:
     assert time.process_time() - began < 5
 
 
+def test_many_parts_with_the_delimiter_of_another_take_no_more_than_their_number() -> None:
+    inner = "Content-Type: multipart/mixed; boundary=inner\n\n--inner\n\nx\n"
+    raw = f"Content-Type: multipart/mixed; boundary=outer\n\n--outer\n{inner}" + "--outer\n\nx\n--inner\n\ny\n" * 20_000
+    began = time.process_time()
+    read_message(raw.encode())
+    assert time.process_time() - began < 5
+
+
 LETTERS = base64.b64encode(b"words " * 15).decode()
 
 

@@ -4,6 +4,7 @@ It changes the tree of one parsed message, a few parts of it at most. What delim
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from email import message_from_string
 from email.errors import StartBoundaryNotFoundDefect
 from email.message import Message
@@ -20,6 +21,7 @@ def mend(message: Message) -> None:
     2046 5.1.2), the inner one's own delimiters may go on below.
     """
     named: list[str] = []
+    found: dict[Message, dict[Message, list[Message]]] = {}  # of a multipart, the parts that come behind one of its own
     waiting: list[tuple[Message, Message | None]] = [(message, None)]
     while waiting:
         part, parent = waiting.pop()
@@ -30,8 +32,10 @@ def mend(message: Message) -> None:
         elif any(isinstance(defect, StartBoundaryNotFoundDefect) for defect in part.defects):
             _name(part, named)
             _split_own(part)
-        elif parent is not None and len(named) > 1:
-            _split_leaf(part, parent, named)
+        elif parent is not None and len(named) > 1 and (pieces := _split_leaf(part, named)):
+            found.setdefault(parent, {})[part] = pieces
+    for parent, behind in found.items():
+        _put_behind(parent, behind)
 
 
 def _name(part: Message, named: list[str]) -> None:
@@ -51,18 +55,23 @@ def _split_own(part: Message) -> None:
         part.set_payload([message_from_string(piece, _class=type(part)) for piece in pieces])
 
 
-def _split_leaf(part: Message, parent: Message, named: list[str]) -> None:
-    """Put what stands below an ended multipart's delimiters in a text beside that text."""
+def _split_leaf(part: Message, named: list[str]) -> list[Message]:
+    """Leave a text what stands above an ended multipart's delimiters; returns the parts below them."""
     payload = _payload(part)
     found = [boundary for boundary in named if f"--{boundary}" in payload]
     if not found:
-        return
+        return []
     own, *pieces = _pieces(payload, f"--(?:{'|'.join(map(re.escape, found))})(?:--)?[ \t]*")
-    siblings = parent.get_payload()
-    if pieces and isinstance(siblings, list):
+    if pieces:
         part.set_payload(own)
-        place = siblings.index(part) + 1
-        siblings[place:place] = [message_from_string(piece, _class=type(part)) for piece in pieces]
+    return [message_from_string(piece, _class=type(part)) for piece in pieces]
+
+
+def _put_behind(parent: Message, behind: Mapping[Message, Sequence[Message]]) -> None:
+    """Put parts behind those of a multipart; all at once, since one by one takes time by the square of their number."""
+    parts = parent.get_payload()
+    if isinstance(parts, list):
+        parts[:] = [one for part in parts if isinstance(part, Message) for one in (part, *behind.get(part, ()))]
 
 
 def _payload(part: Message) -> str:
