@@ -289,6 +289,24 @@ def test_delimiters_of_a_multipart_that_another_one_ended_go_on() -> None:
     assert read_text(raw.replace("--inner", "--inner ")) == found.text
 
 
+@pytest.mark.acceptance(31)
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_a_delimiter_that_has_lost_the_line_end_before_it_is_one(end: str) -> None:
+    html = "Content-Type: text/html\n\n<p>html words</p>"
+    raw = f"Content-Type: multipart/alternative; boundary=b\n\n--b\n{PLAIN}--b\n{html}--b--\n".replace("\n", end)
+    found = display(read_message(raw.encode()))
+    assert (found.text, found.has_html) == ("plain words", True)
+    pictured = display(read_message(multipart("mixed", f"{PLAIN}\n --b\n{PICTURE}").encode()))
+    assert (pictured.text, [part.filename for part in pictured.attachments]) == ("plain words", ["a.png"])
+
+
+@pytest.mark.parametrize(
+    "words", ["It said --b\nand no more", "Write --b-- here.", "one--bb--", "> --b\n> Content-Type: x/y"]
+)
+def test_words_about_a_delimiter_are_none(words: str) -> None:
+    assert read_text(multipart("mixed", f"\n{words}", PICTURE)) == words
+
+
 def test_the_delimiter_of_a_mail_that_is_passed_on_below_is_text_above_it() -> None:
     mail = f"Content-Type: message/rfc822\n\n{multipart('mixed', PLAIN, boundary='c')}"
     assert read_text(multipart("mixed", "\nIt said:\n--c\nand no more", mail)) == "It said:\n--c\nand no more"

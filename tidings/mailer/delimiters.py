@@ -11,37 +11,41 @@ from email.message import Message
 
 _BOUNDARIES_MOST = 8  # of a message are looked for; a program nests three or four
 _PIECES_MOST = 1_000
+# The field of a part below it, or the end, tells a delimiter from words about one.
+_BELOW_JOINED = r"(?:[ \t]{0,80}\r?\n(?=[Cc]ontent-)|--\s*\Z)"
 
 
 def mend(message: Message) -> None:
-    """Make parts of what stands below delimiters that are longer than their boundary or come after its end.
+    """Make parts of what stands below delimiters that are too long, begin no line, or come after their multipart's end.
 
     A boundary is to be compared with the beginning of a line only (RFC 2046 5.1.1), but Python compares the whole line:
     that is made up for where it finds none. And where an outer delimiter has ended an inner multipart, as it must (RFC
-    2046 5.1.2), the inner one's own delimiters may go on below.
+    2046 5.1.2), the inner one's own delimiters may go on below. A program that forgets the line end before a delimiter
+    writes it behind the last words of a part.
     """
     named: list[str] = []
     found: dict[Message, dict[Message, list[Message]]] = {}  # of a multipart, the parts that come behind one of its own
-    waiting: list[tuple[Message, Message | None]] = [(message, None)]
+    waiting: list[tuple[Message, Message | None, str]] = [(message, None, "")]
     while waiting:
-        part, parent = waiting.pop()
+        part, parent, around = waiting.pop()
         payload = part.get_payload()
         if isinstance(payload, list):
-            waiting += [(one, part) for one in reversed(payload) if isinstance(one, Message)]
-            _name(part, named)
+            boundary = _name(part, named)
+            waiting += [(one, part, boundary) for one in reversed(payload) if isinstance(one, Message)]
         elif any(isinstance(defect, StartBoundaryNotFoundDefect) for defect in part.defects):
             _name(part, named)
             _split_own(part)
-        elif parent is not None and len(named) > 1 and (pieces := _split_leaf(part, named)):
+        elif parent is not None and (pieces := _split_leaf(part, around, named)):
             found.setdefault(parent, {})[part] = pieces
     for parent, behind in found.items():
         _put_behind(parent, behind)
 
 
-def _name(part: Message, named: list[str]) -> None:
-    boundary = part.get_boundary()
+def _name(part: Message, named: list[str]) -> str:
+    boundary: str = part.get_boundary() or ""
     if boundary and boundary not in named and len(named) < _BOUNDARIES_MOST:
         named.append(boundary)
+    return boundary
 
 
 def _split_own(part: Message) -> None:
@@ -55,16 +59,27 @@ def _split_own(part: Message) -> None:
         part.set_payload([message_from_string(piece, _class=type(part)) for piece in pieces])
 
 
-def _split_leaf(part: Message, named: list[str]) -> list[Message]:
-    """Leave a text what stands above an ended multipart's delimiters; returns the parts below them."""
-    payload = _payload(part)
-    found = [boundary for boundary in named if f"--{boundary}" in payload]
-    if not found:
-        return []
-    own, *pieces = _pieces(payload, f"--(?:{'|'.join(map(re.escape, found))})(?:--)?[ \t]*")
-    if pieces:
+def _split_leaf(part: Message, around: str, named: list[str]) -> list[Message]:
+    """Leave a text what stands above delimiters; returns the parts below them.
+
+    They are those of the multipart `around` it that begin no line, and those of an ended one that do.
+    """
+    own, *below = _split_joined(_payload(part), around)
+    own, *pieces = _split_ended(own, named)
+    if pieces or below:
         part.set_payload(own)
-    return [message_from_string(piece, _class=type(part)) for piece in pieces]
+    return [message_from_string(piece, _class=type(part)) for piece in (*pieces, *filter(None, below))]
+
+
+def _split_joined(payload: str, boundary: str) -> list[str]:
+    if not boundary or f"--{boundary}" not in payload:
+        return [payload]
+    return re.split(f"--{re.escape(boundary)}{_BELOW_JOINED}", payload, maxsplit=_PIECES_MOST)
+
+
+def _split_ended(payload: str, named: list[str]) -> list[str]:
+    found = [boundary for boundary in named if f"--{boundary}" in payload] if len(named) > 1 else []
+    return _pieces(payload, f"--(?:{'|'.join(map(re.escape, found))})(?:--)?[ \t]*") if found else [payload]
 
 
 def _put_behind(parent: Message, behind: Mapping[Message, Sequence[Message]]) -> None:
