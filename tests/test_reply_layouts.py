@@ -60,6 +60,8 @@ REPLIES = {
     "bob@example.org<br><b>Betreff:</b> Ventil</div><div>Theirs.</div></div></div></div>",
     "Zimbra": '<div>Mine.</div><hr id="zwchr"><div><b>From: </b>Ann<br><b>To: </b>Bob<br><b>Sent: </b>Tuesday<br>'
     "<b>Subject: </b>Valve<br></div><div>Theirs.</div>",
+    "a gateway": '<div>Mine.</div><br><hr align="left"><p><b>Disclaimer</b></p><p>This e-mail is '
+    "confidential and meant for the intended recipient only.</p><p>It was scanned.</p>",
     "a quote without a line": 'Mine.<blockquote type="cite" style="border:none;padding:0">Theirs.</blockquote>',
 }
 

@@ -512,6 +512,8 @@ def test_a_part_without_a_name_is_named_by_its_type() -> None:
         ("mine<blockquote>theirs<blockquote>older</blockquote></blockquote>mine", "mine\n> theirs\n> > older\nmine"),
         ("<blockquote style='margin:0 0 0 40px;border:none'>indented</blockquote>", "indented"),
         ("<table><tr><td>pump</td><td>12 bar</td></tr><tr><td>valve</td></tr></table>", "pump 12 bar\nvalve"),
+        ("a<hr style='display:inline-block'>b", f"a\n{'_' * 32}\nb"),
+        ("<blockquote>a<hr>b</blockquote>", f"> a\n> {'_' * 32}\n> b"),
         ("a &amp; b &lt;c&gt; \u00fc", "a & b <c> ü"),
         ("<?xml version='1.0' encoding='latin-1'?><p>\u00fc</p>", "ü"),
         ("a\ue0f0b", "ab"),

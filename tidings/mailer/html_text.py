@@ -21,6 +21,7 @@ _INDENTED = re.compile(r"(?i)border(?:-left)?\s{0,4}:\s{0,4}(?:none|0)")
 _CLASS_MOST = 500
 _CITED = re.compile(r"\b(?:gmail|protonmail|tutanota)_quote\b")
 _ATTRIBUTION = re.compile(r"(?<![\w-])(?:gmail_attr|moz-cite-prefix)(?![\w-])")
+_RULE = "_" * 32  # as Outlook writes it
 _FIRST_TEXTS = 20  # pieces of an element that are looked at for its first words
 _TAG = re.compile(r"<[^<>]{0,2000}>")
 _UNREAD = re.compile(r"(?i)(</?(?:script|style|title)\b[^<>]{0,2000}>)")
@@ -62,13 +63,16 @@ def _rendered(source: str, *, links: bool) -> str:
 
 
 def _flatten(tree: Any) -> None:
-    """Mark the quotes, turn rows into lines, and drop what is not for reading."""
+    """Mark the quotes, draw the rules, turn rows into lines, and drop what is not for reading."""
     for element in list(tree.iter(*_DROPPED)):
         element.clear(keep_tail=True)
     for element in list(tree.iter("blockquote", "div", "p")):
         if _is_quote(element):
             _mark(element)
         element.tag = "div" if element.tag == "blockquote" else element.tag
+    for element in list(tree.iter("hr")):
+        element.attrib.clear()  # Outlook's stand in their line, by a style
+        element.tag, element.text = "div", _RULE
     for element in list(tree.iter("table", "tbody", "thead", "tfoot", "tr")):
         element.tag = "div"
     for element in list(tree.iter("td", "th")):
