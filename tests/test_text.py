@@ -542,5 +542,9 @@ def test_links_take_time_by_the_size_only(piece: str) -> None:
     assert seconds(16_000) < 30 * max(seconds(2_000), 0.005)
 
 
+def test_of_many_rules_only_the_first_are_drawn() -> None:
+    assert html_text.to_text("<hr>" * 5_000 + "words").count("_") == 32 * 1_000
+
+
 def test_html_over_the_limit_is_cut_before_it_is_parsed() -> None:
     assert html_text.to_text("<p>x</p>" + " " * html_text.MOST + "<p>y</p>").split() == ["x"]

@@ -22,6 +22,7 @@ _CLASS_MOST = 500
 _CITED = re.compile(r"\b(?:gmail|protonmail|tutanota)_quote\b")
 _ATTRIBUTION = re.compile(r"(?<![\w-])(?:gmail_attr|moz-cite-prefix)(?![\w-])")
 _RULE = "_" * 32  # as Outlook writes it
+_RULES_MOST = 1_000
 _FIRST_TEXTS = 20  # pieces of an element that are looked at for its first words
 _TAG = re.compile(r"<[^<>]{0,2000}>")
 _UNREAD = re.compile(r"(?i)(</?(?:script|style|title)\b[^<>]{0,2000}>)")
@@ -70,7 +71,7 @@ def _flatten(tree: Any) -> None:
         if _is_quote(element):
             _mark(element)
         element.tag = "div" if element.tag == "blockquote" else element.tag
-    for element in list(tree.iter("hr")):
+    for element in list(islice(tree.iter("hr"), _RULES_MOST)):
         element.attrib.clear()  # Outlook's stand in their line, by a style
         element.tag, element.text = "div", _RULE
     for element in list(tree.iter("table", "tbody", "thead", "tfoot", "tr")):
