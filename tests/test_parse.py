@@ -33,6 +33,14 @@ def test_a_missing_double_long_or_odd_message_id_is_none(header: str) -> None:
     assert read(header).message_id == ""
 
 
+@pytest.mark.acceptance(31)
+def test_the_mark_that_an_editor_puts_before_a_message_is_passed_over() -> None:
+    header = "\ufeffMessage-ID: <a@x>\nIn-Reply-To: <b@x>\nSubject: Valve"
+    found = read(header)
+    assert (found.message_id, found.subject, found.text) == ("a@x", "Valve", "Text.")
+    assert relations(f"{header}\n\n".encode(), LIMITS).in_reply_to == found.in_reply_to == "<b@x>"
+
+
 def test_a_folded_message_id_is_one() -> None:
     assert read("Message-ID:\n <a.b@x>").message_id == "a.b@x"
 

@@ -5,6 +5,7 @@ It looks at one message and raises nothing of its own. Which parts are shown, an
 
 import base64
 import binascii
+import codecs
 import re
 from email import message_from_bytes
 from email.message import Message
@@ -52,8 +53,10 @@ def read_message(raw: bytes) -> Message:
 def as_now_written(raw: bytes) -> bytes:
     """A message whose own fields have no white space before their colons, which RFC 5322 4.5 says must be understood.
 
-    Python takes such a line, and all fields below it, for the text.
+    Nor has it the mark that editors put before UTF-8. Python takes a line with either, and all fields below it, for the
+    text.
     """
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     end = min((at for at in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if at >= 0), default=len(raw))
     header = raw[:end]
     if b" :" not in header and b"\t:" not in header:
