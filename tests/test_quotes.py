@@ -298,6 +298,13 @@ def test_words_that_no_rule_sets_off_are_their_authors_whatever_they_say(above: 
     assert seen(f"{own}\n") == own
 
 
+@pytest.mark.parametrize("title", ["CONFIDENTIALITY NOTICE: ", "*Disclaimer*: ", "Haftungsausschluss : "])
+def test_a_disclaimer_that_begins_with_its_title_folds(title: str) -> None:
+    below = "This e-mail is confidential and meant for the intended recipient only."
+    assert seen(f"mine\n\n{title}{below}\n") == "mine"
+    assert seen(f"mine\n\n{title}The valve goes on Monday.\n").endswith("Monday.")
+
+
 def test_the_disclaimers_below_one_rule_fold_together() -> None:
     one = "This e-mail is confidential and meant for the intended recipient only."
     other = "Diese E-Mail ist vertraulich und nur für den Empfänger bestimmt."

@@ -44,7 +44,7 @@ def mark(heads: list[str], kinds: list[str]) -> None:
             begin, stop = place, place + 1
         elif _begins_paragraph(heads, place) and _is_disclaimer(heads, place, end):
             begin, stop = _rule_above(heads, kinds, place), end
-            if begin == place:
+            if begin == place and not signatures.begins_with_title(heads[place]):
                 continue
         elif not patch and below <= _FOOTER_MOST and _is_closing(heads, place, end):
             begin, stop = place, end
@@ -72,7 +72,8 @@ def _begins_paragraph(heads: list[str], place: int) -> bool:
 def _rule_above(heads: list[str], kinds: list[str], place: int) -> int:
     """Where the rule and the title above a disclaimer begin; `place` where no rule sets it off from what is above.
 
-    Its words alone do not tell it from somebody's own on who may read what, and all that is below would go with them.
+    Its words alone do not tell it from somebody's own on who may read what, and all that is below would go with them;
+    nor does a title on a line of its own, which may be a heading of theirs.
     """
     start, ruled = place, False
     for at in range(place - 1, max(place - _BLANKS_MOST, 0) - 1, -1):

@@ -31,11 +31,13 @@ _NAME = re.compile(
     r"[-—–]\s?[^\W\d_a-z][\w.'’]{1,20}(?: [\w.'’]{1,20}){0,2} [^\W\d_a-z][\w.'’]{1,20}$"
     r"|/[^\W\d_a-z][\w.'’-]{1,20}(?: [^\W\d_a-z][\w.'’-]{1,20}){0,2}$"
 )
-_TITLE = re.compile(
+_TITLES = (
     r"(?i)\W{0,8}(?:(?:legal |e-?mail |important )?(?:disclaimer|notice)|confidentiality(?: notice| note)?|"
     r"haftungsausschluss|vertraulichkeitshinweis|avis de confidentialité|aviso (?:legal|de confidencialidad)|"
-    r"vrijwaring|ansvarsfraskrivelse)\W{0,8}$"
+    r"vrijwaring|ansvarsfraskrivelse)"
 )
+_TITLE = re.compile(rf"{_TITLES}\W{{0,8}}$")
+_BEGINS_WITH_TITLE = re.compile(rf"{_TITLES}[*_]{{0,3}}\s?:\W{{1,8}}")
 _CLOSING = re.compile(
     r"(?i)\s{0,4}(?:(?:many|kind|best|warm|with|my|mit|freundlichen|viele|beste|schöne|med|vänliga|venlig|bien|"
     r"un|cordial) ?){0,3}(?:thanks|thank you|regards|wishes|cheers|sincerely|yours|best|grüßen|grüße|mfg|cordialement|"
@@ -87,6 +89,11 @@ def is_title(line: str) -> bool:
     return bool(_TITLE.match(line))
 
 
+def begins_with_title(line: str) -> bool:
+    """Whether a line begins with the title of a disclaimer and a colon, and goes on with its words."""
+    return bool(_BEGINS_WITH_TITLE.match(line)) and not is_title(line)
+
+
 def is_closing(line: str) -> bool:
     """Whether a line is nothing but the words before a name: "Thanks," or "Med venlig hilsen"."""
     return bool(_CLOSING.match(line[:_LINE_MOST]))
@@ -99,5 +106,6 @@ def is_warning(line: str) -> bool:
 
 def is_disclaimer(paragraph: str) -> bool:
     """Whether a paragraph says that a mail is confidential and for whom."""
-    bare = paragraph.lstrip(" \t*_-")
+    title = _BEGINS_WITH_TITLE.match(paragraph)
+    bare = paragraph[title.end() if title else 0 :].lstrip(" \t*_-")
     return bool(_DISCLAIMER.match(bare) and _RECIPIENT.search(bare))
