@@ -8,11 +8,15 @@ import pytest
 from tests.digest_week import SAM, asking, fresh, result, thread
 from tidings.digests import select
 from tidings.digests.history import Window
-from tidings.digests.week import STRANGER, Fresh, Reader, Thread, Week
+from tidings.digests.week import STRANGER, Fresh, Reader, Thread, Week, names_of
+
+NAMES = SAM.called | {
+    word for name in ("Eva", "Nia") for word in names_of([f"{name.lower()}@example.org"], f"{name} W")
+}
 
 
 def week(*threads: Thread, **values: object) -> Week:
-    return Week(threads=threads, **values)  # type: ignore[arg-type]
+    return Week(threads=threads, **{"names": NAMES, **values})  # type: ignore[arg-type]
 
 
 def numbers(chosen: select.Chosen) -> list[int]:

@@ -18,7 +18,7 @@ from tidings.digests import names, telling
 from tidings.digests.fragments import Attached, Opening
 from tidings.digests.hints import Hints
 from tidings.digests.meetings import topics
-from tidings.digests.week import Fresh, Question, Reader, Result, Thread, Week
+from tidings.digests.week import Fresh, Question, Reader, Result, Thread, Week, names_of
 
 OPEN_AFTER = timedelta(hours=48)
 """How long a question waits for an answer before digests say that it still has none."""
@@ -78,6 +78,13 @@ _KEYS = query(tables.address.c.person_id, tables.address.c.email_key).where(
     tables.address.c.person_id.in_(bindparam("people", expanding=True))
 )
 
+_OF_MEMBERS = (
+    query(tables.person.c.name, tables.address.c.email_key)
+    .join_from(tables.membership, tables.person, tables.person.c.id == tables.membership.c.person_id)
+    .join(tables.address, tables.address.c.person_id == tables.person.c.id)
+    .where(tables.membership.c.community_id == bindparam("community"), tables.membership.c.left_at.is_(None))
+)
+
 
 # --- who reads -------------------------------------------------------------------------------------------------------
 
@@ -126,6 +133,7 @@ def week(connection: Connection, community: Community, after: int, up_to: int, n
     hint = Hints(connection, community)
     first = {post.id: post for post in posts}
     return Week(
+        names=_names(connection, community.id) if posts else frozenset(),
         threads=tuple(
             replace(one, question=hint(one.question, first[one.question.asked.id])) if one.question else one
             for one in found
@@ -133,6 +141,12 @@ def week(connection: Connection, community: Community, after: int, up_to: int, n
         unanswered=tuple(_unanswered(connection, community.id, after, up_to, now, hint)),
         settled=tuple(_settled(connection, community.id, posts, found)),
     )
+
+
+def _names(connection: Connection, community_id: int) -> frozenset[str]:
+    """By which words the members of a community may be named."""
+    rows = connection.execute(_OF_MEMBERS, {"community": community_id})
+    return frozenset(word for name, key in rows for word in names_of((key,), name))
 
 
 def _threads(connection: Connection, community_id: int, posts: Sequence[read.Post], up_to: int) -> list[Thread]:

@@ -139,9 +139,9 @@ def _naming(week: Week, reader: Reader) -> Iterator[Place]:
     names = reader.name.casefold().split()
     last = set(names[1:][-1:])  # a given name alone may be anybody's
     for word in reader.called - last:
-        yield from week.words.get(word, ())
+        yield from week.naming.get(word, ())
     for word in last:
-        for thread, post in week.words.get(word, ()):
+        for thread, post in week.naming.get(word, ()):
             if " ".join(names) in " ".join(post.text.casefold().split()):
                 yield thread, post
 

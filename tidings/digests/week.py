@@ -4,7 +4,7 @@ It reads no database (gather does). Authors are compared by keys, which are as c
 them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -81,8 +81,12 @@ class Thread:
 
 @dataclass(frozen=True, kw_only=True)
 class Week:
-    """What is new in a community, as anybody sees it; `unanswered` has the oldest question first."""
+    """What is new in a community, as anybody sees it; `unanswered` has the oldest question first.
 
+    `names` are the words by which its readers may be called: no other is looked for in what was written.
+    """
+
+    names: frozenset[str] = frozenset()
     threads: tuple[Thread, ...] = ()
     unanswered: tuple[Question, ...] = ()
     settled: tuple[Result, ...] = ()
@@ -98,13 +102,14 @@ class Week:
         return found
 
     @cached_property
-    def words(self) -> Mapping[str, Sequence[Place]]:
-        """By word, in lower case, the new posts that have it."""
+    def naming(self) -> Mapping[str, Sequence[Place]]:
+        """By name, in lower case, the new posts that have it as a word."""
         found: dict[str, list[Place]] = {}
         for thread in self.threads:
             for post in thread.fresh:
-                for word in set(post.text.casefold().split()):
-                    found.setdefault(word.strip("\"'(),;:.!?<>[]"), []).append((thread, post))
+                words = {word.strip("\"'(),;:.!?<>[]") for word in set(post.text.casefold().split())}
+                for word in words & self.names:
+                    found.setdefault(word, []).append((thread, post))
         return found
 
     @cached_property
@@ -134,7 +139,7 @@ class Week:
             self._people.isdisjoint(reader.keys)
             and self._thread_ids.isdisjoint(reader.muted)
             and self._thread_ids.isdisjoint(reader.followed)
-            and self.words.keys().isdisjoint(reader.called)
+            and self.naming.keys().isdisjoint(reader.called)
         )
 
 
@@ -153,13 +158,18 @@ class Reader:
 
     @cached_property
     def called(self) -> frozenset[str]:
-        """The words by which a post may name the reader: their addresses, `@` and a handle, their last name.
+        """The words by which a post may name the reader (`names_of`)."""
+        return frozenset(names_of(self.keys, self.name))
 
-        The last name names them only as the end of their whole name.
-        """
-        names = self.name.casefold().split()
-        handles = {f"@{key.partition('@')[0]}" for key in self.keys} | {f"@{name}" for name in names[:1]}
-        return frozenset(handles | self.keys | set(names[1:][-1:]))
+
+def names_of(keys: Collection[str], name: str) -> set[str]:
+    """The words by which a post may name a person: their addresses, `@` and a handle, their last name.
+
+    The last name names them only as the end of their whole name.
+    """
+    names = name.casefold().split()
+    handles = {f"@{key.partition('@')[0]}" for key in keys} | {f"@{name}" for name in names[:1]}
+    return {*handles, *keys, *names[1:][-1:]}
 
 
 STRANGER = Reader(keys=frozenset())
