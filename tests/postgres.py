@@ -1,5 +1,6 @@
 """A PostgreSQL server for one test run: made, started on a free port, thrown away."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from tests.sockets import free_port
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 
+_STARTS = 5
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%schema_version'"
 _VERSIONS = "SELECT a.version_num, b.version_num FROM schema_version a, spool_schema_version b"
 
@@ -30,24 +32,11 @@ class Postgres:
         # In memory where that is to be had: most of the time of a new database is spent waiting for the disk.
         memory = Path("/dev/shm")
         self._folder = Path(tempfile.mkdtemp(prefix="tidings-postgres-", dir=memory if memory.is_dir() else None))
-        self._port = free_port()
         self._numbers = count(1)
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self._folder, "postgres")
         self._run("initdb", "-N", "-A", "trust", "-U", "tidings", "-D", str(self._folder / "data"))
-        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder}"
-        self._run(
-            "pg_ctl",
-            "start",
-            "-w",
-            "-s",
-            "-D",
-            str(self._folder / "data"),
-            "-o",
-            options,
-            "-l",
-            str(self._folder / "log"),
-        )
+        self._start()
         self._execute("CREATE DATABASE schema_of_release")
         made = Database(self._url("schema_of_release"))
         migrate(made, "site")
@@ -56,6 +45,18 @@ class Postgres:
         with self._link("schema_of_release") as link:
             self._new_schema = {row[0] for row in link.execute(_TABLES)}, link.execute(_VERSIONS).fetchone()
         self._free: list[str] = []
+
+    def _start(self) -> None:
+        """Start the server on a free port, or another one where somebody else took that in the meantime."""
+        log = self._folder / "log"
+        for _ in range(_STARTS):
+            self._port = free_port()
+            options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder}"
+            start = ("start", "-w", "-s", "-D", str(self._folder / "data"), "-o", options, "-l", str(log))
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self._run("pg_ctl", *start)
+                return
+        raise AssertionError(f"PostgreSQL does not start:\n{log.read_text()}")
 
     @contextmanager
     def database(self) -> Iterator[str]:
