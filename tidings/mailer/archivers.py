@@ -34,8 +34,9 @@ def is_pipermail(fields: Fields) -> bool:
 def is_hyperkitty(fields: Fields) -> bool:
     """Whether these are the fields of a HyperKitty export, all of them and in its order (its Email.as_message)."""
     wanted = [name for name in _HYPERKITTY if name in fields or name != "in-reply-to"]
-    is_mixed = "multipart/mixed" in next(iter(fields.get("content-type", ())), "").lower()
-    return is_mixed and _once(fields) and [name for name in fields if name not in _MIME] == wanted
+    if [name for name in fields if name not in _MIME] != wanted:
+        return False
+    return _once(fields) and "multipart/mixed" in next(iter(fields.get("content-type", ())), "").lower()
 
 
 def restored(fields: Mapping[str, list[str]]) -> Mapping[str, list[str]]:

@@ -23,7 +23,7 @@ from tidings.mailer.parse import ParsedMessage, claimed_id
 from tidings.mailer.spool import Accepted, Spool
 from tidings.mailer.worker import Outcome, ParseWorker, Unreadable
 from tidings.operations.erase import erased_before
-from tidings.operations.origins import Origin, fields_of, origin, refusal
+from tidings.operations.origins import Fields, Origin, origin, refusal
 from tidings.settings import Settings
 from tidings.tokens import Tokens
 
@@ -101,7 +101,7 @@ class Importer:
         self, connection: Connection, entry: Entry, outcome: Outcome, erased_at: datetime | None, writes: store.Writes
     ) -> ImportVerdict:
         """The verdict on one message, which is stored where nothing stands against it."""
-        fields = fields_of(entry.raw)
+        fields = Fields(entry.raw)
         found = origin(entry, fields)
 
         def verdict(kind: Kind, reason: str, message_id: str | None = None) -> ImportVerdict:

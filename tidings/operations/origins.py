@@ -6,7 +6,8 @@ that is read.
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Literal
 
 from tidings.archive.mbox import Entry
@@ -27,7 +28,7 @@ Origin = Literal[
 
 _HEADER_MOST = 1 << 18  # bytes; the parser holds what has more
 _VALUE_MOST = 4096  # characters of a field that are looked at
-_FIELD = re.compile(rb"^([!-9;-~]{1,200})[ \t]*:", re.MULTILINE)
+_FIELD = re.compile(rb"\n([!-9;-~]{1,200})[ \t]*:")  # `^` instead of the line end takes twice as long
 _EXPUNGED = 0x0008  # of X-Mozilla-Status: deleted, and there until its folder is compacted
 _BETWEEN_ADDRESSES = re.compile(r"[\s<>,;:\"()]+")
 _NAMES_A_LIST = ("list-id", "list-post", "mailing-list", "x-beenthere", "x-mailing-list", "to", "cc")
@@ -39,20 +40,38 @@ _NO_LIST_MAIL: Mapping[str, tuple[str, ...]] = {
     "a chat": ("chat", "chats"),
 }
 
-Fields = Mapping[str, list[str]]
-"""As they were written, what a program obscured too."""
 
+class Fields(Mapping[str, list[str]]):
+    """The header fields by lower-case name, unfolded, in the order in which the names first stand.
 
-def fields_of(raw: bytes) -> Fields:
-    """The header fields by lower-case name, unfolded, in the order in which the names first stand."""
-    ends = [at for at in (raw.find(b"\n\n", 0, _HEADER_MOST), raw.find(b"\n\r\n", 0, _HEADER_MOST)) if at >= 0]
-    header = raw[: min(ends, default=_HEADER_MOST)]
-    starts = list(_FIELD.finditer(header))
-    found: dict[str, list[str]] = {}
-    for match, end in zip(starts, [*(later.start() for later in starts[1:]), len(header)], strict=False):
-        value = header[match.end() : min(end, match.end() + _VALUE_MOST)].decode("utf-8", "replace")
-        found.setdefault(match[1].decode().lower(), []).append(" ".join(value.split()))
-    return found
+    As they were written, what a program obscured too. Values are read when one is asked for: of most messages none is.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        ends = [at for at in (raw.find(b"\n\n", 0, _HEADER_MOST), raw.find(b"\n\r\n", 0, _HEADER_MOST)) if at >= 0]
+        self._header = b"\n" + raw[: min(ends, default=_HEADER_MOST)]
+        self._names = dict.fromkeys(name.decode().lower() for name in _FIELD.findall(self._header))
+
+    def __getitem__(self, name: str) -> list[str]:
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    @cached_property
+    def _values(self) -> dict[str, list[str]]:
+        starts = list(_FIELD.finditer(self._header))
+        found: dict[str, list[str]] = {}
+        for match, end in zip(starts, [*(later.start() for later in starts[1:]), len(self._header)], strict=True):
+            value = self._header[match.end() : min(end, match.end() + _VALUE_MOST)].decode("utf-8", "replace")
+            found.setdefault(match[1].decode().lower(), []).append(" ".join(value.split()))
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def origin(entry: Entry, fields: Fields) -> Origin:
