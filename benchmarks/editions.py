@@ -22,7 +22,7 @@ from tidings.archive import store
 from tidings.communities import directory
 from tidings.database import tables
 from tidings.digests import render
-from tidings.intake.posting import file_message
+from tidings.intake.posting import Filing
 from tidings.mailer.parse import parse
 from tidings.settings import LimitSettings, Settings, SiteSettings
 
@@ -110,21 +110,13 @@ def _write(site: Site) -> None:
     with site.database.write() as connection:
         for community in directory.communities(connection):
             writes, ids = store.Writes(), list[str]()
+            filing = Filing(connection, community.id, site.settings, writes)
             for number in range(_POSTS):
                 made = _post(chance, community.name, number, ids[-1] if number % 9 and ids else "")
                 ids.append(str(made["Message-ID"]))
                 raw = made.as_bytes()
                 at = _START + timedelta(hours=number)
-                file_message(
-                    connection,
-                    community.id,
-                    parse(raw, LimitSettings()),
-                    raw,
-                    settings=site.settings,
-                    received_at=at,
-                    via="smtp",
-                    writes=writes,
-                )
+                filing.file(parse(raw, LimitSettings()), raw, received_at=at, via="smtp")
             writes.flush(connection)
 
 

@@ -26,7 +26,7 @@ from tidings.app import Site
 from tidings.archive import store
 from tidings.communities import directory
 from tidings.database import tables
-from tidings.intake.posting import file_message
+from tidings.intake.posting import Filing
 from tidings.mailer.parse import ParsedMessage
 from tidings.operations import check
 from tidings.threading.quotes import fold
@@ -157,17 +157,10 @@ def _store(site: Site, community_id: int, batch: Sequence[tuple[ParsedMessage, b
     """Store a batch; CPU seconds of that, commit and all."""
     before, writes = time.process_time(), store.Writes()
     with site.database.write() as connection:
+        filing = Filing(connection, community_id, site.settings, writes)
+        filing.expect([message for message, _ in batch])
         for message, raw in batch:
-            file_message(
-                connection,
-                community_id,
-                message,
-                raw,
-                settings=site.settings,
-                received_at=message.date or _START,
-                via="import",
-                writes=writes,
-            )
+            filing.file(message, raw, received_at=message.date or _START, via="import")
         writes.flush(connection)
     return time.process_time() - before
 

@@ -133,10 +133,17 @@ def test_what_is_stored_follows_arrivals_decisions_and_their_undoing(
     came: list[Arrival] = []
     with database.write() as connection:
         community = seed.community(connection)
+        arrivals: decisions.Arrivals | None = None
         for number, step in enumerate(steps):
+            if not isinstance(step, Arrival):
+                arrivals = None
             if isinstance(step, Arrival):
                 came.append(step)
-                decisions.arrive(connection, community, step)
+                # As in a transaction of one message, of several, and of several that were looked up together.
+                if arrivals is None or chance.random() < 0.3:
+                    arrivals = decisions.Arrivals(connection, community)
+                    arrivals.expect(one.message_id for one in chance.sample(messages, len(messages) // 2))
+                arrivals.place(step)
             elif isinstance(step, Decision):
                 decisions.decide(connection, community, [step], by="Ana", now=START + timedelta(hours=number))
             else:

@@ -5,7 +5,7 @@ The only writer of `post`, `blob` and `attachment`. It decides neither what is p
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -71,8 +71,9 @@ class Stored:
     date: datetime
 
 
-_BY_ID = select(post_table.c.id, post_table.c.content_hash).where(
-    post_table.c.community_id == bindparam("community"), post_table.c.message_id == bindparam("wanted")
+_BY_ID = select(post_table.c.message_id, post_table.c.id, post_table.c.content_hash).where(
+    post_table.c.community_id == bindparam("community"),
+    post_table.c.message_id.in_(bindparam("wanted", expanding=True)),
 )
 _NUMBER = (
     update(community_table)
@@ -121,20 +122,40 @@ def own_id(content_hash: bytes, domain: str) -> str:
     return f"{content_hash.hex()[:32]}@{domain}"
 
 
-def known(connection: Connection, community_id: int, message: Incoming, domain: str) -> Known | str:
-    """The post that this message is already, or the id under which it is to be stored.
+class Ids:
+    """The ids of a community's posts, and what stands under each, as far as one transaction asked for them."""
 
-    The same id with other content is another message: whoever sees an id could otherwise suppress the real post.
-    """
-    own = own_id(message.content_hash, domain)
-    for message_id in filter(None, (message.message_id, own)):
-        row = connection.execute(_BY_ID, {"community": community_id, "wanted": message_id}).first()
-        if row is None:
-            return message_id
-        if bytes(row.content_hash) == message.content_hash:
-            return Known(post_id=row.id, message_id=message_id)
-    # 128 bits of the content's own hash: the row can only be this content.
-    raise AssertionError("unreachable: an id made from the content names other content")
+    def __init__(self, connection: Connection, community_id: int) -> None:
+        self._connection, self._community_id = connection, community_id
+        self._found: dict[str, tuple[int, bytes] | None] = {}  # None: no such post
+
+    def expect(self, message_ids: Collection[str]) -> None:
+        """Look these up together."""
+        wanted = [one for one in message_ids if one not in self._found]
+        if wanted:
+            self._found.update(dict.fromkeys(wanted))
+            for row in self._connection.execute(_BY_ID, {"community": self._community_id, "wanted": wanted}):
+                self._found[row.message_id] = row.id, bytes(row.content_hash)
+
+    def known(self, message: Incoming, domain: str) -> Known | str:
+        """The post that this message is already, or the id under which it is to be stored.
+
+        The same id with other content is another message: whoever sees an id could otherwise suppress the real post.
+        """
+        own = own_id(message.content_hash, domain)
+        for message_id in filter(None, (message.message_id, own)):
+            self.expect([message_id])
+            found = self._found[message_id]
+            if found is None:
+                return message_id
+            if found[1] == message.content_hash:
+                return Known(post_id=found[0], message_id=message_id)
+        # 128 bits of the content's own hash: the row can only be this content.
+        raise AssertionError("unreachable: an id made from the content names other content")
+
+    def add(self, message_id: str, post_id: int, content_hash: bytes) -> None:
+        """Note a post that was stored just now."""
+        self._found[message_id] = post_id, content_hash
 
 
 def add(
@@ -150,7 +171,7 @@ def add(
     from_line: bytes | None = None,
     answers: str | None = None,
 ) -> Stored:
-    """Store a message under `message_id` (from `known`) with the next archive number; `settle` gives its thread."""
+    """Store a message under `message_id` (from `Ids.known`) with the next archive number; `settle` gives its thread."""
     number, language = connection.execute(_NUMBER, {"community": community_id}).one()
     blob_hash = hashlib.sha256(raw).digest()
     writes.blobs.append({"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)})

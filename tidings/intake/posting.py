@@ -1,6 +1,6 @@
 """Posts: decided by policy, archived in their thread, and put out to the members.
 
-`file_message` is what arrival and import have in common. It decides nothing that policy does not.
+`Filing` is what arrival and import have in common. It decides nothing that policy does not.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from tidings.mailer import outbox
 from tidings.mailer.addresses import is_edition_id, is_meeting_id, post_page
 from tidings.mailer.parse import ParsedMessage
 from tidings.settings import Settings
-from tidings.threading.decisions import arrive
+from tidings.threading.decisions import Arrivals
 from tidings.threading.likeness import likeness
-from tidings.threading.parents import candidates
+from tidings.threading.parents import candidates, referred
 from tidings.threading.place import Arrival
 
 
@@ -49,48 +49,68 @@ _TOKEN = re.compile(r"[+-]r\.[a-z2-7]{34}(?=@)", re.IGNORECASE)  # of an item's 
 _URGENT_WITHIN = timedelta(hours=24)
 
 
-def file_message(
-    connection: Connection,
-    community_id: int,
-    message: ParsedMessage,
-    raw: bytes,
-    *,
-    settings: Settings,
-    received_at: datetime,
-    via: str,
-    writes: store.Writes,
-    from_line: bytes | None = None,
-    answers: str | None = None,
-) -> store.Stored | store.Known:
-    """Store a message and place it in its thread: what arrival and import have in common; `writes` is to be flushed.
+class Filing:
+    """Stores messages of one community in one transaction and places them: what arrival and import have in common.
 
-    `answers` is the id that a reply token names. What is known already is left as it is.
+    What is stored of them is asked for together where they are `expect`ed. `writes` is to be flushed.
     """
-    domain = settings.site.domain
-    known = store.known(connection, community_id, message, domain)
-    if isinstance(known, store.Known):
-        return known
-    stored = store.add(
-        connection,
-        community_id,
-        message,
-        raw,
-        message_id=known,
-        received_at=received_at,
-        via=via,
-        writes=writes,
-        from_line=from_line,
-        answers=answers,
-    )
-    arrival = arrival_of(
-        message, settings, message_id=stored.message_id, post_id=stored.post_id, date=stored.date, answers=answers
-    )
-    placed = arrive(connection, community_id, arrival)
-    store.settle(connection, community_id, stored.post_id, placed.node.thread_id, placed.merged, writes)
-    if placed.moved:
-        writes.flush(connection)
-        store.set_threads(connection, [(one.post_id, one.thread_id) for one in placed.moved if one.post_id is not None])
-    return stored
+
+    def __init__(self, connection: Connection, community_id: int, settings: Settings, writes: store.Writes) -> None:
+        self._connection, self._community_id = connection, community_id
+        self._settings, self._writes = settings, writes
+        self._arrivals = Arrivals(connection, community_id)  # first: from here on nobody else stores posts here
+        self._ids = store.Ids(connection, community_id)
+
+    def expect(self, messages: Sequence[ParsedMessage]) -> None:
+        """Look up together what will be asked when these are filed."""
+        ids = {one.message_id: None for one in messages if one.message_id}
+        self._ids.expect(ids)
+        limit = self._settings.limits.references
+        self._arrivals.expect(
+            [*ids, *(bare for one in messages for bare in referred(one.in_reply_to, one.references, limit))]
+        )
+
+    def file(
+        self,
+        message: ParsedMessage,
+        raw: bytes,
+        *,
+        received_at: datetime,
+        via: str,
+        from_line: bytes | None = None,
+        answers: str | None = None,
+    ) -> store.Stored | store.Known:
+        """Store a message and place it in its thread. `answers` is the id that a reply token names.
+
+        What is known already is left as it is.
+        """
+        connection, writes = self._connection, self._writes
+        known = self._ids.known(message, self._settings.site.domain)
+        if isinstance(known, store.Known):
+            return known
+        stored = store.add(
+            connection,
+            self._community_id,
+            message,
+            raw,
+            message_id=known,
+            received_at=received_at,
+            via=via,
+            writes=writes,
+            from_line=from_line,
+            answers=answers,
+        )
+        self._ids.add(known, stored.post_id, message.content_hash)
+        arrival = arrival_of(
+            message, self._settings, message_id=known, post_id=stored.post_id, date=stored.date, answers=answers
+        )
+        placed = self._arrivals.place(arrival)
+        store.settle(connection, self._community_id, stored.post_id, placed.node.thread_id, placed.merged, writes)
+        if placed.moved:
+            writes.flush(connection)
+            threads = [(one.post_id, one.thread_id) for one in placed.moved if one.post_id is not None]
+            store.set_threads(connection, threads)
+        return stored
 
 
 class Related(Protocol):
@@ -220,15 +240,11 @@ class Posting:
         urgent: bool = False,
     ) -> Decision:
         """Archive a post and put it out to its members, in the caller's transaction."""
-        filed = file_message(
-            connection,
-            case.community.id,
+        filed = Filing(connection, case.community.id, self._parts.settings, case.writes).file(
             message,
             case.spooled.raw,
-            settings=self._parts.settings,
             received_at=case.spooled.received_at,
             via=case.spooled.via,
-            writes=case.writes,
             answers=routed.answers if routed else None,
         )
         if isinstance(filed, store.Known):

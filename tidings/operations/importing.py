@@ -17,11 +17,11 @@ from tidings.archive.mbox import Entry
 from tidings.clock import Clock
 from tidings.communities.directory import Community
 from tidings.database.engine import Database
-from tidings.intake.posting import file_message
+from tidings.intake.posting import Filing
 from tidings.mailer.addresses import Addresses
 from tidings.mailer.parse import ParsedMessage, claimed_id
 from tidings.mailer.spool import Accepted, Spool
-from tidings.mailer.worker import Outcome, ParseWorker, Unreadable
+from tidings.mailer.worker import Outcome, ParseWorker, Readable, Unreadable
 from tidings.operations.erase import erased_before
 from tidings.operations.origins import Fields, Origin, origin, refusal
 from tidings.settings import Settings
@@ -84,9 +84,11 @@ class Importer:
     def _file(self, batch: list[tuple[Entry, Outcome]]) -> Iterator[ImportVerdict]:
         writes = store.Writes()
         with self._database.write() as connection:
+            filing = Filing(connection, self._community.id, self._settings, writes)
+            filing.expect([outcome.message for _, outcome in batch if isinstance(outcome, Readable)])
             erased = self._erased(connection, [outcome for _, outcome in batch])
             verdicts = [
-                self._decide(connection, entry, outcome, erased_at, writes)
+                self._decide(connection, entry, outcome, erased_at, filing, writes)
                 for (entry, outcome), erased_at in zip(batch, erased, strict=True)
             ]
             writes.flush(connection)
@@ -98,7 +100,13 @@ class Importer:
         yield from verdicts
 
     def _decide(
-        self, connection: Connection, entry: Entry, outcome: Outcome, erased_at: datetime | None, writes: store.Writes
+        self,
+        connection: Connection,
+        entry: Entry,
+        outcome: Outcome,
+        erased_at: datetime | None,
+        filing: Filing,
+        writes: store.Writes,
     ) -> ImportVerdict:
         """The verdict on one message, which is stored where nothing stands against it."""
         fields = Fields(entry.raw)
@@ -123,27 +131,21 @@ class Importer:
         message = outcome.message
         if erased_at and (message.date or erased_at) <= erased_at:
             return verdict("refused", "It, or who wrote it, was erased here.")
-        filed = self._as_if_kept(message, self._store(connection, entry, message, writes))
+        filed = self._as_if_kept(message, self._store(filing, entry, message))
         if isinstance(filed, store.Known):
             mended = store.mend(connection, filed.post_id, entry.raw, writes)
             reason = " Its raw bytes were damaged there, and are put back." if mended else ""
             return verdict("duplicate", f"It is in the archive already.{reason}", filed.message_id)
         return verdict("stored", _remarks(entry, message, filed), filed.message_id)
 
-    def _store(
-        self, connection: Connection, entry: Entry, message: ParsedMessage, writes: store.Writes
-    ) -> store.Stored | store.Known:
+    def _store(self, filing: Filing, entry: Entry, message: ParsedMessage) -> store.Stored | store.Known:
         now = self._clock.now()
-        return file_message(
-            connection,
-            self._community.id,
+        return filing.file(
             message,
             entry.raw,
-            settings=self._settings,
             # No message came after now, whatever it says: a Date far ahead is not to stand on top for ever.
             received_at=min(entry.envelope_date or message.date or now, now),
             via="import",
-            writes=writes,
             from_line=entry.from_line,
         )
 

@@ -1,6 +1,6 @@
 """What people decided of threads, kept and undone: the writer of `thread_decision`.
 
-What comes of it is worked out in decided.py and laid over what `place` made (`arrive`, `lay_all`). A decision names
+What comes of it is worked out in decided.py and laid over what `place` made (`Arrivals`, `lay_all`). A decision names
 messages, not nodes: it outlives a rebuild. Posts, which name their threads too, are not its matter.
 """
 
@@ -104,15 +104,37 @@ def _together(one: Kept, other: Kept) -> bool:
     return made == (other.created_at, other.by, other.kind, other.parent_message_id)
 
 
-def arrive(connection: Connection, community_id: int, arrival: Arrival) -> Placed:
-    """Place a message that came, by what is known and by what people decided."""
-    nodes = SqlNodes(connection, community_id)
-    placed = place(nodes, arrival)
-    laid = _lay(nodes, _in_force(connection, community_id), frozenset(nodes.touched), frozenset(nodes.laid))
-    if not laid:
-        return placed
-    moved = (*(node for node in placed.moved if node.id not in laid), *laid.values())
-    return replace(placed, node=laid.get(placed.node.id, placed.node), moved=moved)
+class Arrivals:
+    """Messages of one community that come in one transaction, placed by what is known and by what people decided.
+
+    From when this is made to the end of the transaction nobody else may change the threads of the community.
+    """
+
+    def __init__(self, connection: Connection, community_id: int) -> None:
+        self._connection, self._community_id = connection, community_id
+        if connection.dialect.name != "sqlite":  # which has one writer
+            connection.execute(_LOCK, {"community": community_id})
+        self._nodes = SqlNodes(connection, community_id)
+        self._any_stands = bool(_in_force(connection, community_id))
+
+    def expect(self, message_ids: Iterable[str]) -> None:
+        """Read together what is stored of messages that those to come are, or refer to."""
+        self._nodes.expect(message_ids)
+
+    def place(self, arrival: Arrival) -> Placed:
+        """Give a message its place."""
+        nodes = self._nodes
+        nodes.touched.clear()
+        nodes.laid.clear()
+        placed = place(nodes, arrival)
+        if not self._any_stands:
+            return placed
+        standing = _in_force(self._connection, self._community_id)
+        laid = _lay(nodes, standing, frozenset(nodes.touched), frozenset(nodes.laid))
+        if not laid:
+            return placed
+        moved = (*(node for node in placed.moved if node.id not in laid), *laid.values())
+        return replace(placed, node=laid.get(placed.node.id, placed.node), moved=moved)
 
 
 def lay_all(connection: Connection, community_id: int) -> None:

@@ -76,6 +76,7 @@ _ALL_WISHES = (
     .where(node_table.c.community_id == bindparam("community"))
 )
 _MEMBERS = union_all(select(*_COLUMNS).where(_STANDING), select(*_COLUMNS).where(_DECIDED))
+_AT_ONCE = 1_000  # ids in one question
 _KEYS = {"subject": node_table.c.subject_key, "conversation": node_table.c.conversation_key}
 
 
@@ -203,7 +204,8 @@ def _likeness(like: Likeness | None, prefix: str = "") -> dict[str, Any]:
 class SqlNodes:
     """The `Nodes` of one community, inside the caller's transaction: as they are without what people decided.
 
-    `touched` are the threads of all nodes that were asked for or kept, `laid` those of them where decisions count.
+    `touched` are the threads of all nodes that were asked for or kept, `laid` those of them where decisions count. What
+    was read once is remembered: while this is in use nobody else may change the community's nodes.
     """
 
     def __init__(self, connection: Connection, community_id: int) -> None:
@@ -212,11 +214,26 @@ class SqlNodes:
         self.touched: set[int] = set()
         self.laid: set[int] = set()
         self._likened: set[int] = set()  # nodes whose likeness was kept by this: it is the message's own
+        self._nodes: dict[int, Node] = {}  # as they are laid, without what they are like
+        self._ids: dict[str, int | None] = {}  # None: there is no such node
+
+    def expect(self, message_ids: Iterable[str]) -> None:
+        """Read the nodes that there are for these ids, to be found later."""
+        unknown = [bare for bare in dict.fromkeys(message_ids) if bare not in self._ids]
+        for some in (unknown[at : at + _AT_ONCE] for at in range(0, len(unknown), _AT_ONCE)):
+            self._ids.update(dict.fromkeys(some))
+            for row in self._connection.execute(_FIND, {"community": self._community_id, "ids": some}):
+                self._remember(_node(row))
 
     def find(self, message_ids: Collection[str]) -> dict[str, Node]:
         """See Nodes."""
-        rows = self._connection.execute(_FIND, {"community": self._community_id, "ids": list(message_ids)})
-        return {found.message_id: found for found in map(self.undecided, map(_node, rows))}
+        self.expect(message_ids)
+        numbers = [number for bare in message_ids if (number := self._ids[bare]) is not None]
+        return {found.message_id: found for found in map(self.undecided, map(self._nodes.__getitem__, numbers))}
+
+    def _remember(self, node: Node) -> None:
+        self._nodes[node.id] = node
+        self._ids[node.message_id] = node.id
 
     def add(self, node: Node) -> Node:
         """See Nodes."""
@@ -243,7 +260,9 @@ class SqlNodes:
             self._connection.execute(_OWN_THREAD, {"node": number})
         if node.like is not None:
             self._likened.add(number)
-        return replace(node, id=number, thread_id=node.thread_id or number, kin_id=node.kin_id or number)
+        kept = replace(node, id=number, thread_id=node.thread_id or number, kin_id=node.kin_id or number)
+        self._remember(replace(kept, like=None))
+        return kept
 
     def save(self, node: Node) -> None:
         """See Nodes."""
@@ -266,6 +285,7 @@ class SqlNodes:
                 "to_turn": node.turn,
             },
         )
+        self._remember(replace(node, like=None))
         if node.like is not None and node.id not in self._likened:
             self._likened.add(node.id)
             self._connection.execute(_LIKEN, {"node": node.id, **_likeness(node.like, "to_")})
@@ -276,12 +296,21 @@ class SqlNodes:
         values = {"community": self._community_id, "threads": list(threads), "into": into}
         for statement in _MERGE:
             self._connection.execute(statement, values)
+        for node in self._of(threads):
+            self._remember(replace(node, **{"thread_id" if node.whole_id is None else "whole_id": into}))
 
     def merge_kin(self, kin: Collection[int], into: int, thread_id: int) -> None:
         """See Nodes."""
         values = {"community": self._community_id, "threads": [thread_id], "kin": list(kin), "into": into}
         for statement in _MERGE_KIN:
             self._connection.execute(statement, values)
+        for node in self._of([thread_id]):
+            if node.kin_id in kin:
+                self._remember(replace(node, kin_id=into))
+
+    def _of(self, threads: Collection[int]) -> list[Node]:
+        """The remembered nodes of these threads, which are as they are without what people decided."""
+        return [node for node in self._nodes.values() if (node.whole_id or node.thread_id) in threads]
 
     def members(self, threads: Collection[int]) -> list[Node]:
         """See Nodes."""
@@ -314,6 +343,8 @@ class SqlNodes:
         ]
         if values:
             self._connection.execute(_LAY, values)
+            self._nodes.clear()
+            self._ids.clear()
 
     def near(self, by: By, key: int, turn: int, many: int) -> list[Near]:
         """See Nodes."""
@@ -344,8 +375,11 @@ class SqlNodes:
 
     def by_id(self, node_ids: Collection[int]) -> dict[int, Node]:
         """See Nodes."""
-        rows = self._connection.execute(_BY_ID, {"ids": list(node_ids)})
-        return {found.id: found for found in map(self.undecided, map(_node, rows))}
+        unknown = [number for number in node_ids if number not in self._nodes]
+        for row in self._connection.execute(_BY_ID, {"ids": unknown}) if unknown else ():
+            self._remember(_node(row))
+        known = (self._nodes[number] for number in node_ids if number in self._nodes)
+        return {found.id: found for found in map(self.undecided, known)}
 
 
 def thread(connection: Connection, community_id: int, thread_id: int) -> list[Node]:

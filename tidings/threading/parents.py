@@ -61,6 +61,11 @@ def candidates(
     return tuple(found.values())
 
 
+def referred(in_reply_to: str, references: str, limit: int = 100) -> list[str]:
+    """The bare ids that these fields name, as far as `candidates` may look at them."""
+    return [*message_ids(references)[-limit:], *message_ids(in_reply_to)[:1]]
+
+
 def _in_order(in_reply_to: str, references: str, answers: str | None, limit: int) -> Iterator[Candidate]:
     if answers:
         yield Candidate(answers, "reply-token")

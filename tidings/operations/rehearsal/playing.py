@@ -16,7 +16,7 @@ from tidings.archive.mbox import Entry
 from tidings.clock import FixedClock
 from tidings.communities.directory import Community, email_key, email_keys
 from tidings.database.engine import Database
-from tidings.intake.posting import file_message
+from tidings.intake.posting import Filing
 from tidings.mailer import outbox
 from tidings.mailer.addresses import Addresses
 from tidings.mailer.parse import ParsedMessage
@@ -114,16 +114,8 @@ def _take_in(stage: Stage, community: Community, one: Coming) -> bool:
     """Archive a message and put it out to its readers; False where it is there already."""
     writes = store.Writes()
     with stage.database.write() as connection:
-        filed = file_message(
-            connection,
-            community.id,
-            one.message,
-            one.raw,
-            settings=stage.settings,
-            received_at=one.at,
-            via="smtp",
-            writes=writes,
-        )
+        filing = Filing(connection, community.id, stage.settings, writes)
+        filed = filing.file(one.message, one.raw, received_at=one.at, via="smtp")
         writes.flush(connection)
         if isinstance(filed, store.Known):
             return False
