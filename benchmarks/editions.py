@@ -116,7 +116,7 @@ def _write(site: Site) -> None:
                 ids.append(str(made["Message-ID"]))
                 raw = made.as_bytes()
                 at = _START + timedelta(hours=number)
-                filing.file(parse(raw, LimitSettings()), raw, received_at=at, via="smtp")
+                filing.file(parse(raw, LimitSettings()), store.packed(raw), received_at=at, via="smtp")
             writes.flush(connection)
 
 

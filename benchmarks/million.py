@@ -160,7 +160,7 @@ def _store(site: Site, community_id: int, batch: Sequence[tuple[ParsedMessage, b
         filing = Filing(connection, community_id, site.settings, writes)
         filing.expect([message for message, _ in batch])
         for message, raw in batch:
-            filing.file(message, raw, received_at=message.date or _START, via="import")
+            filing.file(message, store.packed(raw), received_at=message.date or _START, via="import")
         writes.flush(connection)
     return time.process_time() - before
 

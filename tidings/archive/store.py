@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -50,6 +50,14 @@ class Incoming(Protocol):
     def has_html(self) -> bool: ...
     @property
     def content_hash(self) -> bytes: ...
+
+
+class Blob(NamedTuple):
+    """Raw bytes as they are kept: their SHA-256, how many there are, and those bytes compressed."""
+
+    hash: bytes
+    size: int
+    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +125,11 @@ class Writes:
             rows.clear()
 
 
+def packed(raw: bytes) -> Blob:
+    """Raw bytes made ready to be kept."""
+    return Blob(hashlib.sha256(raw).digest(), len(raw), zlib.compress(raw, _LEVEL))
+
+
 def own_id(content_hash: bytes, domain: str) -> str:
     """The id that a message gets from us, always the same: its own is missing, illegal or another message's."""
     return f"{content_hash.hex()[:32]}@{domain}"
@@ -162,7 +175,7 @@ def add(
     connection: Connection,
     community_id: int,
     message: Incoming,
-    raw: bytes,
+    blob: Blob,
     *,
     message_id: str,
     received_at: datetime,
@@ -173,8 +186,7 @@ def add(
 ) -> Stored:
     """Store a message under `message_id` (from `Ids.known`) with the next archive number; `settle` gives its thread."""
     number, language = connection.execute(_NUMBER, {"community": community_id}).one()
-    blob_hash = hashlib.sha256(raw).digest()
-    writes.blobs.append({"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)})
+    writes.blobs.append(blob._asdict())
     sent_id = message.message_id if message.message_id != message_id else None
     row = {
         "community_id": community_id,
@@ -183,7 +195,7 @@ def add(
         "sent_id": sent_id,
         "answers": answers,
         "content_hash": message.content_hash,
-        "blob_hash": blob_hash,
+        "blob_hash": blob.hash,
         "thread_id": 0,
         "received_at": received_at,
         "via": via,
@@ -260,13 +272,12 @@ def exchange(connection: Connection, post_id: int, raw: bytes, content_hash: byt
     The old bytes go where no post has them any more; `message_id` is the post's from now on.
     """
     old = connection.execute(_BLOB_OF, {"post": post_id}).scalar_one()
-    blob_hash = hashlib.sha256(raw).digest()
-    row = {"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)}
-    connection.execute(_BLOB[connection.dialect.name], [row])
+    blob = packed(raw)
+    connection.execute(_BLOB[connection.dialect.name], [blob._asdict()])
     connection.execute(
         update(post_table)
         .where(post_table.c.id == post_id)
-        .values(blob_hash=blob_hash, content_hash=content_hash, message_id=message_id, from_line=None)
+        .values(blob_hash=blob.hash, content_hash=content_hash, message_id=message_id, from_line=None)
     )
     unused = ~select(post_table.c.id).where(post_table.c.blob_hash == old).exists()
     connection.execute(delete(blob_table).where(blob_table.c.hash == old, unused))
@@ -290,9 +301,8 @@ def mend(connection: Connection, post_id: int, raw: bytes, writes: Writes) -> bo
     data = connection.execute(_DATA, {"hash": blob_hash}).scalar()
     if data is not None and unpacked(data, blob_hash) is not None:
         return False
-    row = {"hash": blob_hash, "size": len(raw), "data": zlib.compress(raw, _LEVEL)}
     connection.execute(delete(blob_table).where(blob_table.c.hash == blob_hash))
-    connection.execute(_BLOB[connection.dialect.name], [row])
+    connection.execute(_BLOB[connection.dialect.name], [packed(raw)._asdict()])
     return True
 
 

@@ -73,7 +73,7 @@ class Filing:
     def file(
         self,
         message: ParsedMessage,
-        raw: bytes,
+        blob: store.Blob,
         *,
         received_at: datetime,
         via: str,
@@ -92,7 +92,7 @@ class Filing:
             connection,
             self._community_id,
             message,
-            raw,
+            blob,
             message_id=known,
             received_at=received_at,
             via=via,
@@ -242,7 +242,7 @@ class Posting:
         """Archive a post and put it out to its members, in the caller's transaction."""
         filed = Filing(connection, case.community.id, self._parts.settings, case.writes).file(
             message,
-            case.spooled.raw,
+            store.packed(case.spooled.raw),
             received_at=case.spooled.received_at,
             via=case.spooled.via,
             answers=routed.answers if routed else None,

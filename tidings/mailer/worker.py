@@ -25,6 +25,8 @@ from tidings.settings import LimitSettings
 log = logging.getLogger(__name__)
 _QUESTION = struct.Struct("!I?")  # how long the message is, and whether it may be a bounce
 _LENGTH = struct.Struct("!I")
+# Read and written at once. Each call gives way to the process's other threads, and takes a while to get its turn back.
+_CHUNK = 1 << 16
 _WALL_FACTOR = 6  # a busy machine gives a process less than a sixth of its time only when something is wrong
 
 
@@ -57,6 +59,7 @@ class ParseWorker:
         self._process: subprocess.Popen[bytes] | None = None
         self._feeder: threading.Thread | None = None
         self._turn = threading.Lock()
+        self._come = bytearray()  # of the answers, what nobody has taken yet
 
     def parse(self, raw: bytes) -> ParsedMessage:
         """Read one message. Raises MessageTooComplexError where it passed a limit or broke the parser."""
@@ -116,25 +119,27 @@ class ParseWorker:
         assert self._process is not None
         out = self._process.stdout
         assert out is not None
-        data = b""
-        while len(data) < size:
+        while len(self._come) < size:
             # The pipe is unbuffered: select would not see what a buffer holds already.
             if not select.select([out], [], [], self._limits.parse_seconds * _WALL_FACTOR)[0]:
                 raise _DiedError("The parser gave no answer for too long.")
-            chunk = out.read(size - len(data))
+            chunk = out.read(_CHUNK)
             if not chunk:
                 code = self._process.wait()
                 log.warning("The parser died with status %s on a message; it is held.", code)
                 raise _DiedError(
                     f"The parser took more than {self._limits.parse_seconds} seconds or broke (status {code})."
                 )
-            data += chunk
+            self._come += chunk
+        data = bytes(self._come[:size])
+        del self._come[:size]
         return data
 
     def _end(self) -> None:
         if self._process is None:
             return
         process, self._process = self._process, None
+        self._come.clear()
         process.kill()
         process.wait()
         if self._feeder is not None:
@@ -147,11 +152,28 @@ class ParseWorker:
 
 def _feed(pipe: BinaryIO, asked: Sequence[tuple[bytes, bool]]) -> None:
     with contextlib.suppress(BrokenPipeError):  # the worker died: whoever reads its answers sees that
-        for raw, bounce in asked:
-            for piece in (_QUESTION.pack(len(raw), bounce), raw):  # not as one: a message may be large
-                left = memoryview(piece)
-                while left:
-                    left = left[pipe.write(left) :]
+        for piece in _pieces(asked):
+            left = memoryview(piece)
+            while left:
+                left = left[pipe.write(left) :]
+
+
+def _pieces(asked: Sequence[tuple[bytes, bool]]) -> Iterator[bytes]:
+    """What is written of the questions at once: small messages together, while a large one is not copied."""
+    small: list[bytes] = []
+    size = 0
+    for raw, bounce in asked:
+        small.append(_QUESTION.pack(len(raw), bounce))
+        size += len(raw)
+        if len(raw) < _CHUNK:
+            small.append(raw)
+        if size >= _CHUNK:
+            yield b"".join(small)
+            small, size = [], 0
+        if len(raw) >= _CHUNK:
+            yield raw
+    if small:
+        yield b"".join(small)
 
 
 def _outcome(raw: bytes, limits: LimitSettings, bounce: bool) -> Outcome:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -42,6 +42,14 @@ class ImportVerdict:
     message_id: str | None
     read_as: Origin
     offset: int  # bytes of the source read so far
+
+
+class _Read(NamedTuple):
+    """A message of a source, what the parser made of it, and its bytes as they are kept."""
+
+    entry: Entry
+    outcome: Outcome
+    blob: store.Blob
 
 
 class Importer:
@@ -78,23 +86,23 @@ class Importer:
 
     def run(self, entries: Iterable[Entry]) -> Iterator[ImportVerdict]:
         """A verdict for each entry, in their order; repeatable: what is there already is a duplicate."""
-        for batch in _parsed_ahead(entries, self._worker):
+        for batch in _read_ahead(entries, self._worker):
             yield from self._file(batch)
 
-    def _file(self, batch: list[tuple[Entry, Outcome]]) -> Iterator[ImportVerdict]:
+    def _file(self, batch: list[_Read]) -> Iterator[ImportVerdict]:
         writes = store.Writes()
         with self._database.write() as connection:
             filing = Filing(connection, self._community.id, self._settings, writes)
-            filing.expect([outcome.message for _, outcome in batch if isinstance(outcome, Readable)])
-            erased = self._erased(connection, [outcome for _, outcome in batch])
+            filing.expect([one.outcome.message for one in batch if isinstance(one.outcome, Readable)])
+            erased = self._erased(connection, [one.outcome for one in batch])
             verdicts = [
-                self._decide(connection, entry, outcome, erased_at, filing, writes)
-                for (entry, outcome), erased_at in zip(batch, erased, strict=True)
+                self._decide(connection, one, erased_at, filing, writes)
+                for one, erased_at in zip(batch, erased, strict=True)
             ]
             writes.flush(connection)
             if self._dry_run:
                 connection.rollback()
-        held = [(entry, one.reason) for (entry, _), one in zip(batch, verdicts, strict=True) if one.verdict == "held"]
+        held = [(read.entry, one.reason) for read, one in zip(batch, verdicts, strict=True) if one.verdict == "held"]
         if held and not self._dry_run:
             self._hold(held)
         yield from verdicts
@@ -102,13 +110,13 @@ class Importer:
     def _decide(
         self,
         connection: Connection,
-        entry: Entry,
-        outcome: Outcome,
+        read: _Read,
         erased_at: datetime | None,
         filing: Filing,
         writes: store.Writes,
     ) -> ImportVerdict:
         """The verdict on one message, which is stored where nothing stands against it."""
+        entry, outcome = read.entry, read.outcome
         fields = Fields(entry.raw)
         found = origin(entry, fields)
 
@@ -131,18 +139,18 @@ class Importer:
         message = outcome.message
         if erased_at and (message.date or erased_at) <= erased_at:
             return verdict("refused", "It, or who wrote it, was erased here.")
-        filed = self._as_if_kept(message, self._store(filing, entry, message))
+        filed = self._as_if_kept(message, self._store(filing, read, message))
         if isinstance(filed, store.Known):
             mended = store.mend(connection, filed.post_id, entry.raw, writes)
             reason = " Its raw bytes were damaged there, and are put back." if mended else ""
             return verdict("duplicate", f"It is in the archive already.{reason}", filed.message_id)
         return verdict("stored", _remarks(entry, message, filed), filed.message_id)
 
-    def _store(self, filing: Filing, entry: Entry, message: ParsedMessage) -> store.Stored | store.Known:
-        now = self._clock.now()
+    def _store(self, filing: Filing, read: _Read, message: ParsedMessage) -> store.Stored | store.Known:
+        now, entry = self._clock.now(), read.entry
         return filing.file(
             message,
-            entry.raw,
+            read.blob,
             # No message came after now, whatever it says: a Date far ahead is not to stand on top for ever.
             received_at=min(entry.envelope_date or message.date or now, now),
             via="import",
@@ -199,16 +207,18 @@ def _remarks(entry: Entry, message: ParsedMessage, stored: store.Stored) -> str:
     return " ".join(said)
 
 
-def _parsed_ahead(entries: Iterable[Entry], worker: ParseWorker) -> Iterator[list[tuple[Entry, Outcome]]]:
-    """Batches of parsed entries; while the caller stores one, the worker process parses the next."""
+def _read_ahead(entries: Iterable[Entry], worker: ParseWorker) -> Iterator[list[_Read]]:
+    """Batches of entries that are parsed and packed; while the caller stores one, the next is made ready."""
     source = iter(entries)
 
-    def parsed() -> list[tuple[Entry, Outcome]]:
+    def read() -> list[_Read]:
         batch = list(islice(source, _BATCH))
-        return list(zip(batch, worker.parse_many([entry.raw for entry in batch]), strict=True))
+        outcomes = worker.parse_many([entry.raw for entry in batch])
+        # Packed here, while the worker parses: compression needs no turn among the threads of this process.
+        return [_Read(entry, outcome, store.packed(entry.raw)) for entry, outcome in zip(batch, outcomes, strict=True)]
 
-    with ThreadPoolExecutor(1, "parse") as ahead:
-        coming = ahead.submit(parsed)
+    with ThreadPoolExecutor(1, "read") as ahead:
+        coming = ahead.submit(read)
         while batch := coming.result():
-            coming = ahead.submit(parsed)
+            coming = ahead.submit(read)
             yield batch

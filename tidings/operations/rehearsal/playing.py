@@ -115,7 +115,7 @@ def _take_in(stage: Stage, community: Community, one: Coming) -> bool:
     writes = store.Writes()
     with stage.database.write() as connection:
         filing = Filing(connection, community.id, stage.settings, writes)
-        filed = filing.file(one.message, one.raw, received_at=one.at, via="smtp")
+        filed = filing.file(one.message, store.packed(one.raw), received_at=one.at, via="smtp")
         writes.flush(connection)
         if isinstance(filed, store.Known):
             return False
