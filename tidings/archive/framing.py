@@ -38,8 +38,9 @@ _NO_MOMENTS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2001, 9, 17, tzinfo=UT
 _UNPARTED = (b"From -", b"From ???@???")  # of Netscape and Eudora, which wrote no blank line before
 _MAILMAN = re.compile(rb"(?im)^X-(?:BeenThere|Mailman-Version)[ \t]*:")
 _HEADER_END = re.compile(rb"\n\r?\n")
-_CONTENT_LENGTH = re.compile(rb"(?im)^Content-Length[ \t]*:[ \t]*(\d{1,12})[ \t]*\r?$")
+_CONTENT_LENGTH = re.compile(rb"(?im)\nContent-Length[ \t]*:[ \t]*(\d{1,12})[ \t]*\r?$")
 _QUOTED = re.compile(rb"(?m)^>(>*From )")
+_HAS_QUOTED = b">From "  # so much of it is looked for fast
 
 
 def looks_like_from_line(line: bytes) -> bool:
@@ -109,7 +110,9 @@ class Frames:
             end, following, unquoted = self._extent(start)
             raw = bytes(memoryview(self._data)[start:end])
             self._drop(following)
-            yield from_line, raw if unquoted else _QUOTED.sub(rb"\1", raw), len(self._data)
+            if not unquoted and _HAS_QUOTED in raw:
+                raw = _QUOTED.sub(rb"\1", raw)
+            yield from_line, raw, len(self._data)
 
     def _learn(self) -> None:
         """Whether Mailman 2 wrote this file, by its first message: it did not quote lines of bodies for years."""
@@ -196,7 +199,8 @@ class Frames:
     def _by_length(self, start: int, following: int) -> tuple[int, int] | None:
         """The end as a Content-Length has it, where it leads to a From_ line or to the end of the file; else None."""
         head = _HEADER_END.search(self._data, start, following)
-        length = _CONTENT_LENGTH.search(self._data, start, head.start() + 1) if head else None
+        # From the LF of the From_ line on, which may be the one before the field.
+        length = _CONTENT_LENGTH.search(self._data, start - 1, head.start() + 1) if head else None
         if not head or not length or int(length[1]) > _LENGTH_MOST:
             return None
         end = head.end() + int(length[1])
