@@ -7,15 +7,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from tests import seed
+from tidings.database import tables
 from tidings.database.engine import Database
 from tidings.threading import nodes as stored
 from tidings.threading.joins import WINDOW, Near
-from tidings.threading.likeness import Likeness, likeness
+from tidings.threading.likeness import Likeness, likeness, packed, unpacked
 from tidings.threading.mending import changes
 from tidings.threading.parents import Candidate, candidates, message_ids, one_message_id
 from tidings.threading.place import Arrival, By, MemoryNodes, Node, Nodes, place
@@ -183,6 +186,30 @@ def _why(*messages: Arrival) -> dict[str, str]:
     for message in messages:
         place(nodes, message)
     return {node.message_id: node.why for node in nodes.nodes.values()}
+
+
+def test_a_likeness_that_was_packed_in_another_order_is_not_written_again(database: Database) -> None:
+    alike = like("Seal leaks", "ana@x", "li@x, bo@x, kim@x", "The seal of pump four leaks again.")
+    # As sets come: in the order of a process's own hashes.
+    turned = [
+        list(reversed(list(one))) if isinstance(one, frozenset) else one for one in msgspec.structs.astuple(alike)
+    ]
+    other = msgspec.msgpack.encode(turned)
+    assert other != packed(alike)
+    assert unpacked(other) == alike
+    made = MemoryNodes()
+    place(made, spoken(0, "asked", alike))
+    with database.write() as connection:
+        community = seed.community(connection, name="pump")
+        place(stored.SqlNodes(connection, community), spoken(0, "asked", alike))
+        connection.execute(update(tables.node).values(likeness=other))
+        assert list(changes(made, stored.stored(connection, community))) == []
+        another = packed(like("Seal leaks", "ana@x", "li@x"))
+        connection.execute(update(tables.node).values(likeness=another))
+        (change,) = changes(made, stored.stored(connection, community))
+        assert change.after is not None
+        assert change.after.like == packed(alike)
+        connection.rollback()
 
 
 def test_a_reply_by_subject_needs_a_prefix_and_people_or_a_quote_and_comes_soon() -> None:

@@ -39,6 +39,11 @@ class Likeness(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     index: bytes
 
 
+packed = msgspec.msgpack.Encoder().encode
+"""A likeness in a tenth of the memory that its sets take; one and the same may be packed in several ways."""
+unpacked = msgspec.msgpack.Decoder(Likeness).decode
+
+
 def base_subject(subject: str) -> tuple[str, bool]:
     """A subject without reply prefixes and tags of lists, in lower case, and whether it had a reply prefix.
 

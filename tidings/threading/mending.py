@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec.structs import replace
 
+from tidings.threading.likeness import unpacked
 from tidings.threading.place import Node, Wish
 
 # How a node refers to others, by their ids.
@@ -66,13 +67,21 @@ def changes(made: Made, stored: Stored) -> Iterator[Change]:
         refers: dict[str, Any] = {name: (other := getattr(node, name)) and ids[other] for name in _NOBODY}
         there = known[node.message_id]
         groups: dict[str, Any] = {"thread_id": threads[node.thread_id], "kin_id": kin[node.kin_id]}
-        # What a message is like is not known where it can be read no more: what is stored of that stays.
-        wanted = replace(node, id=there.id, like=node.like or there.like, **groups, **refers)
+        like = there.like if _is_like(node, there) else node.like
+        wanted = replace(node, id=there.id, like=like, **groups, **refers)
         if wanted != there:
             yield Change(before=there, after=wanted)
     yield from _wishes(made, ids, stored)
     needed = set(ids.values())
     yield from (_unneeded(node) for node in stored.nodes if node.id not in needed)
+
+
+def _is_like(node: Node, there: Node) -> bool:
+    """Whether what is stored of a message's likeness may stay, as where it can be read no more."""
+    if node.like is None or node.like == there.like:
+        return True
+    # Its sets may have been packed in another order.
+    return there.like is not None and unpacked(node.like) == unpacked(there.like)
 
 
 def _unneeded(node: Node) -> Change:

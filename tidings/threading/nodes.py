@@ -6,7 +6,6 @@ It decides nothing: `place` says what to keep.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, cast
 
-import msgspec
 from msgspec.structs import replace
 from sqlalchemy import (
     BindParameter,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 from tidings.database.tables import node as node_table
 from tidings.database.tables import node_wish
 from tidings.threading.joins import Near
-from tidings.threading.likeness import Likeness
+from tidings.threading.likeness import unpacked
 from tidings.threading.mending import Change, Stored
 from tidings.threading.parents import Why
 from tidings.threading.place import By, Node, Wish, settled
@@ -92,8 +91,6 @@ def _near(key: ColumnElement[int]) -> CompoundSelect[int, int, bytes]:
 
 
 _NEAR = {by: _near(key) for by, key in _KEYS.items()}
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(Likeness).decode
 _ADD = insert(node_table).returning(node_table.c.id)
 _SAVE = (
     update(node_table)
@@ -193,11 +190,12 @@ def _node(row: Row[*tuple[Any, ...]] | list[Any]) -> Node:
     )
 
 
-def _likeness(like: Likeness | None, prefix: str = "") -> dict[str, Any]:
+def _likeness(packed: bytes | None, prefix: str = "") -> dict[str, Any]:
+    like = unpacked(packed) if packed else None
     return {
         f"{prefix}subject_key": like.subject if like else None,
         f"{prefix}conversation_key": like.conversation if like else None,
-        f"{prefix}likeness": _pack(like) if like else None,
+        f"{prefix}likeness": packed,
     }
 
 
@@ -352,7 +350,7 @@ class SqlNodes:
         rows = sorted(
             (turn, number, packed) for number, turn, packed in self._connection.execute(_NEAR[by], values).all()
         )
-        return [Near(node_id=number, turn=turn, like=_unpack(packed)) for turn, number, packed in rows]
+        return [Near(node_id=number, turn=turn, like=unpacked(packed)) for turn, number, packed in rows]
 
     def wishes(self, ghost_id: int) -> list[Wish]:
         """See Nodes."""
@@ -409,7 +407,7 @@ def stored(connection: Connection, community_id: int) -> Stored:
     }
     sql = SqlNodes(connection, community_id)
     found = [
-        replace(sql.undecided(_node(row)), like=_unpack(packed) if packed else None)
+        replace(sql.undecided(_node(row)), like=packed and bytes(packed))
         for *row, packed in connection.execute(_ALL_LIKENESSES, values)
     ]
     return Stored(nodes=found, wishes=wishes)

@@ -20,6 +20,7 @@ from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal, Protocol
 from zlib import crc32
 
@@ -27,7 +28,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tidings.threading.joins import WINDOW, Near, by_index, by_subject
-from tidings.threading.likeness import Likeness
+from tidings.threading.likeness import Likeness, packed, unpacked
 from tidings.threading.parents import Candidate, Why
 
 _NEW = 0  # the thread of a node that begins one
@@ -58,7 +59,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     index_id: int | None = None
     subject_id: int | None = None
     turn: int | None = None
-    like: Likeness | None = None  # None where it is not known, and not to be kept
+    like: bytes | None = None  # a Likeness, packed; None where it is not known, and not to be kept
     whole_id: int | None = None  # its thread without what people decided, where that counts (decided.py)
 
     @property
@@ -179,7 +180,7 @@ def place(nodes: Nodes, arrival: Arrival) -> Placed:
         header_id=parent.id if parent else None,
         header_why=why,
         turn=turn_of(arrival),
-        like=arrival.like,
+        like=packed(arrival.like) if arrival.like is not None else None,
     )
     if ghost:
         nodes.save(node)
@@ -320,6 +321,11 @@ def _grant_wishes(nodes: Nodes, seen: Node, before: dict[int, Node], after: dict
         nodes.forget(wish.node_id, wish.rank)
 
 
+@lru_cache(maxsize=2_000)  # those of threads that go on; of all posts they would fill the memory
+def _near(node_id: int, turn: int, like: bytes) -> Near:
+    return Near(node_id=node_id, turn=turn, like=unpacked(like))
+
+
 class MemoryNodes:
     """The nodes of one community in memory: for `rebuild` and for tests."""
 
@@ -329,7 +335,7 @@ class MemoryNodes:
         self._wishes: dict[int, dict[int, Wish]] = {}  # by ghost, then by who wishes
         self._wished: dict[int, set[int]] = {}  # which ghosts a node wishes for
         self._threads: dict[int, set[int]] = {}
-        self._near: dict[tuple[By, int], list[tuple[int, int, Near]]] = {}  # (turn, node id, what it is)
+        self._near: dict[tuple[By, int], list[tuple[int, int]]] = {}  # (turn, node id)
 
     def find(self, message_ids: Collection[str]) -> dict[str, Node]:
         """See Nodes."""
@@ -358,14 +364,11 @@ class MemoryNodes:
     def _remember(self, node: Node) -> None:
         if node.like is None or node.turn is None:
             return
-        near = Near(node_id=node.id, turn=node.turn, like=node.like)
-        keys: tuple[tuple[By, int | None], ...] = (
-            ("subject", node.like.subject),
-            ("conversation", node.like.conversation),
-        )
+        like = unpacked(node.like)
+        keys: tuple[tuple[By, int | None], ...] = (("subject", like.subject), ("conversation", like.conversation))
         for by, key in keys:
             if key is not None:
-                insort(self._near.setdefault((by, key), []), (node.turn, node.id, near))
+                insort(self._near.setdefault((by, key), []), (node.turn, node.id))
 
     def merge(self, threads: Collection[int], into: int) -> None:
         """See Nodes."""
@@ -388,7 +391,10 @@ class MemoryNodes:
         """See Nodes."""
         every = self._near.get((by, key), [])
         at = bisect_left(every, turn, key=lambda entry: entry[0])
-        return [near for _, _, near in every[max(0, at - many) : at + many]]
+        return [
+            _near(number, its_turn, self.nodes[number].like or b"")
+            for its_turn, number in every[max(0, at - many) : at + many]
+        ]
 
     def wishes(self, ghost_id: int) -> list[Wish]:
         """See Nodes."""
