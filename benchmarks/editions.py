@@ -22,7 +22,7 @@ from tidings.archive import store
 from tidings.communities import directory
 from tidings.database import tables
 from tidings.digests import render
-from tidings.intake.posting import Filing
+from tidings.intake.filing import Filing
 from tidings.mailer.parse import parse
 from tidings.settings import LimitSettings, Settings, SiteSettings
 

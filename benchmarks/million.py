@@ -26,8 +26,8 @@ from tidings.app import Site
 from tidings.archive import store
 from tidings.communities import directory
 from tidings.database import tables
-from tidings.intake.posting import Filing
-from tidings.mailer.parse import ParsedMessage
+from tidings.intake.filing import Filing
+from tidings.mailer.parsed import ParsedMessage
 from tidings.operations import check
 from tidings.threading.quotes import fold
 

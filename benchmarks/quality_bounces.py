@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Figure
-from tidings.mailer.bounces import Reading, read_bounce
+from tidings.mailer.bounces import read_bounce
+from tidings.mailer.parsed import Reading
 
 _ADDRESSES_WANTED = 0.95
 _CLASSES_WANTED = 0.95

@@ -15,7 +15,7 @@ from tidings.archive.store import own_id
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import community
-from tidings.intake.posting import arrival_of
+from tidings.intake.filing import arrival_of
 from tidings.mailer.worker import ParseWorker, Readable
 from tidings.settings import Settings
 from tidings.threading.nodes import SqlNodes, all_threads

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.quality_lists import messages
 from benchmarks.report import Figure
 from tidings.archive.store import own_id
-from tidings.intake.posting import arrival_of
+from tidings.intake.filing import arrival_of
 from tidings.mailer.parse import parse
 from tidings.settings import Settings
 from tidings.threading.place import MemoryNodes, Node, place

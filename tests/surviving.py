@@ -5,7 +5,8 @@ import time
 from tidings.errors import MessageTooComplexError
 from tidings.mailer import text
 from tidings.mailer.extract import harmless
-from tidings.mailer.parse import ParsedMessage, parse
+from tidings.mailer.parse import parse
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.pictures import with_pictures
 from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from tests.small_site import Program, run
-from tidings.mailer.bounces import Reading, Returned, read_bounce
+from tidings.mailer.bounces import read_bounce
+from tidings.mailer.parsed import Reading, Returned
 
 DAEMON = "Mail Delivery System <MAILER-DAEMON@mx.example.org>"
 POSTMASTER = "Postmaster <postmaster@example.org>"

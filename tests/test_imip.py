@@ -14,7 +14,8 @@ from tests.test_events import MEETING, ORGANIZER, SAM
 from tidings.mailer import events
 from tidings.mailer.compose import alternative
 from tidings.mailer.imip import CalendarAnswer, read
-from tidings.mailer.parse import ParsedMessage, parse
+from tidings.mailer.parse import parse
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.tolerant import read_message
 from tidings.mailer.worker import ParseWorker
 from tidings.settings import LimitSettings

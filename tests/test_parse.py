@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.mailer.parse import ParsedMessage, parse, relations
+from tidings.mailer.parse import parse, relations
+from tidings.mailer.parsed import ParsedMessage
 from tidings.settings import LimitSettings
 
 LIMITS = LimitSettings()

@@ -18,7 +18,7 @@ from tidings.app import open_site, push_clock
 from tidings.clock import FixedClock
 from tidings.communities import joining
 from tidings.errors import MessageTooComplexError, SettingsError
-from tidings.intake.posting import arrival_of
+from tidings.intake.filing import arrival_of
 from tidings.mailer import outbox
 from tidings.mailer import parse as mail
 from tidings.settings import LimitSettings, Settings, example, host_port, keys, load, parse, tables

@@ -10,40 +10,36 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute
 
-from tidings import jobs
-from tidings.archive import text_index
 from tidings.clock import Clock, ShiftedClock, SystemClock
-from tidings.communities import calendars
 from tidings.communities.directory import Directory
 from tidings.database.engine import Database
 from tidings.database.migrate import migrate
 from tidings.database.tables import site_value
-from tidings.digests import kept, plans, summarise
-from tidings.intake import asking, moderation, returned, undelivered, unreadable
-from tidings.intake.case import Parts
-from tidings.intake.desk import Desk
-from tidings.intake.pipeline import Intake
-from tidings.mailer.addresses import Addresses
-from tidings.mailer.deliver import Deliverer, open_transport
-from tidings.mailer.dmarc import Policies
-from tidings.mailer.door import Admitted, Door
-from tidings.mailer.imap_in import Fetcher
 from tidings.mailer.notices import Notices
-from tidings.mailer.outbox import Claimed
 from tidings.mailer.resolver import Dns, SystemDns
-from tidings.mailer.sign import DkimKey, load_key
-from tidings.mailer.smtp_session import Answer
 from tidings.mailer.spool import Spool
 from tidings.mailer.worker import ParseWorker
-from tidings.outgoing import Outgoing
 from tidings.settings import Settings
 from tidings.tokens import Tokens
-from tidings.web import site as web
+
+if TYPE_CHECKING:  # a command loads what it uses, and most use little
+    from starlette.applications import Starlette
+    from starlette.routing import BaseRoute
+
+    from tidings import jobs
+    from tidings.intake.case import Parts
+    from tidings.intake.desk import Desk
+    from tidings.intake.pipeline import Intake
+    from tidings.mailer.deliver import Deliverer
+    from tidings.mailer.door import Door
+    from tidings.mailer.imap_in import Fetcher
+    from tidings.mailer.outbox import Claimed
+    from tidings.mailer.sign import DkimKey
+    from tidings.mailer.smtp_session import Answer
 
 log = logging.getLogger(__name__)
 _SECRET = "secret"  # noqa: S105  (the name of the row, not the key)
@@ -70,8 +66,10 @@ class Site:
         """A parser process, started when it is first needed."""
         return ParseWorker(self.settings.limits)
 
-    def intake(self, worker: ParseWorker) -> Intake:
+    def intake(self, worker: ParseWorker) -> "Intake":
         """The pipeline from the spool to the outbox."""
+        from tidings.intake.pipeline import Intake
+
         return Intake(
             database=self.database,
             spool=self.spool,
@@ -79,8 +77,10 @@ class Site:
             parts=self.parts(),
         )
 
-    def parts(self) -> Parts:
+    def parts(self) -> "Parts":
         """What the handlers of mail use."""
+        from tidings.intake.case import Parts
+
         return Parts(
             communities=self.communities,
             notices=self.notices,
@@ -90,16 +90,24 @@ class Site:
             dns=self.dns,
         )
 
-    def desk(self) -> Desk:
+    def desk(self) -> "Desk":
         """What a person does with mail that waits."""
+        from tidings.intake.desk import Desk
+
         return Desk(database=self.database, spool=self.spool, parts=self.parts())
 
-    def door(self) -> Door:
+    def door(self) -> "Door":
         """Who and what the SMTP listener lets in."""
+        from tidings.mailer.door import Door
+
         return Door(self.communities, self.tokens, self.settings)
 
-    def deliverer(self) -> Deliverer:
+    def deliverer(self) -> "Deliverer":
         """The workers that send what is in the outbox. Raises SettingsError where the key that signs cannot be read."""
+        from tidings.mailer.deliver import Deliverer, open_transport
+        from tidings.mailer.dmarc import Policies
+        from tidings.outgoing import Outgoing
+
         outgoing = Outgoing(
             settings=self.settings,
             tokens=self.tokens,
@@ -121,10 +129,17 @@ class Site:
 
     def is_list_address(self, email: str) -> bool:
         """Whether that is an address of one of the communities: it would loop as a member's."""
+        from tidings.intake import asking
+        from tidings.mailer.addresses import Addresses
+
         return asking.is_list_address(email, self.communities, Addresses(self.settings.site))
 
-    def fetchers(self, on_commit: Callable[[], None]) -> list[Fetcher]:
+    def fetchers(self, on_commit: Callable[[], None]) -> "list[Fetcher]":
         """What fetches the mail of the mailboxes in the settings, one each. Raises SettingsError."""
+        from tidings.mailer.addresses import Addresses
+        from tidings.mailer.door import Admitted
+        from tidings.mailer.imap_in import Fetcher
+
         door, addresses = self.door(), Addresses(self.settings.site)
 
         def knows(address: str) -> bool:
@@ -149,8 +164,9 @@ class Site:
             for mailbox in self.settings.imap
         ]
 
-    def web(self, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
+    def web(self, extra_routes: "Sequence[BaseRoute]" = ()) -> "Starlette":
         """The pages."""
+        from tidings.web import site as web
 
         def send_notice(connection: Connection, key: str, recipient: str, subject: str, text: str) -> bool:
             now = self.clock.now()
@@ -166,8 +182,12 @@ class Site:
             extra_routes=extra_routes,
         )
 
-    def run_due(self, stopping: Callable[[], bool] = lambda: False) -> jobs.Done:
+    def run_due(self, stopping: Callable[[], bool] = lambda: False) -> "jobs.Done":
         """Do all that is due by the site's clock, once; what may be left for later is, once it is `stopping`."""
+        from tidings import jobs
+        from tidings.digests import kept
+        from tidings.intake import moderation, returned, undelivered, unreadable
+
         parts = self.parts()
         chores = {
             "notices to moderators": lambda now: moderation.tell_due(self.database, self.spool, parts, now),
@@ -185,17 +205,25 @@ class Site:
 
         It is done for one person or for everybody.
         """
+        from tidings.digests import plans
+
         return plans.replan(connection, now, site=self.settings.site, person_id=person_id)
 
     def _ask_model(self, now: datetime, stopping: Callable[[], bool]) -> int:
+        from tidings.digests import summarise
+
         summarise.summarise_due(self.database, now, settings=self.settings, stopping=stopping)
         return 0
 
     def _refresh_calendars(self, now: datetime) -> int:
+        from tidings.communities import calendars
+
         calendars.refresh_due(self.database, now, lambda connection: self.replan(connection, now))
         return 0
 
-    def _refused(self, connection: Connection, claimed: Claimed, answer: Answer) -> None:
+    def _refused(self, connection: Connection, claimed: "Claimed", answer: "Answer") -> None:
+        from tidings.intake import returned
+
         refused = returned.Returned(self.parts()).refused
         refused(connection, claimed.recipient, str(answer), self.clock.now(), claimed.community_id)
 
@@ -247,6 +275,8 @@ def open_site(settings: Settings, clock: Clock | None = None, dns: Dns | None = 
 
 def _fill_index(database: Database) -> None:
     """Index what a migration left unindexed, a batch for each transaction: mail goes on, and it may be cut off."""
+    from tidings.archive import text_index
+
     log.warning("Making the text index anew; this happens once.")
     after: int | None = 0
     while after is not None:
@@ -260,10 +290,12 @@ def _fill_index(database: Database) -> None:
                 connection.execute(site_value.delete().where(site_value.c.key == _FILL_INDEX))
 
 
-def _key(settings: Settings) -> DkimKey | None:
+def _key(settings: Settings) -> "DkimKey | None":
     dkim = settings.dkim
     if not dkim.key_file:
         return None
+    from tidings.mailer.sign import load_key
+
     return load_key(settings.path(dkim.key_file), domain=dkim.domain or settings.site.domain, selector=dkim.selector)
 
 

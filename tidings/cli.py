@@ -755,7 +755,6 @@ def import_mail(
     """Archive old mail, repeatably; no mail is sent and no digest tells of it."""
     from tidings.archive import mbox
     from tidings.communities.entries import parse_email
-    from tidings.operations.importing import Importer
 
     wanted = parse_email(list_address) if list_address else ""
     counts = {"stored": 0, "duplicate": 0, "held": 0, "refused": 0}
@@ -763,6 +762,9 @@ def import_mail(
         entries = mbox.read(file)
         worker = site.worker()
         stack.callback(worker.close)
+        worker.start()  # it loads what it needs while this process does, too
+        from tidings.operations.importing import Importer
+
         importer = Importer(
             database=site.database,
             spool=site.spool,

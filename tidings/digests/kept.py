@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tidings.database.engine import Database
 from tidings.database.tables import kept_reply
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parsed import ParsedMessage
 
 LIFE = timedelta(days=14)
 _MOST = 20

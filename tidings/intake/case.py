@@ -14,7 +14,7 @@ from tidings.communities.directory import Community, Directory
 from tidings.intake.decisions import Decision
 from tidings.mailer.addresses import Addresses, ListAddress, Recipient
 from tidings.mailer.notices import Notices
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.resolver import Dns
 from tidings.mailer.spool import Spooled
 from tidings.mailer.verify import Proof

@@ -18,9 +18,10 @@ from tidings.intake import learned
 from tidings.intake.agenda_replies import AgendaReplies
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
+from tidings.intake.filing import as_item_reply
 from tidings.intake.item_words import ItemWords, is_choice, is_keep
 from tidings.intake.kept_replies import KeptReplies, as_case
-from tidings.intake.posting import Posting, as_item_reply
+from tidings.intake.posting import Posting
 
 _SHOWN = 500  # characters of a kept reply in the reason why it is held
 _NOTHING_WAITS = "Nothing of yours waits here, so there was nothing to keep."

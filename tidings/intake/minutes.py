@@ -23,8 +23,9 @@ from tidings.intake import letters
 from tidings.intake.answering import answer
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
+from tidings.intake.filing import as_item_reply
 from tidings.intake.meeting_people import called, duties, today, when
-from tidings.intake.posting import Posting, as_item_reply
+from tidings.intake.posting import Posting
 from tidings.mailer import minutes
 from tidings.mailer.minutes import Line
 

@@ -35,7 +35,7 @@ from tidings.intake.proof import NOT_ASKED, prove
 from tidings.intake.proposals import Proposals
 from tidings.intake.returned import Returned
 from tidings.mailer.addresses import Purpose, read_recipient
-from tidings.mailer.parse import claimed_id
+from tidings.mailer.parsed import claimed_id
 from tidings.mailer.spool import Spool, Spooled
 from tidings.mailer.verify import Proof
 from tidings.mailer.worker import Outcome, ParseWorker, Unreadable

@@ -10,7 +10,7 @@ from tidings.intake.deeds import NEED_PROOF, OF_LEADERS
 from tidings.mailer import agenda_words
 from tidings.mailer.addresses import Purpose, read_recipient
 from tidings.mailer.guests import Networks
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.spool import Spooled
 from tidings.mailer.verify import Proof, trusted_result, verify
 from tidings.threading.quotes import Fold, shown

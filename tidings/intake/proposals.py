@@ -19,10 +19,11 @@ from tidings.intake import letters
 from tidings.intake.answering import answer
 from tidings.intake.case import Case, Parts
 from tidings.intake.decisions import Decision
+from tidings.intake.filing import as_item_reply
 from tidings.intake.meeting_people import when
-from tidings.intake.posting import Posting, as_item_reply
+from tidings.intake.posting import Posting
 from tidings.mailer import topics
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.topics import Topic
 
 _FULL = "The agenda is full, so it is on none; it was posted."

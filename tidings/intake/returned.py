@@ -20,7 +20,7 @@ from tidings.intake.decisions import Decision
 from tidings.intake.letters import Letter
 from tidings.mailer import outbox
 from tidings.mailer.bounce_reasons import Said, judge
-from tidings.mailer.bounces import Reading
+from tidings.mailer.parsed import Reading
 from tidings.tokens import BadTokenError
 
 log = logging.getLogger(__name__)

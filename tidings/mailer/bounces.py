@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
-from typing import Literal
 
 from flufl.bounce import all_failures
 
@@ -17,6 +16,7 @@ from tidings.mailer import html_text
 from tidings.mailer.bounce_reasons import Said, judge
 from tidings.mailer.bounce_texts import Named, Notice, addresses, named, said_of
 from tidings.mailer.charsets import clean, decode, decode_header_text, readable
+from tidings.mailer.parsed import Reading, Returned
 from tidings.mailer.tolerant import read_message
 
 # What a bounce says stands before the message that it returns, so little of it needs to be read.
@@ -25,36 +25,6 @@ _PARTS_MOST = 50
 _RECIPIENTS_MOST = 1_000
 _FIELD_MOST = 4_096
 _REASON_MOST = 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class Returned:
-    """A recipient that a message did not reach, or not yet."""
-
-    address: str
-    """As the failing system names it: behind a forwarding it may be another one than we wrote to."""
-    permanent: bool
-    """The mailbox or its domain is not there, has moved or takes no mail at all; Sisimai calls that a hard bounce.
-
-    Not so a full or a closed mailbox, and not what is about the message, however firmly it is refused. Nor a "user
-    unknown" that has no code for it (5.1.1) and is not said in answer to RCPT: so answer the filters of several
-    carriers, after DATA. What is delayed is never permanent.
-    """
-    status: str
-    """RFC 3463, such as "5.1.1"; empty where none is named."""
-    reason: str
-    """What the failing system said, on one line of at most 300 characters."""
-    about_message: bool
-    """It was refused for policy, reputation, content, size or pace: never to be counted against a member."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What a message is; `returned` is empty but for "bounce" and "delayed"."""
-
-    kind: Literal["bounce", "delayed", "automatic", "none"]
-    """"delayed": the mail system goes on trying. "automatic": a program's message that returns nothing."""
-    returned: tuple[Returned, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

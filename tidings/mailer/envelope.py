@@ -12,7 +12,7 @@ from email.utils import getaddresses
 
 from tidings.mailer.addresses import host_of, read_recipient
 from tidings.mailer.charsets import decode_header_text
-from tidings.mailer.parse import claimed_id
+from tidings.mailer.parsed import claimed_id
 from tidings.mailer.tolerant import as_now_written
 from tidings.settings import ImapSettings
 

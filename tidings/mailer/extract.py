@@ -20,7 +20,7 @@ from tidings.mailer.tolerant import read_message
 from tidings.settings import LimitSettings
 
 if TYPE_CHECKING:
-    from tidings.mailer.parse import ParsedMessage
+    from tidings.mailer.parsed import ParsedMessage
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 2  # processes: each may take the memory of a parser
@@ -72,7 +72,7 @@ class Extractor:
         found = self._ask(raw, f"{_MAIL}{position}")
         if found is None:
             return None
-        from tidings.mailer.parse import ParsedMessage
+        from tidings.mailer.parsed import ParsedMessage
 
         return msgspec.json.decode(found, type=ParsedMessage)
 

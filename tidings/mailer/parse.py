@@ -23,10 +23,10 @@ from mailparser.utils import get_addresses
 from tidings.errors import MessageTooComplexError
 from tidings.mailer import archivers, imip
 from tidings.mailer.automatic import sign_of_a_program
-from tidings.mailer.bounces import Reading, read_bounce
+from tidings.mailer.bounces import read_bounce
 from tidings.mailer.charsets import clean, decode, decode_header_text, multibyte
-from tidings.mailer.imip import CalendarAnswer
 from tidings.mailer.own_tokens import without_tokens
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.part_fields import parameter
 from tidings.mailer.text import display
 from tidings.mailer.tolerant import as_now_written, read_message
@@ -50,38 +50,11 @@ _HASHED_FIELDS = (
 _STRUCTURED_LIMIT = 4096  # of what structured parsing gets to see (acceptance 21)
 _VEILED = "=\ue0f2?"  # what begins no encoded word
 _ID_LIMIT = 250  # octets; longer ones break URLs and other programs
-_CLAIMED_ID = re.compile(rb"^message-id:[ \t]*<([!-;=?-~]{3,250})>", re.IGNORECASE | re.MULTILINE)
-_CLAIMED_ID_WITHIN = 1_000_000  # bytes
 _LIST_ID = re.compile(r"<([^<>\s]{1,255})>\s*$")
 _EMAIL_LIMIT = 320  # octets: RFC 5321 4.5.3.1
 _HEADERS = BytesHeaderParser()
 _FIELD_START = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 _STRICT_START = re.compile(r"^[!-9;-~]+:", re.MULTILINE)  # RFC 5322 2.2
-
-
-class ParsedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as Tidings sees it. Ids are bare; `message_id` is empty where there is none that is legal."""
-
-    message_id: str
-    in_reply_to: str
-    references: str
-    thread_index: str = ""  # Outlook's field (MS-OXOMSG 2.2.1.3)
-    subject: str
-    author_name: str
-    author_email: str
-    recipients: str
-    date: datetime | None
-    text: str
-    folds: list[tuple[int, int, str]]
-    attachments: list[tuple[int, str, str, int, bytes]]  # position, filename, content type, size in bytes, SHA-256
-    has_html: bool = False
-    content_hash: bytes
-    automatic: str  # how a program gave itself away as the sender; empty: a person wrote
-    loop_marks: list[str]  # the communities that this message has been through
-    list_ids: list[str] = []  # the lists, ours and others' (RFC 2919), in lower case and without <>
-    urgent: bool = False  # the author says so
-    returned: Reading | None = None  # what it says as a bounce, where that was asked
-    calendar: list[CalendarAnswer] = []  # what its calendar parts say (RFC 6047)
 
 
 class Relations(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,12 +129,6 @@ def _plain_fields(header: bytes) -> dict[str, list[str]]:
         name, value = compat32.header_source_parse([text[start:end]])
         found.setdefault(name.lower(), []).append(value)
     return found
-
-
-def claimed_id(raw: bytes) -> str | None:
-    """The bare Message-ID that stands at the start of a message which cannot be parsed, so that `why` can find it."""
-    found = _CLAIMED_ID.search(raw[:_CLAIMED_ID_WITHIN])
-    return found[1].decode() if found else None
 
 
 def looks_like_a_message(data: bytes) -> bool:

@@ -14,12 +14,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import msgspec
 
 from tidings.errors import MessageTooComplexError
-from tidings.mailer.parse import ParsedMessage, parse
+from tidings.mailer.parsed import ParsedMessage
 from tidings.settings import LimitSettings
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Outcome] = msgspec.msgpack.Decoder(Readable | Unreadable)
 
 
+class _Parse(Protocol):
+    def __call__(self, raw: bytes, limits: LimitSettings, *, bounce: bool) -> ParsedMessage: ...
+
+
 class _DiedError(Exception):
     """The worker process is gone; the message says why."""
 
@@ -60,6 +64,11 @@ class ParseWorker:
         self._feeder: threading.Thread | None = None
         self._turn = threading.Lock()
         self._come = bytearray()  # of the answers, what nobody has taken yet
+
+    def start(self) -> None:
+        """Start the process now, so that it is ready by the time of the first message."""
+        with self._turn:
+            self._stdin()
 
     def parse(self, raw: bytes) -> ParsedMessage:
         """Read one message. Raises MessageTooComplexError where it passed a limit or broke the parser."""
@@ -176,7 +185,7 @@ def _pieces(asked: Sequence[tuple[bytes, bool]]) -> Iterator[bytes]:
         yield b"".join(small)
 
 
-def _outcome(raw: bytes, limits: LimitSettings, bounce: bool) -> Outcome:
+def _outcome(parse: _Parse, raw: bytes, limits: LimitSettings, bounce: bool) -> Outcome:
     try:
         return Readable(parse(raw, limits, bounce=bounce))
     except MessageTooComplexError as error:
@@ -196,11 +205,13 @@ def _allow_cpu(seconds: int) -> None:
 
 def serve(source: BinaryIO, sink: BinaryIO, limits: LimitSettings) -> None:
     """Answer each message in `source` with its outcome, until it ends."""
+    from tidings.mailer.parse import parse  # nobody but this process reads messages, so nobody else loads it
+
     while head := source.read(_QUESTION.size):
         length, bounce = _QUESTION.unpack(head)
         raw = source.read(length)
         _allow_cpu(limits.parse_seconds)
-        answer = _encode(_outcome(raw, limits, bounce))
+        answer = _encode(_outcome(parse, raw, limits, bounce))
         sink.write(_LENGTH.pack(len(answer)) + answer)
         sink.flush()
 

@@ -20,7 +20,7 @@ from tidings.database.tables import community as community_table
 from tidings.database.tables import node as node_table
 from tidings.database.tables import post
 from tidings.errors import UsageError
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.worker import ParseWorker
 from tidings.operations.rereading import Row, arrival, as_archived, batches, newest, raw_of, related, reread
 from tidings.settings import Settings

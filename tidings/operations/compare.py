@@ -14,7 +14,7 @@ from tidings.archive.index_check import DamagedIndexError, IndexCheck
 from tidings.communities.directory import Community, communities
 from tidings.database.engine import Database
 from tidings.database.tables import attachment, erasure, post
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.worker import ParseWorker
 from tidings.operations.check import Finding
 from tidings.operations.rereading import Row, arrival, as_archived, batches, newest, reread

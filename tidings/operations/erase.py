@@ -34,8 +34,8 @@ from tidings.clock import Clock
 from tidings.communities.directory import email_key
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.intake.posting import as_item_reply
-from tidings.mailer.parse import ParsedMessage
+from tidings.intake.filing import as_item_reply
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.worker import ParseWorker, Readable
 from tidings.operations.redaction import ERASED, TOLD, Redactor, Words, tombstone
 from tidings.settings import Settings

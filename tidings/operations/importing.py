@@ -17,9 +17,9 @@ from tidings.archive.mbox import Entry
 from tidings.clock import Clock
 from tidings.communities.directory import Community
 from tidings.database.engine import Database
-from tidings.intake.posting import Filing
+from tidings.intake.filing import Filing
 from tidings.mailer.addresses import Addresses
-from tidings.mailer.parse import ParsedMessage, claimed_id
+from tidings.mailer.parsed import ParsedMessage, claimed_id
 from tidings.mailer.spool import Accepted, Spool
 from tidings.mailer.worker import Outcome, ParseWorker, Readable, Unreadable
 from tidings.operations.erase import erased_before

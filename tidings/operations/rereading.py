@@ -15,8 +15,9 @@ from tidings.archive.text_index import folds
 from tidings.database.engine import Database
 from tidings.database.tables import blob, post
 from tidings.errors import MessageTooComplexError
-from tidings.intake.posting import Related, arrival_of, as_item_reply
-from tidings.mailer.parse import ParsedMessage, Relations, relations
+from tidings.intake.filing import Related, arrival_of, as_item_reply
+from tidings.mailer.parse import Relations, relations
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.worker import ParseWorker, Readable
 from tidings.settings import LimitSettings, Settings
 from tidings.threading.place import Arrival

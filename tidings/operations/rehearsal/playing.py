@@ -16,10 +16,10 @@ from tidings.archive.mbox import Entry
 from tidings.clock import FixedClock
 from tidings.communities.directory import Community, email_key, email_keys
 from tidings.database.engine import Database
-from tidings.intake.posting import Filing
+from tidings.intake.filing import Filing
 from tidings.mailer import outbox
 from tidings.mailer.addresses import Addresses
-from tidings.mailer.parse import ParsedMessage
+from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.worker import Outcome, ParseWorker, Unreadable
 from tidings.operations.demo import due
 from tidings.settings import Settings
