@@ -161,7 +161,7 @@ def _store(site: Site, community_id: int, batch: Sequence[tuple[ParsedMessage, b
         filing.expect([message for message, _ in batch])
         for message, raw in batch:
             filing.file(message, store.packed(raw), received_at=message.date or _START, via="import")
-        writes.flush(connection)
+        filing.flush()
     return time.process_time() - before
 
 

@@ -163,6 +163,19 @@ def test_the_same_import_again_stores_nothing(any_site: SmallSite, tmp_path: Pat
     assert any_site.tree() == tree_before
 
 
+def test_no_archive_number_is_left_out_whatever_is_in_a_file(any_site: SmallSite, tmp_path: Path) -> None:
+    any_site.import_raws([SEAL])
+    path = written(tmp_path, SEAL, ANSWER, TOO_COMPLEX, ANSWER, NO_ID, b"\n", NO_ID, SAME_ID, LATER)
+    found = verdicts(any_site.import_file(path))
+    assert found[:5] == ["duplicate", "stored", "held", "duplicate", "stored"]
+    assert found[5:] == ["refused", "duplicate", "stored", "stored"]
+    any_site.import_raws([ORPHAN])
+    with any_site.site.database.read() as connection:
+        numbers = connection.execute(select(tables.post.c.number).order_by(tables.post.c.id)).scalars().all()
+    assert numbers == [1, 2, 3, 4, 5, 6]
+    assert any_site.community().last_number == 6
+
+
 def test_a_message_that_breaks_the_parser_is_held_once_however_often_it_is_imported(small_site: SmallSite) -> None:
     small_site.import_raws([TOO_COMPLEX, SEAL, TOO_COMPLEX])
     small_site.import_raws([TOO_COMPLEX])

@@ -86,7 +86,7 @@ _BY_ID = select(post_table.c.message_id, post_table.c.id, post_table.c.content_h
 _NUMBER = (
     update(community_table)
     .where(community_table.c.id == bindparam("community"))
-    .values(last_number=community_table.c.last_number + 1)
+    .values(last_number=community_table.c.last_number + bindparam("many"))
     .returning(community_table.c.last_number, community_table.c.language)
 )
 _BLOB = {
@@ -171,12 +171,44 @@ class Ids:
         self._found[message_id] = post_id, content_hash
 
 
+class Numbers:
+    """The next archive numbers of a community in one transaction, which others wait for: so they commit in order."""
+
+    def __init__(self, connection: Connection, community_id: int) -> None:
+        self._connection, self._community_id = connection, community_id
+        self._left = range(0)
+        self._language = ""
+
+    def expect(self, many: int) -> None:
+        """Take so many together; what is not needed of them must be given back."""
+        self.give_back()
+        self._take(many)
+
+    def next(self) -> tuple[int, str]:
+        """The next number, and the language of the community."""
+        if not self._left:
+            self._take(1)
+        number, self._left = self._left[0], self._left[1:]
+        return number, self._language
+
+    def give_back(self) -> None:
+        """Give back those that no post has."""
+        if self._left:
+            self._take(-len(self._left))
+
+    def _take(self, many: int) -> None:
+        values = {"community": self._community_id, "many": many}
+        last, self._language = self._connection.execute(_NUMBER, values).one()
+        self._left = range(last - many + 1, last + 1)
+
+
 def add(
     connection: Connection,
     community_id: int,
     message: Incoming,
     blob: Blob,
     *,
+    numbers: Numbers,
     message_id: str,
     received_at: datetime,
     via: str,
@@ -185,7 +217,7 @@ def add(
     answers: str | None = None,
 ) -> Stored:
     """Store a message under `message_id` (from `Ids.known`) with the next archive number; `settle` gives its thread."""
-    number, language = connection.execute(_NUMBER, {"community": community_id}).one()
+    number, language = numbers.next()
     writes.blobs.append(blob._asdict())
     sent_id = message.message_id if message.message_id != message_id else None
     row = {

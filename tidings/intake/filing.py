@@ -27,7 +27,7 @@ _TOKEN = re.compile(r"[+-]r\.[a-z2-7]{34}(?=@)", re.IGNORECASE)  # of an item's 
 class Filing:
     """Stores messages of one community in one transaction and places them: what arrival and import have in common.
 
-    What is stored of them is asked for together where they are `expect`ed. `writes` is to be flushed.
+    What is stored of them is asked for together where they are `expect`ed. `flush` it once all are filed.
     """
 
     def __init__(self, connection: Connection, community_id: int, settings: Settings, writes: store.Writes) -> None:
@@ -35,11 +35,14 @@ class Filing:
         self._settings, self._writes = settings, writes
         self._arrivals = Arrivals(connection, community_id)  # first: from here on nobody else stores posts here
         self._ids = store.Ids(connection, community_id)
+        self._numbers = store.Numbers(connection, community_id)
 
     def expect(self, messages: Sequence[ParsedMessage]) -> None:
-        """Look up together what will be asked when these are filed."""
+        """Look up together what will be asked when these are filed, and take their archive numbers."""
         ids = {one.message_id: None for one in messages if one.message_id}
         self._ids.expect(ids)
+        if many := sum(isinstance(self._ids.known(one, self._settings.site.domain), str) for one in messages):
+            self._numbers.expect(many)
         limit = self._settings.limits.references
         self._arrivals.expect(
             [*ids, *(bare for one in messages for bare in referred(one.in_reply_to, one.references, limit))]
@@ -71,6 +74,7 @@ class Filing:
             message_id=known,
             received_at=received_at,
             via=via,
+            numbers=self._numbers,
             writes=writes,
             from_line=from_line,
             answers=answers,
@@ -86,6 +90,11 @@ class Filing:
             threads = [(one.post_id, one.thread_id) for one in placed.moved if one.post_id is not None]
             store.set_threads(connection, threads)
         return stored
+
+    def flush(self) -> None:
+        """Write what waits, and give back the numbers of what was expected and is not stored."""
+        self._writes.flush(self._connection)
+        self._numbers.give_back()
 
 
 class Related(Protocol):

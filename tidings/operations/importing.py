@@ -99,7 +99,7 @@ class Importer:
                 self._decide(connection, one, erased_at, filing, writes)
                 for one, erased_at in zip(batch, erased, strict=True)
             ]
-            writes.flush(connection)
+            filing.flush()
             if self._dry_run:
                 connection.rollback()
         held = [(read.entry, one.reason) for read, one in zip(batch, verdicts, strict=True) if one.verdict == "held"]
