@@ -126,14 +126,30 @@ class _Known:
     authors: frozenset[str]
 
 
-def week(connection: Connection, community: Community, after: int, up_to: int, now: datetime) -> Week:
-    """The archive numbers in (after, up_to], and which questions are open at `now`; what was imported is never told."""
+def names_of_members(connection: Connection, community_id: int) -> frozenset[str]:
+    """By which words the members of a community may be named."""
+    rows = connection.execute(_OF_MEMBERS, {"community": community_id})
+    return frozenset(word for name, key in rows for word in names_of((key,), name))
+
+
+def week(
+    connection: Connection,
+    community: Community,
+    after: int,
+    up_to: int,
+    now: datetime,
+    names: frozenset[str] = frozenset(),
+) -> Week:
+    """The archive numbers in (after, up_to], and which questions are open at `now`; what was imported is never told.
+
+    `names` are those of its readers that are looked for in what was written.
+    """
     posts = read.told_between(connection, community.id, after, up_to)
     found = _threads(connection, community.id, posts, up_to)
     hint = Hints(connection, community)
     first = {post.id: post for post in posts}
     return Week(
-        names=_names(connection, community.id) if posts else frozenset(),
+        names=names,
         threads=tuple(
             replace(one, question=hint(one.question, first[one.question.asked.id])) if one.question else one
             for one in found
@@ -141,12 +157,6 @@ def week(connection: Connection, community: Community, after: int, up_to: int, n
         unanswered=tuple(_unanswered(connection, community.id, after, up_to, now, hint)),
         settled=tuple(_settled(connection, community.id, posts, found)),
     )
-
-
-def _names(connection: Connection, community_id: int) -> frozenset[str]:
-    """By which words the members of a community may be named."""
-    rows = connection.execute(_OF_MEMBERS, {"community": community_id})
-    return frozenset(word for name, key in rows for word in names_of((key,), name))
 
 
 def _threads(connection: Connection, community_id: int, posts: Sequence[read.Post], up_to: int) -> list[Thread]:

@@ -43,7 +43,9 @@ class Weeks:
         """The archive numbers in (after, up_to]."""
         key = community.id, after, up_to
         if key not in self._weeks:
-            self._weeks[key] = gather.week(connection, community, after, up_to, self._now)
+            of = community.id
+            names = self.once((of, "names"), lambda: gather.names_of_members(connection, of))
+            self._weeks[key] = gather.week(connection, community, after, up_to, self._now, names)
             if len(self._weeks) > _WEEKS:
                 self._weeks.popitem(last=False)
         return self._weeks[key]
