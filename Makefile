@@ -32,10 +32,10 @@ run: $(RUN) ## install what is missing and start the demo
 	$(VENV)/bin/tidings demo
 
 test: $(DEV) ## install what is missing and run the tests
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup --ignore=tests/faults $(PYTEST)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/faults $(PYTEST)
 
 fast: $(DEV) ## the tests that need no browser, no whole demo and no other mail server
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup --ignore=tests/faults -m "not slow" $(PYTEST)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/faults -m "not slow" $(PYTEST)
 
 check: $(DEV) ## style, types, the order of the house and the docs
 	$(PYTHON) -m ruff check .

@@ -705,22 +705,26 @@ def test_who_leaves_pauses_or_is_stopped_while_a_batch_is_on_its_way_gets_no_mor
     def behind() -> None:
         clock.advance(timedelta(seconds=2))
         if len(sink.messages) == 1:
+            first = sink.messages[0].recipients[0]  # an engine queues copies in the order that it likes
+            emails.sort(key=lambda email: email != first)
             with database.write() as writer:
-                ids = writer.execute(select(membership.c.id).order_by(membership.c.id)).scalars().all()
-                joining.remove_member(writer, membership_id=ids[0], now=NOW)
+                ids: dict[str, int] = dict(writer.execute(by_email).all())
+                joining.remove_member(writer, membership_id=ids[emails[0]], now=NOW)
                 pause = {"paused_until": NOW + timedelta(days=7)}
-                writer.execute(update(membership).where(membership.c.id == ids[1]).values(pause))
-                stopped = tables.address.c.email == "m2@example.org"
+                writer.execute(update(membership).where(membership.c.id == ids[emails[1]]).values(pause))
+                stopped = tables.address.c.email == emails[2]
                 writer.execute(update(tables.address).where(stopped).values(stopped_at=NOW))
 
+    emails = [f"m{number}@example.org" for number in range(4)]
+    by_email = select(tables.address.c.email, membership.c.id).join(membership)
     deliverer(database, sink, clock, behind=behind).run_once()
-    assert [(got.data[9:14], got.recipients[0][:2]) for got in sink.messages] == [
-        (b"first", "m0"),
-        (b"first", "m3"),
-        (b"secon", "m3"),
+    assert [(got.data[9:14], got.recipients[0]) for got in sink.messages] == [
+        (b"first", emails[0]),
+        (b"first", emails[3]),
+        (b"secon", emails[3]),
     ]
     assert states(database) == {"sent": 3, "dropped": 5}
-    assert [history(database, second, f"m{number}@example.org").reply for number in range(3)] == [
+    assert [history(database, second, email).reply for email in emails[:3]] == [
         "the member left before it was sent",
         "the member paused before it was sent",
         "mail to the address was stopped before it was sent: too much of it came back",

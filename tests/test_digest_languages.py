@@ -25,7 +25,7 @@ from tidings import jobs
 from tidings.communities import joining, languages
 from tidings.database import tables
 from tidings.database.engine import Database
-from tidings.digests import agendas, drafts, lint
+from tidings.digests import agendas, layouts, lint
 from tidings.digests.columns import width, wrap
 from tidings.digests.fragments import Heading, Timing
 from tidings.digests.meetings import diary, series
@@ -108,7 +108,7 @@ def test_the_catalogs_are_in_the_wheel() -> None:
 def test_an_edition_is_printed_as_in_the_golden_file_of_its_language(
     sqlite_database: Database, language: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drafts, "random_token", lambda: "aaaaaaaaaaaaaaaaaaaaaaaaaa")
+    monkeypatch.setattr(layouts, "random_token", lambda: "aaaaaaaaaaaaaaaaaaaaaaaaaa")
     digest = the_digest(sqlite_database, language)
     printed = text_of(digest) if kind == "txt" else html_of(digest)
     assert printed == (GOLDEN / f"digest.{language}.{kind}").read_text(encoding="utf-8")

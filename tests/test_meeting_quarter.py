@@ -40,8 +40,7 @@ from tidings.digests.select import SETTLED
 from tidings.digests.stored import Entry
 
 FIXTURES = (makings,)
-# One group, so that the quarter is played once and not once in each worker.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quarter")]
+pytestmark = pytest.mark.slow
 
 PLANS = {"sqlite": Plan(), "postgresql": Plan(meetings=3, moved=2, cancelled=3, joined=99)}
 SLEEP = timedelta(hours=9)

@@ -376,8 +376,6 @@ def member_list(community: str, as_json: Json = False) -> None:
 @_groups["member"].command("show")
 def member_show(community: str, email: str, at: At = None, as_json: Json = False) -> None:
     """One member: how they are told, in words, and when the next digest is due."""
-    from msgspec import structs
-
     from tidings.communities import directory
     from tidings.digests import plans
 
@@ -387,7 +385,7 @@ def member_show(community: str, email: str, at: At = None, as_json: Json = False
         if member is None:
             raise NotFoundError(f"{email} is not a member of {community}.")
         told = plans.outlook(connection, found, member, site.clock.now(), site=site.settings.site)
-        print_object({**structs.asdict(member), **asdict(told)}, as_json)
+        print_object({**plain(member), **plain(told)}, as_json)
 
 
 @_groups["member"].command("set")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct, structs
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -73,6 +74,8 @@ def plain(value: Any) -> Any:
         return value.total_seconds()
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
+    if isinstance(value, Struct):
+        return plain(structs.asdict(value))
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items() if not isinstance(inner, bytes)}
     if isinstance(value, list | tuple):
