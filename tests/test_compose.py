@@ -637,3 +637,12 @@ def test_a_calendar_without_a_method_is_for_no_mail(calendar: bytes) -> None:
 def test_an_edition_without_a_message_id_is_refused() -> None:
     with pytest.raises(KeyError):
         alternative({"Subject": "x"}, text="a", html="b")
+
+
+@given(st.text(st.characters(codec="utf-8", max_codepoint=0xFF), max_size=200), st.integers(70, 90))
+def test_a_plain_text_is_the_same_part_without_a_look_at_it(text: str, length: int) -> None:
+    for one in (text, f"{text}\n{'x' * length}\n"):
+        fields, data = compose.text_part(one, "plain")
+        if compose.is_plain(one):
+            assert dict(fields)["Content-Transfer-Encoding"] == "7bit"
+            assert compose.plain_part(one, "plain") == (fields, data)

@@ -50,7 +50,7 @@ class Community:
     archived: bool
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True):
+class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A person in one community; `email` is where this community's mail goes, `cursor` how far digests have told."""
 
     membership_id: int

@@ -80,7 +80,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...] = ()
 
 
-class _Period(msgspec.Struct, frozen=True, kw_only=True):
+class _Period(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A period of which a member had a section; `began_at` is the cut-off before it."""
 
     state: str

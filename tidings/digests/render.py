@@ -143,7 +143,7 @@ def message(
             words = [post.decode() for post in enclosed.posts]
             return digest_mail.in_words(fields, _page(copy, "txt"), words, first.heading.title, event)
         case _:
-            parts = [compose.text_part(_page(copy, "txt"), "plain"), _html_part(copy)]
+            parts = [_text_part(copy), _html_part(copy)]
             return compose.of_parts(fields, parts, calendar=event)
 
 
@@ -257,6 +257,13 @@ def _page(copy: _Copy, kind: str) -> str:
     return whole.form.filled([values[place] for place in whole.order])
 
 
+def _text_part(copy: _Copy) -> compose.Encoded:
+    """The text as a part of the mail; where what all have of it is plain, only the reader's own words are looked at."""
+    known = _whole(copy, "txt").is_plain and compose.is_plain("".join(_own(copy.edition, "txt")))
+    part = compose.plain_part if known else compose.text_part
+    return part(_page(copy, "txt"), "plain")
+
+
 def _html_part(copy: _Copy) -> compose.Encoded:
     """The HTML page as a part of the mail, of pieces that are encoded already where they may be quoted-printable."""
     whole = _whole(copy, "html")
@@ -290,6 +297,7 @@ class _Whole:
 
     form: Form
     order: tuple[int, ...]
+    is_plain: bool  # as mailer.compose.is_plain has it, with the longest values in its places
 
 
 def _whole(copy: _Copy, kind: str) -> _Whole:
@@ -309,7 +317,8 @@ def _whole_once(
     order = [
         _OWN.index(place) if place in _OWN else next(leave if place == _LEAVE else of_items) for place in form.places
     ]
-    return _Whole(form=form, order=tuple(order))
+    longest = form.filled("x" * _LENGTHS.get(place, 0) for place in form.places)
+    return _Whole(form=form, order=tuple(order), is_plain=compose.is_plain(longest))
 
 
 def _numbered(form: Form, number: int) -> Form:

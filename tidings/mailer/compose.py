@@ -506,6 +506,17 @@ def quoted_part(pieces: bytes, subtype: str) -> Encoded:
     return _content(subtype, "quoted-printable"), pieces if soft is pieces else soft + b"\r\n"
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text, whose lines end in LF, needs no encoding: it has short lines of ASCII only."""
+    return text.isascii() and not {"\r", "\0"} & set(text) and max(map(len, text.split("\n"))) <= _LINE_LENGTH
+
+
+def plain_part(text: str, subtype: str) -> Encoded:
+    """As `text_part`, of a text that is known to be plain (`is_plain`), without a look at it."""
+    data = text.replace("\n", "\r\n").encode()
+    return _content(subtype, "7bit"), data if not data or data.endswith(b"\r\n") else data + b"\r\n"
+
+
 def text_part(text: str, subtype: str) -> Encoded:
     """The Content fields and the encoded bytes of a text: short ASCII lines as they are, else the shorter encoding."""
     data = crlf(text.replace("\0", "\ufffd").encode("utf-8", "replace"))
