@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -30,13 +29,9 @@ from tidings.digests.stored import Entry
 from tidings.digests.week import STRANGER, Fresh, Reader, Week
 from tidings.digests.weeks import Weeks
 from tidings.settings import SiteSettings
-from tidings.tokens import Tokens
 
 _WORDS = (120, 120, 80, 80, 60)  # of a conversation, by its place; the last stands for all further ones
 _OWN = ("turn", "action")  # blocks of what the reader has to do
-
-NO_KEY = Tokens(bytes(32))
-"""Mints what is only measured, or shown in a preview and never answered."""
 
 Answerable = Personal | Settled | Unanswered | Conversation | Title
 
@@ -70,7 +65,6 @@ def tell(
     roster: Roster | None,
     weeks: Weeks,
     agendas: Agendas,
-    now: datetime,
     site: SiteSettings,
     said: Sequence[Entry] = (),
 ) -> Part | None:

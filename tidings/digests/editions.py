@@ -276,7 +276,6 @@ class Composer:
             weeks=self._weeks,
             agendas=self._agendas,
             said=said,
-            now=self._now,
             site=self._site,
         )
         self._moved.append((newest.up_to, member.membership_id))

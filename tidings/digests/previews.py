@@ -17,7 +17,7 @@ from tidings.communities.roster import Roster
 from tidings.database import tables
 from tidings.digests import gather, history, render, rhythms, schedule
 from tidings.digests.agendas import Agendas
-from tidings.digests.drafts import NO_KEY, News, Part, heading_of, tell
+from tidings.digests.drafts import News, Part, heading_of, tell
 from tidings.digests.layouts import draft
 from tidings.digests.meetings import invites
 from tidings.digests.meetings.diary import Meeting
@@ -25,6 +25,9 @@ from tidings.digests.stored import Entry, Section
 from tidings.digests.weeks import Weeks
 from tidings.errors import NotFoundError
 from tidings.settings import SiteSettings
+from tidings.tokens import Tokens
+
+_NO_KEY = Tokens(bytes(32))  # mints what is shown and never answered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +64,10 @@ def preview(connection: Connection, community: str, email: str, at: datetime, *,
         rhythm=member.delivery,
         up_to=found.last_number,
         before=history.Past(connection, [member.person_id]).of(found, member),
-        now=at,
         site=site,
     )
     part = told or _part(found, member, roster, member.delivery, (), site)
-    return _printed(connection, part, at, _next_due(found, member, roster, at, site), site)
+    return _printed(connection, part, weeks, at, _next_due(found, member, roster, at, site), site)
 
 
 def agenda_preview(
@@ -78,12 +80,13 @@ def agenda_preview(
     member = _member(connection, found, email)
     roster = rosters.of_person(connection, member.person_id)
     reader = gather.Readers(connection, [member.person_id]).of(member)
-    said = Agendas(connection, at, site=site, weeks=Weeks(at)).entries(found, meeting.id, member, reader, roster)
+    weeks = Weeks(at)
+    said = Agendas(connection, at, site=site, weeks=weeks).entries(found, meeting.id, member, reader, roster)
     if not said:
         raise NotFoundError(f"The meeting of {meeting.day} is over; no agenda of it goes out any more.")
     part = _part(found, member, roster, rhythms.AGENDA, said, site)
     due = invites.due(connection, found, meeting, member, at, site=site)
-    return _printed(connection, part, at, due, site)
+    return _printed(connection, part, weeks, at, due, site)
 
 
 def _member(connection: Connection, found: Community, email: str) -> Member:
@@ -109,12 +112,14 @@ def _part(
     )
 
 
-def _printed(connection: Connection, part: Part, at: datetime, due_at: datetime, site: SiteSettings) -> Preview:
-    printed = draft([part], at, site, Weeks(at)).printed
+def _printed(
+    connection: Connection, part: Part, weeks: Weeks, at: datetime, due_at: datetime, site: SiteSettings
+) -> Preview:
+    printed = draft([part], at, site, weeks).printed
     printed = replace(printed, subject=printed.words.say("[Preview] %(subject)s", subject=printed.subject))
 
     def page(kind: str) -> str:
-        return render.page(printed, kind, site=site, tokens=NO_KEY, token=_refused, preview=True)
+        return render.page(printed, kind, site=site, tokens=_NO_KEY, token=_refused, preview=True)
 
     return Preview(
         subject=printed.subject,
@@ -123,7 +128,7 @@ def _printed(connection: Connection, part: Part, at: datetime, due_at: datetime,
         raw=render.message(
             printed,
             site=site,
-            tokens=NO_KEY,
+            tokens=_NO_KEY,
             token=_refused,
             enclosed=render.posts_in(connection, printed, site),
             preview=True,

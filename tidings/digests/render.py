@@ -252,16 +252,19 @@ def _shown(
 
 def _page(copy: _Copy, kind: str) -> str:
     """The page with what is its reader's own."""
-    whole = _whole(copy, kind)
-    values = [*_own(copy.edition, kind), *copy.leave, *copy.items]
+    return _filled(copy, _whole(copy, kind), _own(copy.edition, kind))
+
+
+def _filled(copy: _Copy, whole: "_Whole", own: Sequence[str]) -> str:
+    values = [*own, *copy.leave, *copy.items]
     return whole.form.filled([values[place] for place in whole.order])
 
 
 def _text_part(copy: _Copy) -> compose.Encoded:
     """The text as a part of the mail; where what all have of it is plain, only the reader's own words are looked at."""
-    known = _whole(copy, "txt").is_plain and compose.is_plain("".join(_own(copy.edition, "txt")))
-    part = compose.plain_part if known else compose.text_part
-    return part(_page(copy, "txt"), "plain")
+    whole, own = _whole(copy, "txt"), _own(copy.edition, "txt")
+    part = compose.plain_part if whole.is_plain and compose.is_plain("".join(own)) else compose.text_part
+    return part(_filled(copy, whole, own), "plain")
 
 
 def _html_part(copy: _Copy) -> compose.Encoded:
