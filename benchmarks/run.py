@@ -300,11 +300,11 @@ def measure_pages(run: Run, folder: Path) -> None:
 
 
 def measure_million(run: Run, folder: Path) -> None:
-    """An archive of a million posts, or of `--posts`: the next message, pages, search, check and space."""
+    """An archive of a million posts, or of `--posts`: the next message, pages, search, check, space and rebuild."""
     of = f"{run.options.posts:,} posts"
     with Sink() as sink:
-        served = Served(folder / "site", sink.port)
-        grown = million.grow(served.site, run.options.posts)
+        served = Served((run.options.keep or folder) / "site", sink.port)
+        grown = million.kept(served, run.options.posts)
         cpu, findings = million.checking(served.site)
         longest = million.largest_thread(served.site)
         rebuilt = speed.rebuilding(served, run.options.posts)
@@ -368,6 +368,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=2_000, help="messages end to end and of the made-up import")
     parser.add_argument("--burst", type=int, default=5_000, help="messages of the burst")
     parser.add_argument("--posts", type=int, default=1_000_000, help="of the large archive of `million`")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave that archive there, or take it from there")
     parser.add_argument("--json", type=Path, metavar="F", help="write the figures as JSON")
     parser.add_argument("--markdown", type=Path, metavar="F", help="write the table into F, between its two marks")
     options = parser.parse_args()

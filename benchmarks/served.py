@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from benchmarks import queue
 from tidings.app import open_site
-from tidings.communities import joining, sessions
+from tidings.communities import directory, joining, sessions
 from tidings.database import tables
 from tidings.settings import load
 
@@ -50,7 +50,7 @@ class Archive:
 
 
 class Served:
-    """A site in a folder; `with` serves it."""
+    """A site in a folder, made where there is none; `with` serves it."""
 
     def __init__(
         self, folder: Path, sink_port: int = 0, *, posting: str = "members", connections: int = 2, key: str = ""
@@ -68,7 +68,8 @@ class Served:
         self.site = open_site(load(self.config))
         with self.site.database.write() as connection:
             now = self.site.clock.now()
-            joining.add_community(connection, name="bench", title="Bench", zone="UTC", posting=posting, now=now)
+            if not directory.communities(connection):
+                joining.add_community(connection, name="bench", title="Bench", zone="UTC", posting=posting, now=now)
             self.session = sessions.open_session(connection, ADMIN, now)
 
     def add_members(self, emails: Sequence[str], delivery: str) -> None:
