@@ -6,6 +6,7 @@ It builds nothing that `app` builds, and does no part's work.
 import asyncio
 import contextlib
 import ctypes
+import gc
 import logging
 import shutil
 import signal
@@ -223,6 +224,8 @@ async def serve(server: Server, ready: Callable[[Ports], None]) -> None:
     sys.setswitchinterval(_TURN)
     _give_large_blocks_back()
     ports = await server.start()
+    # What was loaded stays. A look through all of it for cycles takes as long as three pages, and nothing goes on then.
+    gc.freeze()
     try:
         ready(ports)
         await stopping.wait()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from tidings.database import tables
 
@@ -36,6 +36,17 @@ _TEXT_LENGTH = 10_000
 _MINUTES = range(1, MINUTES_MOST + 1)
 
 _topic, _second = tables.topic.c, tables.topic_second.c
+# Asked for each page of a thread: building the statement costs more than running it.
+_OF_THREAD = (
+    select(tables.topic)
+    .join(tables.series, tables.series.c.id == _topic.series_id)
+    .join(
+        tables.node,
+        (tables.node.c.community_id == bindparam("community")) & (tables.node.c.message_id == _topic.message_id),
+    )
+    .where(tables.series.c.community_id == bindparam("community"), tables.node.c.thread_id == bindparam("thread"))
+    .order_by(_topic.id)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,15 +122,8 @@ def titles(connection: Connection, topic_ids: Collection[int]) -> dict[int, str]
 
 def of_thread(connection: Connection, community_id: int, thread_id: int) -> list[Topic]:
     """The topics whose discussion is a thread, of any series, the first one first; few threads have any."""
-    node = tables.node.c
-    query = (
-        select(tables.topic)
-        .join(tables.series, tables.series.c.id == _topic.series_id)
-        .join(tables.node, (node.community_id == community_id) & (node.message_id == _topic.message_id))
-        .where(tables.series.c.community_id == community_id, node.thread_id == thread_id)
-        .order_by(_topic.id)
-    )
-    return _read(connection, connection.execute(query).all())
+    found = connection.execute(_OF_THREAD, {"community": community_id, "thread": thread_id})
+    return _read(connection, found.all())
 
 
 def carried_from(connection: Connection, meeting_id: int) -> list[Topic]:
@@ -146,6 +150,8 @@ def carried_from(connection: Connection, meeting_id: int) -> list[Topic]:
 
 
 def _read(connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> list[Topic]:
+    if not rows:
+        return []
     seconds: dict[int, set[int]] = {}
     query = select(_second.topic_id, _second.person_id).where(_second.topic_id.in_([row.id for row in rows]))
     for topic_id, person_id in connection.execute(query):
