@@ -1,16 +1,20 @@
 """Check names what is damaged; rebuild makes all that is derived anew, and nothing looks other than before."""
 
 import hashlib
+import multiprocessing
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from sqlalchemy import Connection, Executable, delete, event, func, select, text, update
 
-from tests.running import message
+from tests.running import message, wait_until
 from tests.small_site import (
     BERLIN,
     LI,
@@ -30,9 +34,9 @@ from tidings.communities import joining
 from tidings.database import tables
 from tidings.database.engine import sqlite
 from tidings.digests import previews
-from tidings.errors import UsageError
+from tidings.errors import StorageError, UsageError
 from tidings.mailer.worker import ParseWorker
-from tidings.operations import check, rereading
+from tidings.operations import arrivals, check, rereading
 from tidings.settings import LimitSettings
 
 FIXTURES = (any_site, makings, small_site)
@@ -366,6 +370,72 @@ def test_a_rebuild_in_pieces_is_a_rebuild(small_site: SmallSite, monkeypatch: py
     monkeypatch.setattr(rereading, "_ROWS", rereading._ROWS.limit(3))
     assert small_site.rebuild() == [3, 6, 9, 10]
     assert looks(small_site) == before
+
+
+def test_posts_are_read_by_several_processes_as_by_one(any_site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(any_site)
+    before = looks(any_site)
+    change(any_site, delete(tables.node_wish), delete(tables.node))
+    monkeypatch.setattr(arrivals, "FEW", 0)
+    monkeypatch.setattr(arrivals, "_SPAN", 3)
+    assert any_site.rebuild("threads") == [3, 6, 9, 10]
+    assert looks(any_site) == before
+    assert any_site.differences() == []
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_is_killed_ends_a_rebuild_with_what_to_do(
+    small_site: SmallSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_site.import_raws(GOOD)
+    monkeypatch.setattr(arrivals, "FEW", 0)
+    monkeypatch.setattr(arrivals, "_SPAN", 1)
+    monkeypatch.setattr(arrivals, "_AHEAD", 0)
+    reading = arrivals.arrivals(small_site.site.database, small_site.community().id, small_site.site.settings, 0, 4)
+    next(reading)
+    for helper in multiprocessing.active_children():
+        helper.kill()
+    with pytest.raises(StorageError, match="Say it again"):
+        list(reading)
+
+
+# Begins to read the posts of a community, says which processes do, and waits.
+_READS = """
+import multiprocessing, sys
+from pathlib import Path
+from tidings.app import open_site
+from tidings.operations import arrivals
+from tidings.settings import load
+if __name__ == "__main__":
+    arrivals.FEW, arrivals._SPAN = 0, 1
+    site = open_site(load(Path(sys.argv[1])))
+    reading = arrivals.arrivals(site.database, 1, site.settings, 0, 4)
+    next(reading)
+    print(*(helper.pid for helper in multiprocessing.active_children()), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_processes_that_read_end_with_the_program_that_was_killed(tmp_path: Path) -> None:
+    script, config = tmp_path / "reads.py", tmp_path / "tidings.toml"
+    script.write_text(_READS)
+    config.write_text(f'[site]\nadmins = ["{ADMIN}"]\n')
+    command = [sys.executable, str(script), str(config)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        helpers = [int(number) for number in program.stdout.readline().split()]
+        assert helpers and all(map(_runs, helpers))
+        program.kill()
+        program.wait()
+        wait_until(lambda: not any(map(_runs, helpers)), "an end of what the program had started")
+
+
+def _runs(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def test_an_empty_community_is_rebuilt_to_an_empty_one(small_site: SmallSite) -> None:

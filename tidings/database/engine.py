@@ -7,6 +7,7 @@ neither finds out at its commit that it came too late.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ class Database:
 
         Raises SettingsError for a URL of another engine, StorageError where the database cannot be used safely.
         """
+        self._opened = url, folder
         self._turn = threading.Lock()
         self._watching = threading.Lock()
         self._watch: Any = None
@@ -91,6 +93,11 @@ class Database:
             self._writer = self._reader = create_engine(parsed, pool_size=_READERS + 4, pool_pre_ping=True)
         else:
             raise SettingsError(f"database.url names {self.dialect!r}; Tidings knows sqlite and postgresql+psycopg.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What goes to another process is where the database is: it opens connections of its own."""
+        url, folder = self._opened
+        return partial(Database, url, folder=folder), ()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

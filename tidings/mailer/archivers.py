@@ -21,6 +21,9 @@ _HYPERKITTY = ("from", "to", "subject", "date", "message-id", "in-reply-to")
 _MIME = frozenset({"mime-version", "content-type", "content-transfer-encoding"})
 _OPTIONAL = frozenset({"in-reply-to", "references", "message-id"})
 
+READ = frozenset({"from", "to", "in-reply-to", "content-type"})
+"""The fields whose values are looked at here; of others the names are."""
+
 Fields = Mapping[str, Sequence[str]]
 """The values of each field by its lower-case name, in the order in which the names first stand."""
 

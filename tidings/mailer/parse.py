@@ -7,7 +7,7 @@ a message may hang or grow whatever reads it. It decides nothing.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -54,7 +54,8 @@ _LIST_ID = re.compile(r"<([^<>\s]{1,255})>\s*$")
 _EMAIL_LIMIT = 320  # octets: RFC 5321 4.5.3.1
 _HEADERS = BytesHeaderParser()
 _FIELD_START = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
-_STRICT_START = re.compile(r"^[!-9;-~]+:", re.MULTILINE)  # RFC 5322 2.2
+_STRICT_START = re.compile(r"^([!-9;-~]+):", re.MULTILINE)  # RFC 5322 2.2
+_RELATED = frozenset({"in-reply-to", "references", "thread-index", "list-id"})
 
 
 class Relations(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,22 +113,26 @@ def relations(raw: bytes, limits: LimitSettings) -> Relations:
     """
     header = raw[: _header_end(raw)]
     _check_header(header, limits)
-    return _relations(archivers.restored(_plain_fields(header) or _fields(_HEADERS.parsebytes(as_now_written(header)))))
+    fields = _plain_fields(header, _RELATED | archivers.READ)
+    return _relations(archivers.restored(fields or _fields(_HEADERS.parsebytes(as_now_written(header)))))
 
 
-def _plain_fields(header: bytes) -> dict[str, list[str]]:
-    """What `_fields` has of a header block, where all of it is ASCII and nothing in it is odd; else nothing."""
+def _plain_fields(header: bytes, wanted: Collection[str]) -> dict[str, list[str]]:
+    """What `_fields` has of a header block, where all of it is ASCII and nothing in it is odd; else nothing.
+
+    Of those that are not wanted it has the names, and no values.
+    """
     if not header.isascii() or header.count(b"\r") != header.count(b"\r\n"):
         return {}
     text = header.decode("ascii")
-    starts = [found.start() for found in _STRICT_START.finditer(text)]
+    starts = [(found.start(), found[1].lower()) for found in _STRICT_START.finditer(text)]
     # RFC 5322 2.2.3: a line that begins no field and goes on with none is odd.
-    if starts[:1] != [0] or len(starts) + text.count("\n ") + text.count("\n\t") != text.count("\n") + 1:
+    if not starts or starts[0][0] or len(starts) + text.count("\n ") + text.count("\n\t") != text.count("\n") + 1:
         return {}
     found: dict[str, list[str]] = {}
-    for start, end in pairwise([*starts, len(text)]):
-        name, value = compat32.header_source_parse([text[start:end]])
-        found.setdefault(name.lower(), []).append(value)
+    for (start, name), (end, _) in pairwise([*starts, (len(text), "")]):
+        value = compat32.header_source_parse([text[start:end]])[1] if name in wanted else ""
+        found.setdefault(name, []).append(value)
     return found
 
 

@@ -22,11 +22,12 @@ from tidings.database.tables import post
 from tidings.errors import UsageError
 from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.worker import ParseWorker
-from tidings.operations.rereading import Row, arrival, as_archived, batches, newest, raw_of, related, reread
+from tidings.operations.arrivals import arrivals
+from tidings.operations.rereading import Row, arrival, as_archived, batches, newest, raw_of, reread
 from tidings.settings import Settings
 from tidings.threading import decisions, nodes
 from tidings.threading.mending import Change, changes
-from tidings.threading.place import MemoryNodes, place
+from tidings.threading.place import Arrival, MemoryNodes, place
 
 What = Literal["threads", "index", "all"]
 _T = TypeVar("_T")
@@ -160,7 +161,9 @@ class _Rebuild:
 
     def run(self, what: What) -> Iterator[int]:
         """Yields the archive number up to which posts were read, batch by batch."""
-        yield from self._read(what)
+        with self._database.read() as connection:
+            last = newest(connection, self._community_id)
+        yield from self._read(what, last)
         changed: list[Change] | None = None
         while what != "index":
             # Nodes and the newest number of one moment; what came until then is placed in memory too. Where nothing
@@ -181,24 +184,23 @@ class _Rebuild:
             self._lay_decisions()
             self._set_threads()
 
-    def _read(self, what: What, up_to: int | None = None) -> Iterator[int]:
+    def _read(self, what: What, up_to: int) -> Iterator[int]:
         """Make what was not yet read anew where that is asked, and place it in memory."""
-        for batch in batches(self._database, self._community_id, self._up_to, up_to):
-            read = related(batch, self._settings.limits) if what == "threads" else self._refreshed(batch)
-            for row, message in read:
-                place(self._memory, arrival(row, message, self._settings))
-            self._up_to = batch[-1].number
-            yield self._up_to
+        read = arrivals(self._database, self._community_id, self._settings, self._up_to, up_to)
+        for last, some in read if what == "threads" else self._refreshed(up_to):
+            for one in some:
+                place(self._memory, one)
+            self._up_to = last
+            yield last
 
-    def _refreshed(self, batch: list[Row]) -> Iterator[tuple[Row, ParsedMessage | None]]:
-        """Each post as it is archived, parsed and made anew."""
-        parsed = reread(batch, self._worker)
-        for some in _few(parsed):
-            with self._writing() as connection:
-                _refresh(connection, some, self._language)
-        for row, message in parsed:
-            # As it is archived: what it is like depends on the words that are shown.
-            yield row, message and as_archived(row, message)
+    def _refreshed(self, up_to: int) -> Iterator[tuple[int, list[Arrival]]]:
+        """The posts that were not yet read, parsed and made anew; what is said of them is as they are archived."""
+        for batch in batches(self._database, self._community_id, self._up_to, up_to):
+            parsed = [(row, message and as_archived(row, message)) for row, message in reread(batch, self._worker)]
+            for some in _few(parsed):
+                with self._writing() as connection:
+                    _refresh(connection, some, self._language)
+            yield batch[-1].number, [arrival(row, message, self._settings) for row, message in parsed]
 
     def _lay_decisions(self) -> None:
         """Let what people decided count again, where they decided anything."""
@@ -240,5 +242,5 @@ def _refresh(connection: Connection, parsed: Sequence[tuple[Row, ParsedMessage |
     writes = store.Writes()
     for row, message in parsed:
         if message is not None:
-            store.refresh(connection, row.id, as_archived(row, message), row.received_at, writes, language=language)
+            store.refresh(connection, row.id, message, row.received_at, writes, language=language)
     writes.flush(connection)

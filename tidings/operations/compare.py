@@ -17,7 +17,7 @@ from tidings.database.tables import attachment, erasure, post
 from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.worker import ParseWorker
 from tidings.operations.check import Finding
-from tidings.operations.rereading import Row, arrival, as_archived, batches, newest, reread
+from tidings.operations.rereading import ALL, Row, arrival, as_archived, batches, newest, reread
 from tidings.settings import Settings
 from tidings.threading import nodes
 from tidings.threading.mending import Change, changes
@@ -83,7 +83,7 @@ class _Comparing:
         wrong = {_node_of(change, by_id) for change in found}
         yield from (self._finding(message_id, _PLACED) for message_id in sorted(wrong))
 
-    def _posts(self, up_to: int | None = None) -> Iterator[Finding]:
+    def _posts(self, up_to: int = ALL) -> Iterator[Finding]:
         for batch in batches(self._database, self._community.id, self._up_to, up_to):
             read = [(row, message and as_archived(row, message)) for row, message in reread(batch, self._worker)]
             for row, message in read:

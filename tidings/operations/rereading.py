@@ -3,24 +3,23 @@
 It writes nothing; what becomes of what it finds is for `check`, `compare` and a rebuild.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, bindparam, func, select
 
 from tidings.archive import store
-from tidings.archive.text_index import folds
 from tidings.database.engine import Database
 from tidings.database.tables import blob, post
-from tidings.errors import MessageTooComplexError
 from tidings.intake.filing import Related, arrival_of, as_item_reply
-from tidings.mailer.parse import Relations, relations
 from tidings.mailer.parsed import ParsedMessage
 from tidings.mailer.worker import ParseWorker, Readable
-from tidings.settings import LimitSettings, Settings
+from tidings.settings import Settings
 from tidings.threading.place import Arrival
+
+ALL = 1 << 62
+"""An archive number that no post will have."""
 
 _BATCH = 200  # posts in memory at once
 
@@ -61,7 +60,8 @@ _ROWS = (
         post.c.blob_hash,
     )
     .outerjoin(blob, blob.c.hash == post.c.blob_hash)
-    .where(post.c.community_id == bindparam("community"), post.c.number > bindparam("after"))
+    .where(post.c.community_id == bindparam("community"))
+    .where(post.c.number > bindparam("after"), post.c.number <= bindparam("up_to"))
     .order_by(post.c.number)
     .limit(_BATCH)
 )
@@ -82,46 +82,6 @@ def reread(batch: list[Row], worker: ParseWorker) -> list[tuple[Row, ParsedMessa
     ]
 
 
-def related(batch: list[Row], limits: LimitSettings) -> Iterator[tuple[Row, Related | None]]:
-    """Each post as it is stored, with what its header says of others; None where its bytes cannot be read any more.
-
-    What it is like depends on the words that are shown, and these are there: its body is not parsed.
-    """
-    for row in batch:
-        raw = raw_of(row)
-        try:
-            said = None if raw is None else relations(raw, limits)
-        except MessageTooComplexError:
-            said = None
-        yield row, None if said is None else _as_stored(row, said)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Stored:
-    """A post as it is stored, with what its header says of others: all that its place depends on."""
-
-    subject: str
-    author_email: str
-    recipients: str
-    text: str
-    folds: Sequence[tuple[int, int, str]]
-    in_reply_to: str
-    references: str
-    thread_index: str
-    list_ids: list[str]
-
-
-def _as_stored(row: Row, said: Relations) -> _Stored:
-    return _Stored(
-        subject=row.subject,
-        author_email=row.author_email,
-        recipients=row.recipients,
-        text=row.text,
-        folds=folds(row.folds),
-        **msgspec.structs.asdict(said),
-    )
-
-
 def arrival(row: Row, message: Related | None, settings: Settings) -> Arrival:
     """What `place` wants to know of a post; `message` is as it is archived."""
     if message is None:  # it could be read when it was stored; now it stands alone, and is not lost
@@ -138,11 +98,11 @@ def as_archived(row: Row, message: ParsedMessage) -> ParsedMessage:
     return as_item_reply(message, row.text, row.subject)
 
 
-def batches(database: Database, community_id: int, after: int = 0, up_to: int | None = None) -> Iterator[list[Row]]:
+def batches(database: Database, community_id: int, after: int = 0, up_to: int = ALL) -> Iterator[list[Row]]:
     """The posts of a community after an archive number, and up to one, by their numbers."""
-    while up_to is None or after < up_to:
+    while after < up_to:
         with database.read() as connection:
-            rows = connection.execute(_ROWS, {"community": community_id, "after": after}).all()
+            rows = connection.execute(_ROWS, {"community": community_id, "after": after, "up_to": up_to}).all()
             batch = [Row(**dict(zip(Row.__struct_fields__, row, strict=True))) for row in rows]
         if not batch:
             return

@@ -123,7 +123,9 @@ def _lines(texts: Iterable[str]) -> frozenset[int]:
         for line in text[:20_000].split("\n"):
             if len(line) < _LINE_LEAST:
                 continue
-            bare = " ".join(line[:300].lstrip("> \t").split())
+            bare = line[:300].lstrip("> \t").rstrip()
+            if "  " in bare or not bare.isprintable():  # most lines have single spaces, and no other white space
+                bare = " ".join(bare.split())
             if len(bare) >= _LINE_LEAST:
                 found.add(crc32(bare.lower().encode("utf-8", "replace")))
                 if len(found) == _LINES_MOST:

@@ -5,8 +5,9 @@ It knows nothing of what has been seen; `place` takes the first candidate that i
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Found = Literal["reply-token", "in-reply-to", "references", "loose", "thread-index", "subject"]
 Why = Literal["root", "ghost", "person", Found, "loop"]
@@ -16,8 +17,7 @@ _ID = re.compile(r"<([^<>]{1,998})>")
 _ONE_ID = re.compile(r"\s*<([^<>]{1,998})>\s*")
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A message that may be the parent, by its bare Message-ID, and why."""
 
     message_id: str

@@ -37,8 +37,9 @@ _JOINS: tuple[Why, ...] = ("thread-index", "subject")
 By = Literal["subject", "conversation"]
 
 
-# Copied for most of what happens to it: a dataclass of as many fields takes ten times as long.
-class Node(msgspec.Struct, frozen=True, kw_only=True):
+# Copied for most of what happens to it: a dataclass of as many fields takes ten times as long. It holds plain values
+# only, which no collector of cycles needs to walk through.
+class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message's place. `rank` says which candidate the parent is; None: none that was seen.
 
     `header_id` and `header_why` are what the header fields say, `index_id` and `subject_id` what it may join without
@@ -73,7 +74,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         return self.post_id is not None
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A node that would rather have another parent, as its candidate `rank`."""
 
     node_id: int
@@ -81,8 +82,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     why: Why
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arrival:
+# Handed from one process to another where many are placed anew.
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """A message to be placed; `candidates` as parents.py gives them."""
 
     message_id: str
