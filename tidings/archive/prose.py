@@ -4,6 +4,7 @@ It looks at shapes and knows no language, of people or of machines; each look is
 """
 
 import re
+from collections.abc import Iterator
 
 _LOOKED_AT = 5_000  # characters of a post
 _LINE_MOST = 1_000  # longer lines are paragraphs that nobody wrapped
@@ -26,13 +27,26 @@ _CODE_TOKENS = frozenset(["=", "==", "!=", "+=", "=>", "->", "&&", "||", "::", "
 _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _COLUMNS = re.compile(r"\S(?: {3,}|\t+)\S")
 _WORD = re.compile(r"[\"'“”‘’«»(\[*_]*[^\W\d_]+(?:['’./-][^\W\d_]+)*[\"'“”‘’«»)\]*_.,:;!?…]*")
+_EMPTY_LINES = re.compile(r"\n\s*\n")
 _UNSPACED = re.compile(r"[\u0e01-\u0e4e\u3041-\u30ff\u3400-\u9fff\uac00-\ud7ff]")
 
 
 def prose(text: str) -> str:
     """The text with an empty line in the place of lines that are no prose, and without a patch at its end."""
-    whole = _without_patch(text[:_LOOKED_AT].replace("\r\n", "\n"))
-    return "\n".join(line if _is_prose(line) else "" for line in whole.split("\n"))
+    return _prose_of(_looked_at(text))
+
+
+def prose_blocks(text: str) -> Iterator[str]:
+    """The prose between the empty lines of a text, in its order; read no further than it is asked for."""
+    return map(_prose_of, _EMPTY_LINES.split(_looked_at(text)))
+
+
+def _looked_at(text: str) -> str:
+    return _without_patch(text[:_LOOKED_AT].replace("\r\n", "\n"))
+
+
+def _prose_of(block: str) -> str:
+    return "\n".join(line if _is_prose(line) else "" for line in block.split("\n"))
 
 
 def _without_patch(text: str) -> str:

@@ -4,7 +4,9 @@ Which sentences are told, and of whose posts, is not decided here.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+from tidings.archive.prose import prose_blocks
 
 QUESTION_MARKS = ("?", "？", "؟")
 """What a question ends with: in most scripts, in Chinese and Japanese, in Arabic."""
@@ -40,7 +42,16 @@ _UNSEEN = re.compile(
 
 def sentences(text: str) -> Iterator[str]:
     """The sentences of a text in their order, without greeting and closing, each bounded in length."""
-    for number, paragraph in enumerate(_PARAGRAPH.split(text[:_TEXT_LENGTH])):
+    return _sentences(_PARAGRAPH.split(text[:_TEXT_LENGTH]))
+
+
+def prose_sentences(text: str) -> Iterator[str]:
+    """The sentences of the prose of a text, as `sentences(prose(text))`; read no further than they are asked for."""
+    return _sentences(paragraph for block in prose_blocks(text) for paragraph in _PARAGRAPH.split(block))
+
+
+def _sentences(paragraphs: Iterable[str]) -> Iterator[str]:
+    for number, paragraph in enumerate(paragraphs):
         paragraph = _without_greeting(paragraph) if number == 0 else paragraph
         words = clean(paragraph)
         if words and not _CLOSING.fullmatch(words):

@@ -11,13 +11,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice, repeat
+from itertools import accumulate, combinations, islice, repeat
 from math import log, sqrt
 from operator import mul, sub
 from typing import TypeVar
 
-from tidings.archive.prose import is_telling, prose
-from tidings.archive.sentences import QUESTION_MARKS, sentences
+from tidings.archive.prose import is_telling
+from tidings.archive.sentences import QUESTION_MARKS, prose_sentences
 from tidings.archive.terms import terms
 
 _Post = TypeVar("_Post")
@@ -88,7 +88,7 @@ def key_sentences(
     `language` is the community's (`terms`).
     """
     posts = looked_at(posts)
-    said = [_said(post, len(posts)) for post in posts]
+    said = [_OfPost(post, len(posts)) for post in posts]
     told = _sentences(said, language)
     chosen: dict[int, list[int]] = defaultdict(list)
     for sentence in _chosen(told, _ranks(told), words, most, each):
@@ -99,7 +99,7 @@ def key_sentences(
 def sentences_at(posts: Sequence[Said], places: Mapping[int, Sequence[int]]) -> list[Picked]:
     """What `key_sentences` picked of the same posts, again, by its `places` for the number of each post."""
     posts = looked_at(posts)
-    return [_picked(post, _said(post, len(posts)), places[post.number]) for post in posts if places.get(post.number)]
+    return [_picked(post, _OfPost(post, len(posts)), places[post.number]) for post in posts if places.get(post.number)]
 
 
 def looked_at(posts: Sequence[_Post]) -> Sequence[_Post]:
@@ -107,12 +107,21 @@ def looked_at(posts: Sequence[_Post]) -> Sequence[_Post]:
     return [*posts[:1], *posts[max(1, len(posts) - POSTS) :]]
 
 
-def _said(post: Said, posts: int) -> list[str]:
-    """The first sentences of a post, where so many posts are looked at."""
-    return list(islice(sentences(prose(post.text[: _CHARACTERS // posts])), _OF_POST))
+class _OfPost:
+    """The first sentences of a post, where so many posts are looked at; cut out only as far as they are asked for."""
+
+    def __init__(self, post: Said, posts: int) -> None:
+        self._known: list[str] = []
+        self._further = islice(prose_sentences(post.text[: _CHARACTERS // posts]), _OF_POST)
+
+    def first(self, many: int = _OF_POST) -> list[str]:
+        """The first so many, or all of them."""
+        self._known += islice(self._further, max(0, many - len(self._known)))
+        return self._known[:many]
 
 
-def _picked(post: Said, said: Sequence[str], places: Sequence[int]) -> Picked:
+def _picked(post: Said, of_post: _OfPost, places: Sequence[int]) -> Picked:
+    said = of_post.first()
     return Picked(
         number=post.number,
         sentences=tuple(said[place] for place in places),
@@ -126,13 +135,15 @@ def count_words(sentence: str) -> int:
     return max(len(sentence.split()), len(sentence) // 12)
 
 
-def _sentences(said: Sequence[Sequence[str]], language: str) -> list[_Sentence]:
+def _sentences(said: Sequence[_OfPost], language: str) -> list[_Sentence]:
     """What is compared: from each post as many first ones as all of them have room for.
 
     What stands in several posts is no news of any of them, but a greeting, a name or a disclaimer.
     """
-    room = SENTENCES if sum(map(len, said)) <= SENTENCES else max(1, SENTENCES // len(said))
-    in_posts = Counter(text for of_post in said for text in set(of_post[:room]))
+    so_far = accumulate(len(of_post.first()) for of_post in said)
+    room = max(1, SENTENCES // len(said)) if any(many > SENTENCES for many in so_far) else SENTENCES
+    compared = [of_post.first(room) for of_post in said]
+    in_posts = Counter(text for of_post in compared for text in set(of_post))
     return [
         _Sentence(
             post=post,
@@ -141,8 +152,8 @@ def _sentences(said: Sequence[Sequence[str]], language: str) -> list[_Sentence]:
             words=frozenset(word for word in terms(text, language) if len(word) > 1),
             weight=_weight(post, place, text),
         )
-        for post, of_post in enumerate(said)
-        for place, text in enumerate(of_post[:room])
+        for post, of_post in enumerate(compared)
+        for place, text in enumerate(of_post)
         if in_posts[text] == 1 and is_telling(text)
     ]
 

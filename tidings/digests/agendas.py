@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from tidings.archive import cards
-from tidings.archive.prose import prose
-from tidings.archive.sentences import clean, sentences, shorten
+from tidings.archive.sentences import clean, prose_sentences, sentences, shorten
 from tidings.archive.summary import count_words
 from tidings.communities import languages
 from tidings.communities.directory import Community, Member
@@ -420,7 +419,7 @@ def _noted(note: Note, guest: _Guest) -> Noted:
 def _few(text: str, words: int) -> str:
     """The first sentences of a text, at most so many words; one sentence at least."""
     kept: list[str] = []
-    for sentence in list(sentences(prose(text))) or sentences(text):
+    for sentence in list(prose_sentences(text)) or sentences(text):
         if kept and count_words(sentence) > words:
             break
         kept.append(sentence)

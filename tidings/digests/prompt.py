@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tidings.archive.prose import prose
-from tidings.archive.sentences import sentences
+from tidings.archive.sentences import prose_sentences, sentences
 from tidings.archive.summary import POSTS, WORDS, count_words
 from tidings.digests.week import Fresh, Thread
 
@@ -52,7 +51,7 @@ def _sent(post: Fresh, author: int, room: int) -> dict[str, str | int]:
 
 def _told(text: str) -> str:
     """What of a post is sent: its prose, without greeting and closing, which name people."""
-    return " ".join(sentences(prose(text)))
+    return " ".join(prose_sentences(text))
 
 
 def _is_address(word: str) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
 
-from tidings.archive.prose import is_telling, prose
-from tidings.archive.sentences import QUESTION_MARKS, sentences, shorten
+from tidings.archive.prose import is_telling
+from tidings.archive.sentences import QUESTION_MARKS, prose_sentences, sentences, shorten
 from tidings.archive.summary import WORDS, Picked, Said, count_words, key_sentences
 from tidings.digests.fragments import (
     YOU,
@@ -86,7 +86,7 @@ def conversation(
     told = [_told(post, reader, picked[post.number]) for post in thread.fresh if post.number in picked]
     further = [post for post in thread.fresh if post.number not in picked]
     # A patch or a trailer alone says nothing in a line; it is counted.
-    worded = [post for post in further if next(sentences(prose(post.text)), "")]
+    worded = [post for post in further if next(prose_sentences(post.text), "")]
     lines = [_line(post, reader) for post in (worded if told or worded else further)[-_LINES:]]
     return Conversation(
         title=thread.title,
@@ -143,7 +143,7 @@ def _who(post: Fresh, reader: Reader) -> str:
 
 def is_question(text: str) -> bool:
     """Whether somebody asks something in their own words, which those of a patch or of a log are not."""
-    return any(_asks(sentence) for sentence in sentences(prose(text)))
+    return any(_asks(sentence) for sentence in prose_sentences(text))
 
 
 def opening_line(text: str) -> str:
@@ -168,7 +168,7 @@ def words(fragment: Fragment) -> int:
 
 def _gist(post: Fresh, reader: Reader, words: int) -> Told:
     """How a post begins, and what it asks."""
-    said = list(sentences(prose(post.text))) or list(sentences(post.text))
+    said = list(prose_sentences(post.text)) or list(sentences(post.text))
     asking_first = sorted(range(len(said)), key=lambda place: (place > 0 and not _asks(said[place]), place))
     places: list[int] = []
     for place in asking_first:
@@ -198,6 +198,6 @@ def _told(post: Fresh, reader: Reader, picked: Picked) -> Told:
 
 def _line(post: Fresh, reader: Reader) -> Told:
     """The first sentence that says something, else the first: past `Looks good,` and what stands before a quote."""
-    said = list(islice(sentences(prose(post.text)), _OPENING)) or list(islice(sentences(post.text), 1))
+    said = list(islice(prose_sentences(post.text), _OPENING)) or list(islice(sentences(post.text), 1))
     first = next(filter(is_telling, said), said[0] if said else "")
     return Told(author=_who(post, reader), date=post.date, text=shorten(first, _LINE_LENGTH))
