@@ -120,6 +120,7 @@ def _post(
         content_hash=hashlib.sha256(raw).digest(),
         automatic="",
         loop_marks=[],
+        list_ids=[LIST.replace("@", ".")],
     )
     return message, raw
 

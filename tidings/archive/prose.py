@@ -16,12 +16,13 @@ _LETTERS = 0.7  # of what is not white space in a line
 # From here on a mail is a patch: git format-patch's scissors with its diffstat or diff behind, a diff without them.
 _DIFF = re.compile(r"^(?:diff --git |Index: \S|@@ -\d|--- \S.*\n\+\+\+ \S)", re.MULTILINE)
 _DIFFSTAT = re.compile(r"^---\n(?:\n| \S[^\n|]*\|)", re.MULTILINE)
-# Prompts, log stamps, comment and diff marks, frames of a traceback.
+_IN_PATCHES = ("---", "@@ -", "diff --git ", "Index: ")  # a look for these takes a tenth of the time
+# Prompts, log stamps, comment and diff marks, frames of a traceback, trailers.
 _NO_PROSE = re.compile(
     r"\s*(?:[$%#|+>]\s|\+|>>>|\[[\d. ]+\]|\[\w+\]\s|\d{4}-\d\d-\d\d[T ]|\w{3} [\d ]\d \d\d:\d\d:\d\d"
-    r"|[a-z][\w./+-]*:\s|\w{1,12}>\s|at \S+\(|File \"|Traceback |#include|[\w.-]+@[\w.-]+[:#$%~]|//|/\*|\*/)"
+    r"|[a-z][\w./+-]*:\s|\w{1,12}>\s|at \S+\(|File \"|Traceback |#include|[\w.-]+@[\w.-]+[:#$%~]|//|/\*|\*/"
+    r"|(?:[A-Z]\w*(?:-\w+)+|Cc|Fixes|Link|From|To|Subject|Date):\s)"
 )
-_TRAILER = re.compile(r"\s*(?:[A-Z]\w*(?:-\w+)+|Cc|Fixes|Link|From|To|Subject|Date):\s")
 _ENDS_CODE = (";", "{", "}", "\\", "=", "|")
 _CODE_TOKENS = frozenset(["=", "==", "!=", "+=", "=>", "->", "&&", "||", "::", "|", "{", "}", ":="])
 _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
@@ -50,17 +51,20 @@ def _prose_of(block: str) -> str:
 
 
 def _without_patch(text: str) -> str:
+    if not any(sign in text for sign in _IN_PATCHES):
+        return text
     starts = [found.start() for found in (_DIFF.search(text), _DIFFSTAT.search(text)) if found]
     return text[: min(starts)] if starts else text
 
 
 def _is_prose(line: str) -> bool:
-    if len(line) > _LINE_MOST or not line.strip():
-        return True
-    if _NO_PROSE.match(line) or _TRAILER.match(line) or line.rstrip().endswith(_ENDS_CODE) or _has_columns(line):
-        return False
     tokens = line.split()
-    if not _CODE_TOKENS.isdisjoint(tokens):
+    if not tokens or len(line) > _LINE_MOST:
+        return True
+    if _NO_PROSE.match(line) or tokens[-1].endswith(_ENDS_CODE) or not _CODE_TOKENS.isdisjoint(tokens):
+        return False
+    # A look for the gap first: most lines have none, and the search takes as long as all else that is asked of a line.
+    if ("   " in line or "\t" in line) and _COLUMNS.search(line):
         return False
     return _count_letters(line) >= _LETTERS * len("".join(tokens))
 
@@ -70,15 +74,10 @@ def _count_letters(line: str) -> int:
     return len(line.encode().translate(None, _NO_LETTERS)) if line.isascii() else sum(map(str.isalpha, line))
 
 
-def _has_columns(line: str) -> bool:
-    # A look for the gap first: most lines have none, and the search takes as long as all else that is asked of a line.
-    return ("   " in line or "\t" in line) and _COLUMNS.search(line) is not None
-
-
 def is_telling(sentence: str) -> bool:
     """Whether a sentence says something by itself: enough of it is words, and they are not an address or a path."""
     tokens = sentence.split()
-    words = sum(1 for token in tokens if _WORD.fullmatch(token))
+    words = sum(1 for token in tokens if token.isalpha() or _WORD.fullmatch(token))
     if len(_UNSPACED.findall(sentence)) >= _FEW_UNSPACED:
         return True
     return words >= _FEW_WORDS and words >= _WORDLIKE * len(tokens)

@@ -17,7 +17,7 @@ _TEXT_LENGTH = 20_000  # characters of a post that are looked at
 
 _PARAGRAPH = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d{1,2}[.)])\s)")
 # After the stop (and what closes with it) a space and what may begin a sentence; CJK stops need no space.
-_STOP = re.compile(r"(?<=[.!?…؟۔])[\"'”’)\]]*\s+(?=[^\sa-z])|(?<=[。！？])")
+_STOP = re.compile(r"[.!?…؟۔][\"'”’)\]]*\s+(?=[^\sa-z])|[。！？]")
 # A stop that ends none: after these words, with the end of what stands before it and the beginning of what follows.
 _ABBREVIATED = re.compile(
     r"(?:^|[\s(])(?:(?:e\.g|i\.e|z\.B|approx|vs|Dr|Mr|Mrs|Ms|St|Prof|[A-Z])\. .?|(?:no|nr|fig)\. \d)$", re.IGNORECASE

@@ -5,6 +5,7 @@ They only read, and who may read was asked at the door.
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -264,8 +265,15 @@ class ArchivePages:
 
     def _mailto(self, community: Community, post: ThreadPost) -> str:
         """RFC 6068: a new mail to the community that stands under this post."""
-        message_id, subject = quote(f"<{post.message_id}>", safe=""), quote(markup.reply_subject(post.subject), safe="")
-        return f"mailto:{self._addresses.of(community).post}?In-Reply-To={message_id}&Subject={subject}"
+        # The ids of most mail have nothing to be quoted but this sign, and quoting one is slow.
+        message_id = quote(post.message_id, safe="@").replace("@", "%40")
+        to = self._addresses.of(community).post
+        return f"mailto:{to}?In-Reply-To=%3C{message_id}%3E&Subject={_reply_subject(post.subject)}"
+
+
+@lru_cache(maxsize=1_000)  # those of a thread are mostly one
+def _reply_subject(subject: str) -> str:
+    return quote(markup.reply_subject(subject), safe="")
 
 
 def _agendas(connection: Connection, community: Community, thread_id: int) -> list[tuple[Meeting, str]]:
