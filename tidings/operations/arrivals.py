@@ -45,7 +45,7 @@ def arrivals(
         alone = _Reading(database, settings)
         yield from ((last, alone.arrivals(community_id, start, last)) for start, last in spans)
         return
-    cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0))
     pool = ProcessPoolExecutor(
         cores, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(database, settings)
     )
