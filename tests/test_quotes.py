@@ -45,6 +45,8 @@ def seen(text: str) -> str:
         "Ann Example <ann@example.org> writes:",
         "Ann Example wrote:",
         "2024-03-05 9:07 GMT+01:00 Ann Example <ann@example.org>:",
+        "Ann Example <ann@example.org> schrieb am Di., 13. Aug.\n2024 09:07:",
+        "On 5 Mar 2024 09:07, Ann Example Inc.\n<ann@example.org> wrote:",
     ],
 )
 @pytest.mark.parametrize("between", ["\n", "\n\n"])
@@ -59,6 +61,71 @@ def test_a_quote_folds_with_the_attribution_before_it(attribution: str, between:
 )
 def test_a_sentence_of_the_authors_own_before_a_quote_stays(line: str) -> None:
     assert seen(f"{line}\n> quoted\nand mine\n") == f"{line}\nand mine"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Thanks, that works. On Tue, Mar 5, 2024 at 9:07 AM, Ann Example <ann@example.org> wrote:",
+        "Thanks, that works--- On Tue, 3/5/24, Ann Example <ann@example.org> wrote:",
+        "Danke! Am 05.03.2024 um 09:07 schrieb Ann Example:",
+        "On Monday then. On Tue, Mar 5, 2024 at 9:07 AM, Ann Example <ann@example.org> wrote:",
+        "Thanks On Tue Mar 5 Ann Example <ann@example.org> wrote:",
+        "Спасибо. вт, 5 мар. 2024 г. в 09:07, Анна <ann@example.org>:",
+    ],
+)
+def test_words_that_share_a_line_with_an_attribution_stay(line: str) -> None:
+    assert seen(f"mine\n{line}\n> theirs\n") == f"mine\n{line}"
+    wrapped = line.replace(" Ann", "\nAnn")
+    assert seen(f"mine\n{wrapped}\n> theirs\n").startswith(f"mine\n{wrapped.partition(chr(10))[0]}")
+
+
+def test_the_name_that_marks_a_line_shares_it_with_no_words() -> None:
+    assert seen("Bob> On 5 Mar 2024, Ann Example wrote:\n> theirs\nmine\n") == "mine"
+
+
+@pytest.mark.parametrize(
+    "above", ["Le test a été fait le 5 mars à 10:30.\nAnn a écrit :", "Am 5. März 2024 ging es los!\nAnn schrieb:"]
+)
+def test_a_sentence_with_a_date_above_an_attribution_stays(above: str) -> None:
+    assert seen(f"mine\n\n{above}\n> theirs\n") == f"mine\n\n{above.partition(chr(10))[0]}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I asked Ann <ann@example.org> on Monday, and this is what she wrote:",
+        "I asked Ann <ann@example.org> and this is what she wrote:",
+        "Yesterday she wrote to Ann <ann@example.org>:",
+        "Ann Example <ann@example.org> sent:",
+        "On 5 Mar 2024 09:07 Ann sent:",
+        "I like what Ann <ann@example.org> wrote",
+        "On 5 Mar 2024 09:07 Ann <ann@example.org> wrote\nthat it leaks.",
+        "On Mar 5 I asked Ann <ann@example.org>, and then she wrote:",
+        "In data of 2024, Ann wrote:",
+        "在2024年3月5日的会议上，安写道：",
+        "2024年3月5日の安のメッセージ:",
+        "10:30, Pump review 2024, Ann <ann@example.org>:",
+        "Release 2024 of 10.12, by Ann <ann@example.org>:",
+    ],
+)
+def test_a_sentence_that_resembles_an_attribution_folds_nothing(line: str) -> None:
+    text = f"mine\n\n{line}\n\nmore of mine"
+    assert seen(text) == text
+
+
+def test_a_long_sentence_with_an_address_before_a_quote_stays() -> None:
+    line = "I asked ann@example.org about it, and this is what she wrote:"
+    assert seen(f"mine\n\n{line}\n> theirs\n") == f"mine\n\n{line}"
+    assert seen("mine\n\nann@example.org (Ann van Example) wrote:\n> theirs\n") == "mine"
+
+
+def test_a_mark_that_ends_a_link_from_the_line_above_is_none() -> None:
+    own = "See <https://example.org/pump\n> for more.\nIt leaks."
+    assert seen(f"{own}\n> theirs\n") == own
+    assert seen("> See <https://example.org/pump\n> for more.\nmine\n") == "mine"
+    assert seen("See <https://example.org/pump>\n> theirs\n") == "See <https://example.org/pump>"
+    assert seen("If a <\n> theirs\n") == "If a <"
 
 
 @pytest.mark.parametrize("mark", [">", "> >", " > ", ">>>"])
@@ -170,6 +237,12 @@ def test_a_header_block_folds_what_it_stands_above(block: str, rule: str) -> Non
     assert seen(f"mine\n\n{rule}{block}\n\ntheirs\n") == "mine"
 
 
+def test_answers_between_the_marks_below_a_title_and_an_attribution_stay() -> None:
+    said = "------- Original Message -------\nOn 5 Mar 2024 09:07, Ann <ann@example.org> wrote:\n\n"
+    assert seen(f"See below.\n\n{said}> One?\nYes.\n> Two?\nNo.\n").split() == ["See", "below.", "Yes.", "No."]
+    assert seen(f"mine\n\n{said}theirs\n") == "mine"
+
+
 def test_answers_between_the_marks_below_a_header_block_stay() -> None:
     text = f"See below.\n\n-----Original Message-----\n{BLOCKS[0]}\n\n> One?\nYes.\n> Two?\nNo.\n"
     assert seen(text).split() == ["See", "below.", "Yes.", "No."]
@@ -269,7 +342,16 @@ def test_the_last_line_may_be_none_of_the_authors_words(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["Sent from my desk, which is easier than the phone.", "-Yes", "- one more point", "/etc", "/ Greetings", "/Ann/x"],
+    [
+        "Sent from my desk, which is easier than the phone.",
+        "From my phone I cannot see it.",
+        "Von meinem Handy aus geht es nicht.",
+        "-Yes",
+        "- one more point",
+        "/etc",
+        "/ Greetings",
+        "/Ann/x",
+    ],
 )
 def test_a_last_line_of_words_stays(line: str) -> None:
     assert seen(f"mine\n\n{line}\n") == f"mine\n\n{line}"
@@ -418,10 +500,10 @@ def test_of_a_long_line_only_the_beginning_is_looked_at(monkeypatch: pytest.Monk
             self.pattern = pattern
 
         def __getattr__(self, name: str) -> Any:
-            def call(text: str) -> Any:
+            def call(text: str, *since: int) -> Any:
                 nonlocal longest
                 longest = max(longest, len(text))
-                return getattr(self.pattern, name)(text)
+                return getattr(self.pattern, name)(text, *since)
 
             return call
 

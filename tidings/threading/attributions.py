@@ -5,31 +5,49 @@ It finds them; what is then folded is not its matter. Each look is at the first 
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 LOOKED_AT = 300
 _LINES = 3
 _LOST_LINK_LINES = 6
+# Words before the verb: "I asked ann@example.org about it, and this is what she wrote:" is a sentence.
+_WORDS_MOST, _WORDS_WITH_ADDRESS = 3, 8
+_WORDS_BETWEEN = 2  # an address and the verb: "<ann@example.org> ezt írta:"
 
 _WROTE = re.compile(
     r"(?i)\b(?:wrote|writes|said|schrieb|schreibt|a écrit|écrit|escribió|escribio|escreveu|scritto|scrive|schreef|"
-    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|kirjoittaa|scrisse|yazdı|írta|scris|έγραψε)\b"
+    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|"
+    r"kirjoittaa|scrisse|yazdı|írta|scris|έγραψε)\b"
     r"|(?<=>)wrote|写道|書きました|작성"
 )
+_LAST_VERBS = "wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev"  # of those that programs put last
 _OPENS = re.compile(
-    r"(?i)[\"'*_\- ]{0,8}(?:on|am|le|el|il|op|den|em|at|dnia|w dniu|dne|på|pe|pada|vào|την|στις)(?=[\W\d])"
+    r"(?i)[\"'*_\- ]{0,8}(?:on|am|le|el|il|op|den|em|at|dnia|w dniu|dne|på|pe|pada|vào|"
+    r"την|στις)(?=[\W\d])"
     r"|\d{1,4}[-/. 年]"
 )
+# "Thanks. On Wed, Apr 4, 2012 at 3:59 PM, Bob wrote:" has the author's words; in "Bob> On Wed, ..." Bob is a mark.
+_OPENS_WITHIN = re.compile(
+    r".{0,200}?\w[^\w>]{0,8}(?<=\s)(?:On|Am|Le|El|Il|In data|Op|Den|Em|W dniu|Dnia|Dne|På|Vào)\s"
+    r"[^<>:]{0,30}?\d"
+)
+_ENDS_A_SENTENCE = re.compile(r"(?: [^\W\d_]{2,20}|:\d\d)[.!?…]$")
 _NAMED_ADDRESS = re.compile(r"[^<>:,.;!?]{0,60}<[^<> ]{1,120}@[^<>]{1,120}>")
 _MAY_BEGIN = re.compile(r"\W{0,8}\w.{0,200}(?:\d|<)")
 _DATED = re.compile(r"\d{1,2}[:.h]\d\d|\b(?:19|20)\d\d\b")
-_DATED_ADDRESS = re.compile(r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>\s?:?$")
-# Gmail in Russian and Ukrainian has no verb: "вт, 5 мар. 2024 г. в 09:07, NAME <ADDRESS>:".
-_NO_VERB = re.compile(r"[^<>]{1,40}\b(?:19|20)\d\d[^<>]{1,20}\d{1,2}:\d\d[^<>]{1,80}<[^<>@]{1,120}@[^<>]{1,120}>\s?:$")
+_NO_VERB = re.compile(
+    # "2024-03-05 09:07 GMT+01:00 NAME <ADDRESS>:"
+    r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>\s?:?$"
+    # Gmail in Russian and Ukrainian has no verb: "вт, 5 мар. 2024 г. в 09:07, NAME <ADDRESS>:"; no sentence above it.
+    r"|(?![^\d<>]{1,40}[.!?…] [^\W\d_])[^<>]{1,40}\b(?:19|20)\d\d[^<>]{1,20}\d{1,2}:\d\d[^<>]{1,80}"
+    r"<[^<>@]{1,120}@[^<>]{1,120}>\s?:$"
+)
 _GMAIL_BARE = re.compile(
     r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d .{2,80}$"
 )  # older Gmail, its address lost on the way
-_LOST_LINK = re.compile(r"> ?(?:wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev) ?:$")
-_WRAPPED = re.compile(r"> ?(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev|napisał|написал)")
+_LOST_LINK = re.compile(rf"> ?(?:{_LAST_VERBS}) ?:$")
+_WRAPPED = re.compile(rf"> ?(?:{_LAST_VERBS}|writes|napisał|написал)")
+_OPEN_LINK = re.compile(r"<(?:https?://|www\.|mailto:)[^\s<>]{1,250}$")
 _LAST = frozenset(":：>-*_ \t\u00a0")  # the last character of a line that may end one
 
 
@@ -38,6 +56,12 @@ def goes_on(above: str, line: str) -> bool:
     if _LOST_LINK.match(line):
         return True
     return "<" in above[above.rfind(">") + 1 :] and bool(line.startswith(">:") or _WRAPPED.match(line))
+
+
+def opens_link(line: str) -> bool:
+    """Whether a line ends inside a link that began with `<`: the `>` that begins the next one ends it."""
+    at = line.rfind("<")
+    return at >= 0 and len(line) <= LOOKED_AT and bool(_OPEN_LINK.match(line[at:]))
 
 
 def before(heads: Sequence[str], last: int, *, near: bool) -> int:
@@ -57,7 +81,7 @@ def all_below(heads: Sequence[str], kinds: Sequence[str]) -> dict[int, int]:
     there are none.
     """
     since = max((place for place, kind in enumerate(kinds) if kind), default=-1) + 1
-    found = {place: count for place in _places(heads, since) if (count := _begins(heads, place))}
+    found = {place: count for place in _places(heads, since) if (count := begins(heads, place))}
     if not found:
         return found
     end = max(place + count for place, count in found.items())
@@ -88,7 +112,7 @@ def _places(heads: Sequence[str], since: int) -> list[int]:
     return sorted(places)
 
 
-def _begins(heads: Sequence[str], place: int) -> int:
+def begins(heads: Sequence[str], place: int) -> int:
     """How many lines from `place` on are an attribution; 0 for none."""
     if not _MAY_BEGIN.match(heads[place]):
         return 0
@@ -117,21 +141,37 @@ def _joined(heads: Sequence[str], place: int, count: int) -> str:
     lines = heads[place : place + count]
     if len(lines) < count or not _ends_one(lines[-1]):
         return ""
-    if any(not line.strip() or len(line) > LOOKED_AT or line.rstrip().endswith(":") for line in lines[:-1]):
+    if not all(_may_go_on(line, below) for line, below in pairwise(lines)):
         return ""
     return " ".join(line.strip() for line in lines)
+
+
+def _may_go_on(line: str, below: str) -> bool:
+    """Whether an attribution that has a line may have the one below too: the author's sentence may stand above it."""
+    bare = line.rstrip()
+    if not bare or len(line) > LOOKED_AT or bare.endswith(":"):
+        return False
+    return not (below.lstrip()[:1].isalpha() and _ENDS_A_SENTENCE.search(bare[-24:]))
 
 
 def _is_dated(joined: str) -> bool:
     """Whether a text is an attribution like "On DATE, NAME wrote:"."""
     if not _WROTE.search(joined):
-        return bool(_DATED_ADDRESS.match(joined) or _NO_VERB.match(joined.rstrip()))
-    return bool(_OPENS.match(joined) and _DATED.search(joined))
+        return bool(_NO_VERB.match(joined.rstrip()))
+    if _OPENS.match(joined) and _DATED.search(joined):
+        return not _OPENS_WITHIN.match(joined)
+    return False
 
 
 def _is_named(joined: str) -> bool:
-    """Whether a text is an attribution like "NAME <ADDRESS> wrote:"."""
-    return bool(_NAMED_ADDRESS.match(joined) and _WROTE.search(joined))
+    """Whether a text is an attribution like "NAME <ADDRESS> wrote:"; what more stands before the verb is a date."""
+    named = _NAMED_ADDRESS.match(joined)
+    wrote = _WROTE.search(joined, named.end()) if named else None
+    if not named or not wrote:
+        return False
+    between = joined[named.end() : wrote.start()]
+    is_one = len(between.split()) <= _WORDS_BETWEEN or _DATED.search(between)
+    return bool(is_one) and not _OPENS_WITHIN.match(joined)
 
 
 def _ends_one(line: str) -> bool:
@@ -144,4 +184,6 @@ def _is_short(line: str) -> bool:
     wrote = _WROTE.search(line[:LOOKED_AT])
     if not wrote or not _ends_one(line):
         return False
-    return "@" in line or bool(_DATED.search(line)) or len(line[: wrote.start()].split()) <= 3
+    words = len(line[: wrote.start()].split())
+    is_one = words <= (_WORDS_WITH_ADDRESS if "@" in line else _WORDS_MOST) or _DATED.search(line)
+    return bool(is_one) and not _OPENS_WITHIN.match(line[:LOOKED_AT])

@@ -94,10 +94,14 @@ def _folds(lines: list[str], kinds: list[str]) -> tuple[Fold, ...]:
 
 
 def _quoted(heads: list[str]) -> list[str]:
-    """The kinds of the lines as far as their marks tell; an address that was wrapped before its `>` is no mark."""
+    """The kinds of the lines as far as their marks tell; `>` is none where it ends an address or a link above it."""
     kinds = ["quote" if ">" in head[:_MARK_WITHIN] and _QUOTED.match(head) else "" for head in heads]
     for place, head in enumerate(heads):
-        if head[:1] == ">" and attributions.goes_on(heads[place - 1] if place else "", head):
+        if head[:1] != ">":
+            continue
+        above = heads[place - 1] if place else ""
+        marked = place > 0 and kinds[place - 1]
+        if attributions.goes_on(above, head) or (not marked and attributions.opens_link(above)):
             kinds[place] = ""
     return kinds
 
@@ -186,7 +190,7 @@ def _heading(heads: list[str], place: int) -> int:
     """How many lines from `place` on are a program's heading of a quoted mail; 0 for none."""
     if headings.is_original(heads[place]):
         following = next((at for at in range(place + 1, min(place + 4, len(heads))) if not _blank(heads[at])), place)
-        count = headings.block(heads, following) if following > place else 0
+        count = (headings.block(heads, following) or attributions.begins(heads, following)) if following > place else 0
         return following - place + count if count else 1
     return headings.block(heads, place)
 

@@ -6,6 +6,7 @@ It says what one line or paragraph is; where such a one may stand is not its mat
 import re
 
 _WORDS_MOST = 10
+_FROM_MOST = 4  # words of "From my phone"; "From my phone I cannot see it" is a sentence
 _LINE_MOST = 120
 
 _MY = re.compile(
@@ -19,6 +20,7 @@ _SENT = re.compile(
     r"inviato da|(?:verzonden|verstuurd) (?:vanaf|met)|skickat från|skickades från|sendt fra|hentet outlook|"
     r"lähetetty|wysłan[eo] z|odesláno z|отправлено (?:с|из)|надіслано з|(?:发自|從|从)我的|iphoneから送信|나의 )"
 )
+_FROM = re.compile(r"(?i)(?:from|von)\b(?!.{0,80}\b(?:sent|gesendet|geschickt|verschickt|geschrieben|verfasst)\b)")
 _DEVICE = re.compile(
     r"(?i)i-?phone|i-?pad|i-?pod|\bios|android|blackberry|outlook|galaxy|samsung|nokia|huawei|xiaomi|mobil|handy|phone|"
     r"\bdevice|proton ?mail|yahoo|airmail|mailbox|tablet|\bcell\b|windows|\bhtc\b|gmail|thunderbird|\bk-9|puhelim|"
@@ -67,7 +69,7 @@ def is_sent_from(line: str) -> bool:
         return False
     cut = min((at for at in (bare.find(","), bare.find(". ")) if at >= 0), default=len(bare))
     first, rest = bare[:cut], bare[cut + 1 :]
-    if len(first.split()) > _WORDS_MOST:
+    if len(first.split()) > (_FROM_MOST if _FROM.match(first) else _WORDS_MOST):
         return False
     if rest.strip() and not _EXCUSE.match(rest):
         return False
