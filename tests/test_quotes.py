@@ -47,6 +47,18 @@ def seen(text: str) -> str:
         "2024-03-05 9:07 GMT+01:00 Ann Example <ann@example.org>:",
         "Ann Example <ann@example.org> schrieb am Di., 13. Aug.\n2024 09:07:",
         "On 5 Mar 2024 09:07, Ann Example Inc.\n<ann@example.org> wrote:",
+        "Vào 9:07 5 tháng 3, 2024, Ann <ann@example.org> đã viết:",
+        "W dniu 2024-03-05 09:07, ann@example.org pisze:",
+        "在 2024年3月5日，上午9:07，Ann <ann@example.org> 寫道：",
+        "2024/03/05 9:07、Ann <ann@example.org> のメッセージ:",
+        '05.03.2024, 09.07, "Ann Example" <ann@example.org>:',
+        '09:07 AM, March 5, 2024, "Ann Example" <ann@example.org>:',
+        "On Tue, Mar 5, Ann Example\n<ann@example.org>\nwrote:",
+        "Le lun. 5 mars, Ann Example\n<ann@example.org>\na écrit :",
+        "--- On Tue, 3/5/24, Ann Example\n<ann@example.org> wrote:",
+        "On Tue, 5 Mar 2024 09:07:11 -0200 Ann Example <ann@example.org> wrote",
+        "On 5-Mar-2024, at 9:07 AM, Ann Example <ann@example.org> sent:",
+        "------On 3/5/2024 9:07 AM, Ann Example wrote-----",
     ],
 )
 @pytest.mark.parametrize("between", ["\n", "\n\n"])
@@ -210,6 +222,29 @@ def test_a_phones_advertisement_folds_as_signature(line: str) -> None:
 )
 def test_a_quote_without_marks_folds_to_the_end(line: str) -> None:
     assert seen(f"mine\n\n{line}\nFrom: Ann\nSubject: x\n\ntheirs\n") == "mine"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'In data 5 marzo 2024 09:07:11 "Ann Example" <ann@example.org> ha scritto:',
+        "W dniu 2024-03-05 09:07, ann@example.org pisze:",
+        "在 2024年3月5日，上午9:07，Ann <ann@example.org> 写道：",
+        "于 2024年3月5日 上午9:07，Ann 写道：",
+        "2024/03/05 9:07、Ann <ann@example.org> のメッセージ:",
+        "Vào 9:07 5 tháng 3, 2024, Ann <ann@example.org> đã viết:",
+        "05.03.2024, 09.07, Ann <ann@example.org>:",
+        "09:07 AM, March 5, 2024, Ann <ann@example.org>:",
+        "On Tue, Mar 5, Ann Example\n<ann@example.org>\nwrote:",
+        "--- On Tue, 3/5/24, Ann Example <ann@example.org> wrote:\n\n\nFrom: Ann\nSubject: x\nTo: Bob",
+        "On Tue, 5 Mar 2024 09:07:11 -0200 Ann Example <ann@example.org> wrote",
+        "On 5-Mar-2024, at 9:07 AM, Ann Example <ann@example.org> sent:",
+        "------On 3/5/2024 9:07 AM, Ann Example wrote-----",
+        "Ann <ann@example.org>, 5 Mar 2024 Sal, 09:07 tarihinde şunu yazdı:",
+    ],
+)
+def test_an_attribution_folds_what_has_no_marks_below_it(line: str) -> None:
+    assert seen(f"mine\n\n{line}\n\ntheirs\n\nmore of theirs\n") == "mine"
 
 
 @pytest.mark.parametrize("text", ["> only a quote\n", "-- \nonly a signature", "", "\n\n", ">"])

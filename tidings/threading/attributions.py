@@ -16,13 +16,14 @@ _WORDS_BETWEEN = 2  # an address and the verb: "<ann@example.org> ezt írta:"
 
 _WROTE = re.compile(
     r"(?i)\b(?:wrote|writes|said|schrieb|schreibt|a écrit|écrit|escribió|escribio|escreveu|scritto|scrive|schreef|"
-    r"geschreven|skrev|skriver|kirjoitti|napisał|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|"
-    r"kirjoittaa|scrisse|yazdı|írta|scris|έγραψε)\b"
-    r"|(?<=>)wrote|写道|書きました|작성"
+    r"geschreven|skrev|skriver|kirjoitti|napisał|pisze|napsal|napísal|написал|написала|написав|писал|писала|пишет|пише|"
+    r"kirjoittaa|scrisse|yazdı|írta|scris|έγραψε|đã viết)\b"
+    r"|(?<=>)wrote|写道|寫道|書きました|작성"
 )
 _LAST_VERBS = "wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev"  # of those that programs put last
+_SENT = re.compile(r"> sent\s?:$")
 _OPENS = re.compile(
-    r"(?i)[\"'*_\- ]{0,8}(?:on|am|le|el|il|op|den|em|at|dnia|w dniu|dne|på|pe|pada|vào|"
+    r"(?i)[\"'*_\- ]{0,8}(?:on|am|le|el|il|in data (?:\w{3,9} )?\d{1,2}\b|op|den|em|at|dnia|w dniu|dne|på|pe|pada|vào|"
     r"την|στις)(?=[\W\d])"
     r"|\d{1,4}[-/. 年]"
 )
@@ -35,19 +36,37 @@ _ENDS_A_SENTENCE = re.compile(r"(?: [^\W\d_]{2,20}|:\d\d)[.!?…]$")
 _NAMED_ADDRESS = re.compile(r"[^<>:,.;!?]{0,60}<[^<> ]{1,120}@[^<>]{1,120}>")
 _MAY_BEGIN = re.compile(r"\W{0,8}\w.{0,200}(?:\d|<)")
 _DATED = re.compile(r"\d{1,2}[:.h]\d\d|\b(?:19|20)\d\d\b")
+# A day without year and time, "Dec 9" or "4/4/12", is enough where an address and the verb follow.
+_MONTH = (
+    r"(?:jan|f[eé][bv]|m[aä]r|mrt|a[pbv]r|ma[ijy]|mei|ju[nl]|jui|au?g|ago|aoû|sep|set|o[ckt]t|out|nov|d[eé][czs])"
+    r"[^\W\d_]{0,7}"
+)
+_DAY_AND_ADDRESS = re.compile(
+    rf"(?i).{{0,30}}\b(?:\d{{1,2}}\.? (?:de )?{_MONTH}|{_MONTH}\.? \d{{1,2}}|\d{{1,2}}/\d{{1,2}}/\d\d)\b"
+    rf"[^<>]{{0,80}}<[^<>@\s]{{1,120}}@[^<>\s]{{1,120}}> (?:{_LAST_VERBS})\s?:$"
+)
 _NO_VERB = re.compile(
-    # "2024-03-05 09:07 GMT+01:00 NAME <ADDRESS>:"
-    r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>\s?:?$"
+    # "2024-03-05 09:07 GMT+01:00 NAME <ADDRESS>:", and an iPhone's in Japanese.
+    r"(?:19|20)\d\d\s?[-/.年][^<]{1,120}<[^<>]{1,120}>(?:\s?の(?:メッセージ|メール))?\s?[:：]?$"
     # Gmail in Russian and Ukrainian has no verb: "вт, 5 мар. 2024 г. в 09:07, NAME <ADDRESS>:"; no sentence above it.
     r"|(?![^\d<>]{1,40}[.!?…] [^\W\d_])[^<>]{1,40}\b(?:19|20)\d\d[^<>]{1,20}\d{1,2}:\d\d[^<>]{1,80}"
     r"<[^<>@]{1,120}@[^<>]{1,120}>\s?:$"
+    # "05.03.2024, 09.07, NAME <ADDRESS>:"
+    r"|\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d,? \d{1,2}\.\d\d\b[^<>]{1,80}<[^<>@\s]{1,120}@[^<>\s]{1,120}>\s?:$"
+    # "09:07 AM, March 5, 2024, NAME <ADDRESS>:"
+    r"|\d{1,2}:\d\d(?: ?[AaPp]\.?[Mm]\.?)?, (?:[^\W\d_]{3,10} \d{1,2}|\d{1,2}\.? [^\W\d_]{3,10}),? (?:19|20)\d\d,"
+    r"[^<>]{1,80}<[^<>@\s]{1,120}@[^<>\s]{1,120}>\s?:$"
 )
+# A sentence may begin so too, but programs write the time.
+_CHINESE = re.compile(r"[在于於] ?(?:19|20)\d\d\s?[-/.年].{1,30}\d{1,2}:\d\d.{0,160}(?:写道|寫道)\s?[:：]$")
 _GMAIL_BARE = re.compile(
     r"\d{4}-\d\d-\d\d \d{1,2}:\d\d GMT[+-]\d\d:\d\d .{2,80}$"
 )  # older Gmail, its address lost on the way
 _LOST_LINK = re.compile(rf"> ?(?:{_LAST_VERBS}) ?:$")
 _WRAPPED = re.compile(rf"> ?(?:{_LAST_VERBS}|writes|napisał|написал)")
 _OPEN_LINK = re.compile(r"<(?:https?://|www\.|mailto:)[^\s<>]{1,250}$")
+_BARE = tuple(f"> {verb}" for verb in _LAST_VERBS.split("|"))  # Zoho's, as plain text has them
+_RULED = re.compile(rf" (?:{_LAST_VERBS}) ?-{{4,20}}$")
 _LAST = frozenset(":：>-*_ \t\u00a0")  # the last character of a line that may end one
 
 
@@ -104,7 +123,7 @@ def _places(heads: Sequence[str], since: int) -> list[int]:
     places: dict[int, None] = {}
     for at in range(since, len(heads)):
         head = heads[at]
-        if head[-1:] in _LAST and _ends_one(head):
+        if (head[-1:] in _LAST and _ends_one(head)) or head.endswith(_BARE):
             above = _LOST_LINK_LINES if head.lstrip()[:1] == ">" else _LINES
             places.update(dict.fromkeys(range(max(since, at + 1 - above), at + 1)))
         elif "GMT" in head:
@@ -139,7 +158,7 @@ def _lost_link(heads: Sequence[str], place: int) -> int:
 def _joined(heads: Sequence[str], place: int, count: int) -> str:
     """The `count` lines from `place` on in one, where they may be one attribution; else nothing."""
     lines = heads[place : place + count]
-    if len(lines) < count or not _ends_one(lines[-1]):
+    if len(lines) < count or not (_ends_one(lines[-1]) or _ends_bare(heads, place + count - 1)):
         return ""
     if not all(_may_go_on(line, below) for line, below in pairwise(lines)):
         return ""
@@ -156,18 +175,18 @@ def _may_go_on(line: str, below: str) -> bool:
 
 def _is_dated(joined: str) -> bool:
     """Whether a text is an attribution like "On DATE, NAME wrote:"."""
-    if not _WROTE.search(joined):
+    if not _WROTE.search(joined) and not _SENT.search(joined):
         return bool(_NO_VERB.match(joined.rstrip()))
-    if _OPENS.match(joined) and _DATED.search(joined):
+    if _OPENS.match(joined) and (_DATED.search(joined) or _DAY_AND_ADDRESS.match(joined)):
         return not _OPENS_WITHIN.match(joined)
-    return False
+    return bool(_CHINESE.match(joined))
 
 
 def _is_named(joined: str) -> bool:
     """Whether a text is an attribution like "NAME <ADDRESS> wrote:"; what more stands before the verb is a date."""
     named = _NAMED_ADDRESS.match(joined)
     wrote = _WROTE.search(joined, named.end()) if named else None
-    if not named or not wrote:
+    if not named or not wrote or not _ends_one(joined):
         return False
     between = joined[named.end() : wrote.start()]
     is_one = len(between.split()) <= _WORDS_BETWEEN or _DATED.search(between)
@@ -176,7 +195,15 @@ def _is_named(joined: str) -> bool:
 
 def _ends_one(line: str) -> bool:
     bare = line.rstrip()
-    return bare.rstrip("*_ ").endswith((":", "：")) or bare.endswith((" ----", ">"))
+    if bare.rstrip("*_ ").endswith((":", "：")) or bare.endswith((" ----", ">")):
+        return True
+    return bare.endswith("----") and bool(_RULED.search(bare[-50:]))
+
+
+def _ends_bare(heads: Sequence[str], last: int) -> bool:
+    """Whether a line ends with an address and a verb, and nothing of a sentence that they may begin is below it."""
+    below = heads[last + 1].strip() if last + 1 < len(heads) else ""
+    return heads[last].rstrip().endswith(_BARE) and below[:1] in ("", ">")
 
 
 def _is_short(line: str) -> bool:
