@@ -217,6 +217,9 @@ def test_a_phones_advertisement_folds_as_signature(line: str) -> None:
         "-----Ursprüngliche Nachricht-----",
         "-----Message d'origine-----",
         "-------- Original Message --------",
+        "-------- Oprindelig besked --------",
+        "-------- Originalbesked --------",
+        "-----Antwort Nachricht-----",
         "On Tue, Mar 5, 2024 at 9:07 AM Ann Example <ann@example.org> wrote:",
     ],
 )
@@ -263,6 +266,8 @@ BLOCKS = [
     "Från: Ann\n\nSkickat: den 5 mars\n\nTill: Bob\n\nÄmne: ventil",
     "От: Анна\nДата: 5 марта\nКому: Иван\nТема: клапан",
     "发件人: 安\n发送时间: 2024年3月5日\n收件人: 波\n主题: 阀门",
+    "Message du : 05/03/2024 09:07\nDe : Ann\nSujet : vanne",
+    "De : Ann\nCopie à : Eva\nObjet : vanne",
 ]
 
 
@@ -270,6 +275,75 @@ BLOCKS = [
 @pytest.mark.parametrize("rule", ["", "_" * 32 + "\n", " " + "-" * 30 + "\n\n"])
 def test_a_header_block_folds_what_it_stands_above(block: str, rule: str) -> None:
     assert seen(f"mine\n\n{rule}{block}\n\ntheirs\n") == "mine"
+
+
+UNDERLINED = [
+    "Date: Tue, 5 Mar 2024 09:07:00 +0100\nSubject: Valve\nFrom: ann@example.org\nTo: bob@example.org",
+    "To: bob@example.org\nFrom: ann@example.org\nDate: Tue, 5 Mar 2024 09:07:00 +0100",
+    "From: ann@example.org\nDate: Tue, 5 Mar 2024 09:07:00 +0100",
+]
+
+
+@pytest.mark.parametrize("block", UNDERLINED)
+def test_below_an_underline_a_header_block_may_have_any_order(block: str) -> None:
+    line = "_" * 13
+    assert seen(f"mine\n\n{line}\n{block}\n\ntheirs\n") == "mine"
+    assert seen(f"mine\n\n{line}\n{block}\n\n> theirs\n\nmore of mine\n").split("\n") == [
+        "mine",
+        "",
+        "",
+        "more of mine",
+    ]
+    for own in (
+        f"mine\n\n{block}\n\nmore of mine",
+        f"mine\n\n{line}\n{block}\nmore of mine",
+        f"mine\n\n{line}\n{block}\nMessage-ID: <1@example.org>\n\nmore of mine",
+        f"mine\n\n{line}\n{block.replace('ann@', 'ann at ')}\n\nmore of mine",
+        f"mine\n\n{line}\n{block.replace('09:07:00 +0100', 'or so')}\n\nmore of mine",
+    ):
+        assert seen(own) == own
+
+
+def test_when_something_begins_and_ends_is_no_header_block() -> None:
+    own = "We meet:\n\nDate: 5 March\nFrom: 10:00\nTo: 12:00\nSubject: the valve\n\nCome all."
+    assert seen(own) == own
+    from_first = own.replace("Date: 5 March\n", "").replace("10:00", "10 am")
+    assert seen(from_first) == from_first
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "-------- Upprunalegur póstur --------\n",
+        "---\n\n",
+        "====\n",
+        "* * *\n\n",
+        "=" * 40 + "\n\n",
+    ],
+)
+def test_a_title_or_a_rule_above_a_header_block_folds_with_it(above: str) -> None:
+    assert seen(f"mine\n\n{above}{BLOCKS[0]}\n\ntheirs\n") == "mine"
+    assert seen(f"mine\n\n{above}mine too\n").endswith(f"{above}mine too")
+    passed_on = f"{above}{BLOCKS[0]}\n\ntheirs"
+    assert shown(f"mine\n\n{passed_on}", fold(f"mine\n\n{passed_on}", forwarded=True)).endswith(passed_on)
+
+
+@pytest.mark.parametrize("title", ["-------- Part 2 --------", "-------- What Ann said of the valve --------"])
+def test_a_title_that_is_longer_or_has_a_number_is_the_authors(title: str) -> None:
+    assert seen(f"mine\n\n{title}\n{BLOCKS[0]}\n\ntheirs\n") == f"mine\n\n{title}"
+
+
+@pytest.mark.parametrize("above", ["-------- Upprunalegur póstur --------\n", "---\n\n"])
+def test_a_title_or_a_rule_is_no_word_of_the_authors(above: str) -> None:
+    assert seen(f"{above}{BLOCKS[0]}\n\ntheirs\n") == f"{above}{BLOCKS[0]}\n\ntheirs"
+
+
+@pytest.mark.parametrize("title", ["-----Original Message-----", "---- Original Message ----------\n"])
+def test_what_outlook_passes_on_is_kept(title: str) -> None:
+    text = f"Please read.\n\n{title}\n{BLOCKS[0]}\n\ntheirs"
+    assert shown(text, fold(text, forwarded=True)) == text
+    assert seen(text) == "Please read."
+    assert seen(text.removeprefix("Please read.\n\n")) == "theirs"
 
 
 def test_answers_between_the_marks_below_a_title_and_an_attribution_stay() -> None:
@@ -301,7 +375,13 @@ def test_a_mail_that_is_passed_on_is_kept(block: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["---------- Forwarded message ---------", "-------- Weitergeleitete Nachricht --------"]
+    "line",
+    [
+        "---------- Forwarded message ---------",
+        "-------- Weitergeleitete Nachricht --------",
+        "-------- Forwarding messages --------",
+        "-------- 转发邮件信息 --------",
+    ],
 )
 def test_what_stands_below_the_line_of_a_forward_is_kept(line: str) -> None:
     text = f"mine\n\n{line}\nFrom: Ann\nDate: today\nSubject: Valve\nTo: Bob\n\ntheirs"

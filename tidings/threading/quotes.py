@@ -160,7 +160,8 @@ def _mark_tail(heads: list[str], kinds: list[str], *, forwarded: bool) -> None:
             own = own or not signatures.is_rule(head)
             continue
         passed_on = headings.is_forwarded(head)
-        if passed_on or ((forwarded or not own) and headings.block(heads, place)):
+        kept = forwarded if own else not headings.is_original(head)
+        if passed_on or (kept and _block(heads, place)):
             if passed_on and not own:
                 past = place + _forward_heading(heads, place)
                 kinds[place:past] = ["quote"] * (past - place)
@@ -188,18 +189,30 @@ def _says_inside(heads: list[str], kinds: list[str], place: int) -> bool:
 
 def _heading(heads: list[str], place: int) -> int:
     """How many lines from `place` on are a program's heading of a quoted mail; 0 for none."""
-    if headings.is_original(heads[place]):
-        following = next((at for at in range(place + 1, min(place + 4, len(heads))) if not _blank(heads[at])), place)
-        count = (headings.block(heads, following) or attributions.begins(heads, following)) if following > place else 0
-        return following - place + count if count else 1
-    return headings.block(heads, place)
+    count = _block(heads, place)
+    if count or not headings.is_original(heads[place]):
+        return count
+    following = _next(heads, place)
+    count = attributions.begins(heads, following) if following > place else 0
+    return following - place + count if count else 1
+
+
+def _block(heads: list[str], place: int) -> int:
+    """How many lines from `place` on are a header block, with its title in whatever language; 0 for none."""
+    titled = headings.is_original(heads[place]) or headings.is_title(heads[place])
+    begin = _next(heads, place) if titled else place
+    count = headings.block(heads, begin)
+    return begin - place + count if count else 0
+
+
+def _next(heads: list[str], place: int) -> int:
+    """The first of the three lines below `place` that has words; `place` where none has."""
+    return next((at for at in range(place + 1, min(place + 4, len(heads))) if not _blank(heads[at])), place)
 
 
 def _forward_heading(heads: list[str], place: int) -> int:
-    begin = place
-    if headings.is_forwarded(heads[place]):
-        begin = next((at for at in range(place + 1, min(place + 4, len(heads))) if not _blank(heads[at])), place)
-    return begin - place + (headings.block(heads, begin) if begin < len(heads) else 0)
+    begin = _next(heads, place) if headings.is_forwarded(heads[place]) else place
+    return begin - place + headings.block(heads, begin)
 
 
 def _marks_follow(heads: list[str], kinds: list[str], past: int) -> bool:
@@ -225,7 +238,7 @@ def _rule_above(heads: list[str], place: int) -> int:
     for count in range(1, min(_BLANKS_MOST, place) + 1):
         above = heads[place - count]
         if not _blank(above):
-            return count if signatures.is_rule(above) else 0
+            return count if signatures.is_break(above) else 0
     return 0
 
 

@@ -28,6 +28,7 @@ _DEVICE = re.compile(
 )
 _EXCUSE = re.compile(r"(?i)\s{0,4}(?:please|excuse|sorry|pardon|bitte|désolé|merci d)")
 _RULE = re.compile(r"[ \t]{0,8}(?:[-_=*~#+—]{5,}|\u1427)[ \t]*$")  # U+1427 marks mail that a Gmail add-on tracks
+_BREAK = re.compile(r"[ \t]{0,8}(?:[-_=—]{3,4}|(?:\* ?){3,10})[ \t]*$")
 _RULE_ENDS = frozenset("-_=*~#+—\u1427 \t")
 _NAME = re.compile(
     r"[-—–]\s?[^\W\d_a-z][\w.'’]{1,20}(?: [\w.'’]{1,20}){0,2} [^\W\d_a-z][\w.'’]{1,20}$"
@@ -79,6 +80,11 @@ def is_sent_from(line: str) -> bool:
 def is_rule(line: str) -> bool:
     """Whether a line is nothing but a rule."""
     return line[-1:] in _RULE_ENDS and bool(_RULE.match(line))  # most lines end in a letter
+
+
+def is_break(line: str) -> bool:
+    """Whether a line is nothing but a rule, which may be as short as those that Markdown has."""
+    return line[-1:] in _RULE_ENDS and bool(_BREAK.match(line) or _RULE.match(line))
 
 
 def is_name(line: str) -> bool:
