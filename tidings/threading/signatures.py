@@ -15,17 +15,30 @@ _MY = re.compile(
     r".{0,20}\b(?:my|mon|ma|meinem|mi|meu|mio|mijn|min|mina|mojego|mého|моего|мого)\b|(?:发自|從|从)我的"
 )
 _SENT = re.compile(
-    r"(?i)(?:sent (?:from|via|with|by|using)|get \[?outlook for|\w{1,20} from (?:my )?mobile$|gesendet (?:von|mit)|"
-    r"von meinem|diese nachricht wurde von meinem|envoyé (?:de|depuis|avec|à partir)|enviado (?:desde|do|de|a partir)|"
-    r"inviato da|(?:verzonden|verstuurd) (?:vanaf|met)|skickat från|skickades från|sendt fra|hentet outlook|"
-    r"lähetetty|wysłan[eo] z|odesláno z|отправлено (?:с|из)|надіслано з|(?:发自|從|从)我的|iphoneから送信|나의 )"
+    r"(?i)(?:sent (?:from|via|with|by|using)|get \[?(?:outlook|blue ?mail) for|\w{1,20} from (?:my )?mobile$|"
+    r"gesendet (?:von|mit)|von meinem|diese nachricht wurde von meinem|envoyé (?:de|depuis|avec|à partir)|"
+    r"enviado (?:desde|do|de|a partir)|inviato da|(?:verzonden|verstuurd) (?:vanaf|met)|skickat från|skickades från|"
+    r"sendt fra|hentet outlook|lähetetty|wysłan[eo] z|odesláno z|отправлено (?:с|из)|надіслано з|(?:发自|從|从)我的|"
+    r"iphoneから送信|나의 )"
 )
 _FROM = re.compile(r"(?i)(?:from|von)\b(?!.{0,80}\b(?:sent|gesendet|geschickt|verschickt|geschrieben|verfasst)\b)")
 _DEVICE = re.compile(
     r"(?i)i-?phone|i-?pad|i-?pod|\bios|android|blackberry|outlook|galaxy|samsung|nokia|huawei|xiaomi|mobil|handy|phone|"
-    r"\bdevice|proton ?mail|yahoo|airmail|mailbox|tablet|\bcell\b|windows|\bhtc\b|gmail|thunderbird|\bk-9|puhelim|"
-    r"móvil|celular|telefon|telefoon|смартфон|телефон"
+    r"\bdevice|proton ?mail|yahoo|airmail|mailbox|tablet|\bcell\b|windows|\bhtc\b|gmail|thunderbird|\bk-9|"
+    r"\bgmx\b|typeapp|blue ?mail|mailspring|sparrow|acompli|puhelim|móvil|celular|telefon|telefoon|смартфон|телефон"
 )
+_OUTLOOK = r"\[?outlook (?:for|für|pour|para|per|voor|för|til|till|dla|для|pro) (?:systemu )?(?:ios|android|mac)"
+_GET_OUTLOOK = re.compile(
+    r"(?i)(?:(?:get|download|obtenir|obtenez|télécharger|téléchargez|obtener|obtenga|descargar|ottieni|scarica|obter|"
+    r"baixar|transferir|hämta|skaffa|hent|skaff deg|få|pobierz(?: aplikację)?|hanki|lataa|získejte|laden sie|"
+    rf"holen sie sich|загрузить|скачать|下载|获取|取得)(?: o)? {_OUTLOOK}(?: herunter)?"
+    rf"|{_OUTLOOK} (?:beziehen|herunterladen|holen|downloaden|ophalen)"
+    r"|(?:ios|android) 版 outlook を入手|获取适用于 (?:ios|android) 的 outlook)"
+    r"(?:\]?\s?[<(]https?://[^\s<>()]{1,200})?$"
+)
+# "Sent from TypeApp <https://typeapp.example.com/>": a link to what sent it.
+_LINKED = re.compile(r"(?i)sent from (\w{4,20})(?: \w{1,20}){0,2}\s?[<(]https?://[^\s<>()/]{0,60}\1")
+_MODEL = re.compile(r"Sent from my(?: [A-Z0-9][\w.+-]{0,20}){1,6}$")
 _EXCUSE = re.compile(r"(?i)\s{0,4}(?:please|excuse|sorry|pardon|bitte|désolé|merci d)")
 _RULE = re.compile(r"[ \t]{0,8}(?:[-_=*~#+—]{5,}|\u1427)[ \t]*$")  # U+1427 marks mail that a Gmail add-on tracks
 _BREAK = re.compile(r"[ \t]{0,8}(?:[-_=—]{3,4}|(?:\* ?){3,10})[ \t]*$")
@@ -66,7 +79,11 @@ _RECIPIENT = re.compile(
 def is_sent_from(line: str) -> bool:
     """Whether a line is a phone's or a program's own, such as "Sent from my iPhone"."""
     bare = line.strip(" \t*_<>()[]")
-    if len(bare) > _LINE_MOST or not (_SENT.match(bare) or _MY.match(bare)):
+    if len(bare) > _LINE_MOST:
+        return False
+    if _GET_OUTLOOK.match(bare) or _LINKED.match(bare) or _MODEL.match(bare):
+        return True
+    if not (_SENT.match(bare) or _MY.match(bare)):
         return False
     cut = min((at for at in (bare.find(","), bare.find(". ")) if at >= 0), default=len(bare))
     first, rest = bare[:cut], bare[cut + 1 :]
