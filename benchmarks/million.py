@@ -33,27 +33,32 @@ from tidings.operations import check
 from tidings.threading.quotes import fold
 
 BATCH = 100  # messages a transaction, as an import has them
-FIRST = 1_000  # the message with whose cost that of the next is compared
+FIRST = 1_000  # the post with whose cost that of the next is compared
 _START = datetime(2016, 1, 4, 8, 0, tzinfo=UTC)
 _WRITERS = 2_000
 _LINES = 50_000  # that bodies are put together from
 _RECENT = 300
 _NEW_THREAD = 0.19
 _READINGS = 400
+_TURNS = 20  # of 1,000 posts each
+
+
+class Grown(msgspec.Struct, frozen=True, kw_only=True):
+    """A large archive: how many posts it has, what they have as raw bytes, and some of them."""
+
+    posts: int
+    raw_bytes: int
+    seconds: float  # that it took to fill, generation included
+    sample: Sequence[str]  # some message ids
+    words: Sequence[str]  # some searches
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grown:
-    """A large archive: CPU milliseconds a message at the 1,000th and at the end, and bytes."""
+class Storing:
+    """CPU milliseconds of a post: around the 1,000th of an archive, and the next one of a large one."""
 
-    posts: int
     first: float
-    last: float
-    seconds: float  # that it took to fill, generation included
-    raw_bytes: int
-    file_bytes: int
-    sample: Sequence[str]  # some message ids
-    words: Sequence[str]  # some searches
+    next: float
 
 
 def posts(count: int, seed: int = 11) -> Iterator[tuple[ParsedMessage, bytes]]:
@@ -126,46 +131,73 @@ def _post(
 
 
 def kept(served: Served, count: int) -> Grown:
-    """The archive of a served folder, filled where that was not done yet. Raises ValueError for one of another size."""
-    said = served.folder / "grown.json"
-    if said.exists():
-        grown = msgspec.json.decode(said.read_bytes(), type=Grown)
-        if grown.posts != count:
-            raise ValueError(f"{served.folder} holds {grown.posts:,} posts; say --posts {grown.posts}, or name another")
-        return grown
-    grown = grow(served.site, count)
-    said.write_bytes(msgspec.json.encode(grown))
+    """The archive of a served folder, filled with so many posts where that was not done yet.
+
+    Raises ValueError where it was filled with fewer.
+    """
+    said = _said(served)
+    if not said.exists():
+        said.write_bytes(msgspec.json.encode(grow(served.site, count)))
+    grown = msgspec.json.decode(said.read_bytes(), type=Grown)
+    if grown.posts < count:
+        raise ValueError(f"{served.folder} holds {grown.posts:,} posts; say --posts {grown.posts}, or name another")
     return grown
 
 
 def grow(site: Site, count: int) -> Grown:
     """Fill the community `bench` with so many posts."""
-    with site.database.read() as connection:
-        community_id = directory.community(connection, "bench").id
-    made, began = posts(count), time.monotonic()
-    costs: list[float] = []
+    community_id, began = _community_id(site), time.monotonic()
     sample: list[str] = []
     words: list[str] = []
     raw_bytes = 0
     chance = random.Random(5)
-    while batch := list(islice(made, BATCH)):
-        costs.append(_store(site, community_id, batch))
+    for batch in _batches(posts(count)):
+        _store(site, community_id, batch)
         raw_bytes += sum(len(raw) for _, raw in batch)
         if chance.random() < 2 * _READINGS * BATCH / count:
             shown, _ = chance.choice(batch)
             sample.append(shown.message_id)
             words.append(_search(chance, shown))
-    return Grown(
-        posts=count,
-        # Ten batches around the 1,000th; at the end 2 % of all, since the text index merges now and then.
-        first=_mean(costs[FIRST // BATCH - 5 : FIRST // BATCH + 5]),
-        last=_mean(costs[-max(10, len(costs) // 50) :]),
-        seconds=time.monotonic() - began,
-        raw_bytes=raw_bytes,
-        file_bytes=_file_bytes(site),
-        sample=sample,
-        words=words,
-    )
+    return Grown(posts=count, raw_bytes=raw_bytes, seconds=time.monotonic() - began, sample=sample, words=words)
+
+
+def storing(served: Served, grown: Grown, folder: Path) -> tuple[Storing, Grown]:
+    """What further posts of the archive cost, in turn with those of small ones so that both meet the same machine.
+
+    And the archive as it is then. The text index merges now and then: so many that this counts as often as it happens.
+    """
+    few: list[float] = []
+    many: list[float] = []
+    community_id, raw_bytes = _community_id(served.site), 0
+    further = _batches(posts(_TURNS * FIRST, seed=grown.posts))  # others than those that are there
+    for turn in range(_TURNS):
+        small = Served(folder / f"small-{turn}").site
+        batches = _batches(posts(FIRST + FIRST // 2, seed=-1 - turn))
+        small_id = _community_id(small)
+        for batch in islice(batches, FIRST // BATCH // 2):
+            _store(small, small_id, batch)
+        for batch, another in zip(batches, further, strict=False):
+            few.append(_store(small, small_id, batch))
+            many.append(_store(served.site, community_id, another))
+            raw_bytes += sum(len(raw) for _, raw in another)
+        small.close()
+    now = msgspec.structs.replace(grown, posts=grown.posts + len(many) * BATCH, raw_bytes=grown.raw_bytes + raw_bytes)
+    _said(served).write_bytes(msgspec.json.encode(now))
+    return Storing(first=_mean(few), next=_mean(many)), now
+
+
+def _said(served: Served) -> Path:
+    return served.folder / "grown.json"
+
+
+def _community_id(site: Site) -> int:
+    with site.database.read() as connection:
+        return directory.community(connection, "bench").id
+
+
+def _batches(made: Iterator[tuple[ParsedMessage, bytes]]) -> Iterator[list[tuple[ParsedMessage, bytes]]]:
+    while batch := list(islice(made, BATCH)):
+        yield batch
 
 
 def _store(site: Site, community_id: int, batch: Sequence[tuple[ParsedMessage, bytes]]) -> float:
@@ -192,7 +224,7 @@ def _search(chance: random.Random, shown: ParsedMessage) -> str:
     return chance.choice((words[place], pair, f'"{pair}"', f"from:{shown.author_email.partition('@')[0]} {pair}"))
 
 
-def _file_bytes(site: Site) -> int:
+def file_bytes(site: Site) -> int:
     """What the database has on the disk once its log is folded in; 0 on PostgreSQL."""
     with site.database.write() as connection:
         connection.rollback()
