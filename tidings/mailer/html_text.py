@@ -56,11 +56,19 @@ def _rendered(source: str, *, links: bool) -> str:
 
     parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
     tree = document_fromstring(source.encode("utf-8", "ignore"), parser=parser)
+    _take_in(tree)
     _flatten(tree)
     if links:
         _write_out_links(tree)
     text: str = Inscriptis(tree, ParserConfig(css=CSS_PROFILES["strict"], display_links=False)).get_text()
     return text
+
+
+def _take_in(tree: Any) -> None:
+    """Put what stands behind `</html>` at the end of the document: libxml2 makes documents of their own of it."""
+    for other in list(tree.itersiblings()):
+        other.tag = "div"
+        tree.append(other)
 
 
 def _flatten(tree: Any) -> None:
