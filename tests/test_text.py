@@ -39,6 +39,7 @@ def multipart(kind: str, *parts: str, boundary: str = "b") -> str:
 PLAIN = "Content-Type: text/plain\n\nplain words"
 HTML = "Content-Type: text/html\n\n<p>html words</p>"
 BLANK = "Content-Type: text/plain\n\n  \n\n"
+FORWARDED = "Content-Type: message/rfc822"
 PICTURE = "Content-Type: image/png; name=a.png\nContent-Transfer-Encoding: base64\n\niVBORw=="
 
 
@@ -85,7 +86,7 @@ def test_positions_are_those_of_walk_past_a_forwarded_message() -> None:
 
 def test_a_forwarded_mail_that_is_broken_can_be_had_all_the_same() -> None:
     raw = b"Content-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=b\n\ncaf\xc3\xa9\n"
-    assert (part_bytes(parsed(raw), 0) or b"").startswith(b"Content-Type: multipart/mixed; boundary=b\n\ncaf")
+    assert part_bytes(read_message(raw), 0) == raw.partition(b"\n\n")[2]
 
 
 def test_a_broken_multipart_is_shown_as_it_stands() -> None:
@@ -242,6 +243,24 @@ def test_charsets_mean_what_mail_means_by_them() -> None:
 )
 def test_charsets_that_lie_or_have_other_names_are_read_as_they_are_meant(data: bytes, charset: str, seen: str) -> None:
     assert decode(data, charset) == seen
+
+
+@pytest.mark.acceptance(27)
+@pytest.mark.parametrize(
+    "charset",
+    ["charset*=ansi-x3.4-1968''utf-8", "charset=idna", "charset=undefined", "charset=punycode", 'charset="utf\x008"'],
+)
+def test_bytes_of_a_charset_that_is_none_are_read_and_can_be_had(charset: str) -> None:
+    mail = f"Content-Type: multipart/mixed; boundary=c; {charset}\n\ncafé"  # without its delimiters
+    message = read_message(
+        multipart("mixed", f"Content-Type: text/plain; {charset}\n\ncafé", f"{FORWARDED}\n\n{mail}").encode()
+    )
+    assert display(message).text == "café"
+    assert (part_bytes(message, 2) or b"").rstrip() == mail.encode()
+
+
+def test_a_boundary_in_a_charset_that_is_none_is_found() -> None:
+    assert read_text("Content-Type: multipart/mixed; boundary*=idna''b\n\n--b\n\nwords\n--b--\n") == "words"
 
 
 # --- broken structure and transfer encodings -------------------------------------------------------------------------
@@ -509,6 +528,12 @@ def test_a_part_without_a_name_is_named_by_its_type() -> None:
         ("<a href='mailto:ana@example.org'>Ana</a> <a href='#up'>up</a> <a href='javascript:x()'>x</a>", "Ana up x"),
         (f"<a href='https://example.org/{'x' * 600}'>link</a>", "link"),
         ("<blockquote><a href='https://example.org/a'>one</a></blockquote>", "> one (https://example.org/a)"),
+        ("<html><body>one</body></html>\nfoot <b>er</b>", "one\nfoot er"),
+        (
+            "<html><body>one</body></html><html><head><title>x</title></head><body><p>two</p></body></html>",
+            "one\n\ntwo",
+        ),
+        ("<p>one</body>two", "one\n\ntwo"),
         ("mine<blockquote>theirs<blockquote>older</blockquote></blockquote>mine", "mine\n> theirs\n> > older\nmine"),
         ("<blockquote style='margin:0 0 0 40px;border:none'>indented</blockquote>", "indented"),
         ("<table><tr><td>pump</td><td>12 bar</td></tr><tr><td>valve</td></tr></table>", "pump 12 bar\nvalve"),

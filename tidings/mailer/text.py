@@ -156,14 +156,7 @@ def part_bytes(message: Message, position: int, *, parts: int = 1_000, depth: in
     part = nodes[position].part
     if not part.is_multipart():
         return decoded_bytes(part)
-    return b"".join(_whole(inner) for inner in part.get_payload() if isinstance(inner, Message))
-
-
-def _whole(message: Message) -> bytes:
-    try:
-        return message.as_bytes()
-    except UnicodeError:  # Python's own: a multipart without parts that has 8-bit bytes
-        return message.as_string().encode("utf-8", "replace")
+    return b"".join(inner.as_bytes() for inner in part.get_payload() if isinstance(inner, Message))
 
 
 def _walk(message: Message, parts: int, depth: int) -> list[_Node]:

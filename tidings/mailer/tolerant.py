@@ -29,7 +29,16 @@ _FULL_LINE = 40  # letters: no word is so long
 
 
 class Mail(Message):
-    """A compat32 message that finds its parts although the boundary is folded, or no `;` stands before it."""
+    """A compat32 message that finds its parts although the boundary is folded, or no `;` stands before it.
+
+    None of its bytes are read by a charset that it names: Python has codecs that raise whatever they are asked.
+    """
+
+    def get_payload(self, i: Any = None, decode: Any = False) -> Any:
+        """The payload, as `Message.get_payload`, but with the surrogates that stand for its 8-bit bytes."""
+        if decode or i is not None:
+            return super().get_payload(i, decode)
+        return self._payload  # type: ignore[attr-defined]
 
     def get_boundary(self, failobj: Any = None) -> Any:
         """The boundary, as `Message.get_boundary`."""
@@ -37,10 +46,13 @@ class Mail(Message):
             found = super().get_boundary()
         except TypeError:  # Python's own: RFC 2231 pieces with and without a number
             found = None
+        except ValueError:  # RFC 2231 with a charset that is none
+            written = self.get_param("boundary")
+            found = written[2] if isinstance(written, tuple) else None
         if found is not None:
             return _FOLD.sub("", found)
-        written = _BOUNDARY.search(str(self.get("content-type", ""))[:_FIELD_MOST])
-        return (written[1] or written[2]) if written else failobj
+        bare = _BOUNDARY.search(str(self.get("content-type", ""))[:_FIELD_MOST])
+        return (bare[1] or bare[2]) if bare else failobj
 
 
 def read_message(raw: bytes) -> Message:
