@@ -231,6 +231,8 @@ def test_charsets_mean_what_mail_means_by_them() -> None:
     [
         ("café".encode(), "iso-8859-1", "café"),
         (b"caf\xe9", "utf-8", "café"),
+        (b"caf\xef\xbf\xbd", "utf-8", "caf\ufffd"),
+        (b"caf\xef\xbf\xbd \xe9 \xe8", "utf-8", "cafï¿½ é è"),
         ("日本語の本".encode(), "gb2312", "日本語の本"),
         ("鎔".encode("gb18030"), "gb2312", "鎔"),
         ("한글".encode("cp949"), "x-windows-949", "한글"),
@@ -431,6 +433,8 @@ def test_alternatives_of_one_kind_are_all_shown_but_the_same_text_once() -> None
         ("=?utf-8?b?Y2Fmw6k=?= and =?iso-8859-1?Q?caf=E9?=", "café and café"),
         ("=?utf-8?b?Y2Fmww==?=\n =?utf-8?b?qQ==?=", "café"),
         ("=?utf-8?b?Y2Fmw6k?=", "café"),
+        ("=?utf-8?q?caf=EF=BF=BD?=", "caf\ufffd"),
+        ("caf\udcef\udcbf\udcbd", "caf\ufffd"),
         ("=?utf-8*en?q?with language?=", "with language"),
         ("=?utf-7?q?+AOk-?=", "é"),
         ("=?utf-8?q?what?_that??=", "what? that?"),

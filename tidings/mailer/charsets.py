@@ -51,6 +51,7 @@ _JAPANESE_SHIFT = re.compile(rb"\x1b(\$[@B]|\([BJI])")
 _MULTIBYTE = frozenset(["gb18030", "big5", "big5hkscs", "cp950", "cp932", "cp949", "euc_jp", "johab"])
 _HIGH = bytes(byte | 0x80 if 0x21 <= byte <= 0x7E else byte for byte in range(256))
 _ASCII = bytes(range(128))
+_REPLACED = "\ufffd".encode()  # what programs write for what they could not read: right UTF-8 all the same
 _NO_CHANCE = 12  # so many 8-bit bytes of another charset are not UTF-8 by accident
 # In none of these does text of its own look like UTF-8: a capital with an accent is not followed by signs.
 _WESTERN = frozenset(["cp1252", "cp1250", "cp1254", "iso8859-2", "iso8859-15"])
@@ -129,7 +130,7 @@ def _codec(charset: str) -> str:
 def _guessed(data: bytes) -> str:
     """Bytes of unknown charset: UTF-8 unless they are more often wrong than right as that."""
     text = data.decode("utf-8", "replace")
-    wrong = text.count("\ufffd")
+    wrong = text.count("\ufffd") - data.count(_REPLACED)
     if wrong and 2 * wrong > len(text) - sum(map(str.isascii, text)):
         return data.decode("windows-1252", "replace")
     return text
