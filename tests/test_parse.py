@@ -177,6 +177,35 @@ def test_white_space_before_a_colon_hides_no_field() -> None:
     assert parse(raw.replace(b"\n", b"\r\n"), LIMITS).subject == "Valve"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Subject: Valve\nquite Delivered-To: b@example.org\nIn-Reply-To: <1@example.org>",
+        ">From ann@example.org Mon Oct 12 09:00:00 2026\nSubject: Valve\nIn-Reply-To: <1@example.org>",
+        "Subject: Valve\n>From ann@example.org Mon Oct 12 09:00:00 2026\nX-One : 1\n 2\nIn-Reply-To: <1@example.org>",
+    ],
+)
+def test_a_line_among_the_fields_that_is_none_hides_no_field(header: str, end: str) -> None:
+    raw = f"{header}\n\nno field\nSubject: in the text\n".replace("\n", end).encode()
+    parsed = parse(raw, LIMITS)
+    assert (parsed.subject, parsed.text) == ("Valve", "no field\nSubject: in the text")
+    assert relations(raw, LIMITS).in_reply_to == parsed.in_reply_to == "<1@example.org>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It says\nDate: tomorrow\nand no more",
+        "It said:\nFrom: Ann <ann@example.org>\nSubject: Valve",
+        "Hello\nValve: 3",
+    ],
+)
+def test_a_text_without_an_empty_line_above_it_is_shown(text: str) -> None:
+    parsed = parse(f"From: Ann <ann@example.org>\nSubject: Pump\n{text}\n\nEnd.\n".encode(), LIMITS)
+    assert (parsed.subject, parsed.text) == ("Pump", f"{text}\n\nEnd.")
+
+
 @given(st.binary(max_size=2_000))
 def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
     parsed = parse(data, LIMITS)
@@ -188,6 +217,7 @@ def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
 _PIECES = (
     *(b"References: <a@x>", b" <b@x>", b"\t<c@x>", b"In-Reply-To: <a@x> <b@x>", b"In-Reply-To:", b"List-Id: A <a.x>"),
     *(b"List-Id: <caf\xe9.x>", b"Thread-Index: AQHZ", b"Subject: x", b"From alice Mon", b"no field", b" ", b""),
+    *(b">From alice Mon", b"no field\nReferences: <f@x>", b"From: a@x\nno field"),
     *(b"References : <d@x>", b"In-Reply-To\t: <e@x>"),
     *(b"Content-Type: multipart/mixed; boundary=b", b"--b", b"Content-Type: text/plain; charset=euc-kr", b": x"),
 )

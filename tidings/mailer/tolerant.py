@@ -15,6 +15,17 @@ from tidings.mailer import delimiters
 
 _FIELD_MOST = 4096  # characters of a field that are looked at
 _FOLD = re.compile(r"\r?\n")
+# A line that neither begins a field (RFC 5322 2.2) nor goes on with one, right above a field that mail has.
+_NO_FIELD = rb"^(?![!-9;-~]*+[ \t]*+:|[ \t]|From )[^\r\n]++\r?\n"
+_USUAL = (
+    rb"(?i:(?:arc|content|list|resent|x)-[a-z0-9-]{1,60}|authentication-results|auto-submitted|b?cc|comments|date"
+    rb"|delivered-to|dkim-signature|envelope-to|errors-to|from|importance|in-reply-to|keywords|message-id|mime-version"
+    rb"|organization|precedence|priority|received|received-spf|references|reply-to|return-path|sender|status|subject"
+    rb"|thread-index|thread-topic|to|user-agent)[ \t]*+:"
+)
+_STRAY = re.compile(rb"(?m)%b(?=%b)" % (_NO_FIELD, _USUAL))
+_STRAY_LEFT = re.compile(rb"(?m)%b" % _NO_FIELD)
+_ONLY_ONCE = re.compile(rb"(?im)^(from|to|date|subject|message-id)[ \t]*+:")  # RFC 5322 3.6
 _OLD_SPACE = re.compile(rb"^([!-9;-~]++)[ \t]++:", re.MULTILINE)
 # RFC 2046 5.1.1 allows 70 characters; a `;` before it is missing where Python does not find it.
 _BOUNDARY = re.compile(r"""(?i)\bboundary\s{0,9}=\s{0,9}(?:"([^"\r\n]{1,200})"|([^\s";,]{1,200}))""")
@@ -65,15 +76,27 @@ def read_message(raw: bytes) -> Message:
 def as_now_written(raw: bytes) -> bytes:
     """A message whose own fields have no white space before their colons, which RFC 5322 4.5 says must be understood.
 
-    Nor has it the mark that editors put before UTF-8. Python takes a line with either, and all fields below it, for the
-    text.
+    Nor has it the mark that editors put before UTF-8, nor a line among its fields that is none. Python takes a line
+    like that, and all fields below it, for the text.
     """
     raw = raw.removeprefix(codecs.BOM_UTF8)
     end = min((at for at in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if at >= 0), default=len(raw))
-    header = raw[:end]
-    if b" :" not in header and b"\t:" not in header:
-        return raw
-    return _OLD_SPACE.sub(rb"\1:", header) + raw[end:]
+    header = written = raw[:end]
+    if b" :" in header or b"\t:" in header:
+        header = _OLD_SPACE.sub(rb"\1:", header)
+    if _STRAY.search(header):
+        header = _without_stray_lines(header)
+    return raw if header == written else header + raw[end:]
+
+
+def _without_stray_lines(header: bytes) -> bytes:
+    """A header block without the lines that are no fields, unless a text with no empty line above it may begin there.
+
+    In a text there are more such lines, or fields once more that a header has but once.
+    """
+    kept = _STRAY.sub(b"", header)
+    names = [name.lower() for name in _ONLY_ONCE.findall(kept)]
+    return header if _STRAY_LEFT.search(kept + b"\n") or len(names) > len(set(names)) else kept
 
 
 def decoded_bytes(part: Message) -> bytes:
