@@ -311,6 +311,24 @@ def test_delimiters_of_a_multipart_that_another_one_ended_go_on() -> None:
 
 
 @pytest.mark.acceptance(31)
+def test_parts_below_the_close_delimiter_of_their_multipart_are_read() -> None:
+    raw = multipart("mixed", PLAIN)
+    found = display(read_message(f"{raw}\n--b\nContent-Type: text/plain\n\nmore\n--b\n{PICTURE}\n--b--\n".encode()))
+    assert (found.text, [part.filename for part in found.attachments]) == ("plain words\n\nmore", ["a.png"])
+    inner = f"{multipart('alternative', PLAIN, HTML, boundary='c')}\n--c\n{PICTURE}\n--c--"
+    found = display(read_message(multipart("mixed", inner).encode()))
+    assert (found.text, [part.filename for part in found.attachments]) == ("plain words", ["a.png"])
+
+
+@pytest.mark.parametrize(
+    "below", ["It ended with\n--b\nand no more.", "--b--\nA list", "\n--c\nContent-Type: text/plain\n\nx"]
+)
+def test_words_below_the_close_delimiter_are_none_of_its_parts(below: str) -> None:
+    found = display(read_message(f"{multipart('mixed', PLAIN)}{below}\n".encode()))
+    assert (found.text, found.attachments) == ("plain words", ())
+
+
+@pytest.mark.acceptance(31)
 @pytest.mark.parametrize("end", ["\r\n", "\n"])
 def test_a_delimiter_that_has_lost_the_line_end_before_it_is_one(end: str) -> None:
     html = "Content-Type: text/html\n\n<p>html words</p>"

@@ -13,6 +13,7 @@ _BOUNDARIES_MOST = 8  # of a message are looked for; a program nests three or fo
 _PIECES_MOST = 1_000
 # The field of a part below it, or the end, tells a delimiter from words about one.
 _BELOW_JOINED = r"(?:[ \t]{0,80}\r?\n(?=[Cc]ontent-)|--\s*\Z)"
+_BEGINS_PART = re.compile(r"[Cc]ontent-[!-9;-~]{1,60}[ \t]*:")
 
 
 def mend(message: Message) -> None:
@@ -20,8 +21,8 @@ def mend(message: Message) -> None:
 
     A boundary is to be compared with the beginning of a line only (RFC 2046 5.1.1), but Python compares the whole line:
     that is made up for where it finds none. And where an outer delimiter has ended an inner multipart, as it must (RFC
-    2046 5.1.2), the inner one's own delimiters may go on below. A program that forgets the line end before a delimiter
-    writes it behind the last words of a part.
+    2046 5.1.2), the inner one's own delimiters may go on below; so may those of a multipart below its close delimiter.
+    A program that forgets the line end before a delimiter writes it behind the last words of a part.
     """
     named: list[str] = []
     found: dict[Message, dict[Message, list[Message]]] = {}  # of a multipart, the parts that come behind one of its own
@@ -31,6 +32,7 @@ def mend(message: Message) -> None:
         payload = part.get_payload()
         if isinstance(payload, list):
             boundary = _name(part, named)
+            payload += _split_epilogue(part, boundary)
             waiting += [(one, part, boundary) for one in reversed(payload) if isinstance(one, Message)]
         elif any(isinstance(defect, StartBoundaryNotFoundDefect) for defect in part.defects):
             _name(part, named)
@@ -57,6 +59,18 @@ def _split_own(part: Message) -> None:
     if pieces:
         part.preamble = before
         part.set_payload([message_from_string(piece, _class=type(part)) for piece in pieces])
+
+
+def _split_epilogue(part: Message, boundary: str) -> list[Message]:
+    """Leave a multipart the epilogue above the first part that stands in it; returns the parts."""
+    epilogue = part.epilogue or ""
+    if not boundary or f"--{boundary}" not in epilogue:
+        return []
+    above, *pieces = _pieces(epilogue, f"--{re.escape(boundary)}(?:--)?[ \t]*")
+    found = [message_from_string(piece, _class=type(part)) for piece in pieces if _BEGINS_PART.match(piece)]
+    if found:
+        part.epilogue = above
+    return found
 
 
 def _split_leaf(part: Message, around: str, named: list[str]) -> list[Message]:
