@@ -301,6 +301,19 @@ def test_a_line_that_only_begins_with_the_boundary_is_text_where_there_are_delim
 
 
 @pytest.mark.acceptance(31)
+@pytest.mark.parametrize(("named", "written"), [("b_", "b"), ("other", "b"), ('"bö"', "bö")])
+def test_delimiters_of_another_boundary_are_those_of_a_multipart_that_has_none(named: str, written: str) -> None:
+    parts = f"An old program.\n--{written}\n{PLAIN}\n--{written}\n{PICTURE}\n--{written}--\n"
+    found = display(read_message(f"Content-Type: multipart/mixed; boundary={named}\n\n{parts}".encode()))
+    assert (found.text, [part.filename for part in found.attachments]) == ("plain words", ["a.png"])
+
+
+@pytest.mark.parametrize("text", ["It said:\n--b\nContent-Type: text/plain", "-- \nAnn\n-- \nBob", "--b\nwords\n--b--"])
+def test_lines_that_may_be_delimiters_of_anything_are_text_where_a_multipart_has_none(text: str) -> None:
+    assert read_text(f"Content-Type: multipart/mixed; boundary=other\n\n{text}\n") == text
+
+
+@pytest.mark.acceptance(31)
 def test_delimiters_of_a_multipart_that_another_one_ended_go_on() -> None:
     inner = f"Content-Type: multipart/mixed; boundary=inner\n\n--inner\n{PLAIN}"
     below = f"Content-Type: text/plain\n\nmore\n--inner\n\nand more\n--inner\n{PICTURE}\n--inner--"

@@ -13,7 +13,9 @@ _BOUNDARIES_MOST = 8  # of a message are looked for; a program nests three or fo
 _PIECES_MOST = 1_000
 # The field of a part below it, or the end, tells a delimiter from words about one.
 _BELOW_JOINED = r"(?:[ \t]{0,80}\r?\n(?=[Cc]ontent-)|--\s*\Z)"
-_BEGINS_PART = re.compile(r"[Cc]ontent-[!-9;-~]{1,60}[ \t]*:")
+_FIELD = r"[Cc]ontent-[!-9;-~]{1,60}[ \t]{0,80}:"
+_BEGINS_PART = re.compile(_FIELD)
+_OTHER_DELIMITER = re.compile(rf"(?m)^--([^\r\n]{{1,200}})\r?\n(?={_FIELD})")
 
 
 def mend(message: Message) -> None:
@@ -51,11 +53,18 @@ def _name(part: Message, named: list[str]) -> str:
 
 
 def _split_own(part: Message) -> None:
-    """Give a multipart without parts those whose delimiters only begin with its boundary."""
+    """Give a multipart without parts those whose delimiters only begin with its boundary, or are all of another one."""
     boundary, payload = part.get_boundary(), _payload(part)
-    if not boundary or f"--{boundary}" not in payload:
+    if not boundary:
         return
-    before, *pieces = _pieces(payload, rf"--{re.escape(boundary)}[^\r\n]{{0,200}}")
+    if f"--{boundary}" in payload:
+        before, *pieces = _pieces(payload, rf"--{re.escape(boundary)}[^\r\n]{{0,200}}")
+    elif first := _OTHER_DELIMITER.search(payload):
+        before, *pieces = _pieces(payload, rf"--{re.escape(first[1].rstrip())}(?:--)?[ \t]*")
+        if len(pieces) < 2:  # a delimiter that stands there once may be of a text about mail
+            return
+    else:
+        return
     if pieces:
         part.preamble = before
         part.set_payload([message_from_string(piece, _class=type(part)) for piece in pieces])
