@@ -9,6 +9,7 @@ import codecs
 import re
 from email import message_from_bytes
 from email.message import Message
+from itertools import groupby
 from typing import Any
 
 from tidings.mailer import delimiters
@@ -120,12 +121,26 @@ def from_base64(data: bytes) -> bytes:
     """What base64 stands for: characters that are none of its own are passed over, and so is a letter too many.
 
     Pieces that were encoded one by one, and so end in `=` each, are all read; words behind one on its line are not.
+    Where letters are missing, the line that they were in is lost and no other.
     """
-    return b"".join(map(_piece, _PIECES.split(data)))
+    try:
+        return binascii.a2b_base64(data.translate(None, b" \t\r\n"), strict_mode=True)
+    except binascii.Error:
+        return b"".join(map(_piece, _PIECES.split(data)))
 
 
 def _piece(data: bytes) -> bytes:
-    letters = b"".join(_LETTERS.findall(data))
+    lines = [b"".join(_LETTERS.findall(line)) for line in data.splitlines()]
+    if sum(map(len, lines)) % 4 == 0:
+        return base64.b64decode(b"".join(lines))
+    # Lines of whole fours stand for themselves. Of others, those that follow each other may be one that was broken.
+    runs = [(whole, list(run)) for whole, run in groupby(filter(None, lines), key=lambda line: len(line) % 4 == 0)]
+    last = len(runs) - 1
+    kept = (run for number, (whole, run) in enumerate(runs) if whole or len(run) > 1 or number == last)
+    return b"".join(_from_letters(b"".join(run)) for run in kept)
+
+
+def _from_letters(letters: bytes) -> bytes:
     if len(letters) % 4 == 1:
         letters = letters[:-1]
     return base64.b64decode(letters + b"=" * (-len(letters) % 4))
