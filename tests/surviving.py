@@ -21,7 +21,7 @@ def survive(raw: bytes) -> None:
     try:
         _must_be_fit(parse(raw, LIMITS, bounce=True))
         message = read_message(raw)
-        safe = harmless(text.html_source(message) or "")
+        safe = "".join(map(harmless, text.html_sources(message)))
         with_pictures(safe, message, parts=LIMITS.parts, depth=LIMITS.depth).encode()
         for part in text.display(message).attachments:
             assert text.part_bytes(message, part.position) is not None

@@ -19,6 +19,19 @@ def test_a_part_comes_decoded_and_a_forwarded_mail_whole() -> None:
     assert extractor.part(raw, 9) is None
 
 
+def test_all_html_texts_of_a_message_are_shown_in_their_order_within_the_limit_of_one() -> None:
+    texts = ("<table><tr><td>one<!--", "<p>two</p>", "<p>two</p>", "<p>three</p>")
+    raw = _MIXED + "".join(f"--b\r\nContent-Type: text/html\r\n\r\n{one}\r\n" for one in texts).encode()
+    found = Extractor(LimitSettings()).html(raw) or ""
+    assert [words for words in ("one", "two", "three") if words in found] == ["one", "two", "three"]
+    assert found.count("two") == 1
+    long = raw.replace(b"<p>two", b"<p>" + b"x" * 1_000 + b"two")
+    limited = Extractor(LimitSettings(text_bytes=1_024)).html(long) or ""
+    assert "xx" in limited
+    assert "three" not in limited
+    assert Extractor(LimitSettings()).html(_MIXED + b"--b\r\n\r\nplain\r\n") is None
+
+
 @pytest.mark.acceptance(18)
 def test_what_passes_a_limit_is_not_given_and_the_caller_goes_on() -> None:
     extractor = Extractor(LimitSettings())

@@ -105,7 +105,7 @@ def sent(connection: Connection, item: Item, tokens: Tokens, site: SiteSettings)
     message = read_message(render.message(replace(edition, format="html"), site=site, tokens=tokens, token=token))
     return quoted.sent(
         text.display(message).text,
-        html_text.to_text(text.html_source(message) or ""),
+        html_text.to_text("".join(text.html_sources(message))),
         {entry.number: token(section, entry) for section, entry in _entries(edition)},
     )
 

@@ -63,7 +63,10 @@ class Extractor:
         return self._ask(raw, str(position))
 
     def html(self, raw: bytes) -> str | None:
-        """The message's own HTML without anything that runs or loads; None where it has none that can be read."""
+        """The message's own HTML, of several texts one below the other, without anything that runs or loads.
+
+        None where it has none that can be read.
+        """
         found = self._ask(raw, _HTML)
         return None if found is None else found.decode("utf-8", "replace")
 
@@ -120,12 +123,15 @@ def _found(raw: bytes, what: str, limits: LimitSettings) -> bytes | None:
     if what != _HTML:
         part = text.part_bytes(message, int(what), parts=limits.parts, depth=limits.depth)
         return None if part is None else _without_tokens(part)
-    source = text.html_source(message, parts=limits.parts, depth=limits.depth)
-    if source is None:
+    sources = text.html_sources(message, parts=limits.parts, depth=limits.depth)
+    if not sources:
         return None
-    # First, since it writes the tokens plainly; and again, since what it gives is shown but for the pictures' tags.
-    safe = harmless(without_tokens(harmless(source[: limits.text_bytes])))
-    return pictures.with_pictures(safe, message, parts=limits.parts, depth=limits.depth).encode()
+    safe, left = [], limits.text_bytes
+    for source in sources:  # each by itself, so that what one leaves open hides nothing of the next
+        # First, since it writes the tokens plainly; and again, since what it gives is shown but for the pictures' tags.
+        safe.append(harmless(without_tokens(harmless(source[:left]))))
+        left = max(left - len(source), 0)
+    return pictures.with_pictures("<hr>".join(safe), message, parts=limits.parts, depth=limits.depth).encode()
 
 
 def _mail(message: Message, position: int, limits: LimitSettings) -> bytes | None:

@@ -127,12 +127,11 @@ def _around(nodes: list[_Node]) -> str:
     return _trimmed(clean(readable("\n\n".join(pieces)))).strip("\n")
 
 
-def html_source(message: Message, *, parts: int = 1_000, depth: int = 50) -> str | None:
-    """The HTML of the message's own first HTML text, as it stands; None where there is none. Raises as `display`."""
-    for node in _walk(message, parts, depth):
-        if _is_html(node):
-            return clean(decode(decoded_bytes(node.part), parameter(node.part, "charset")))
-    return None
+def html_sources(message: Message, *, parts: int = 1_000, depth: int = 50) -> tuple[str, ...]:
+    """The HTML of each of the message's own HTML texts, as it stands, the same once. Raises as `display`."""
+    nodes = filter(_is_html, _walk(message, parts, depth))
+    found = (clean(decode(decoded_bytes(node.part), parameter(node.part, "charset"))) for node in nodes)
+    return tuple(dict.fromkeys(found))
 
 
 def _is_html(node: _Node) -> bool:
