@@ -81,7 +81,17 @@ def test_positions_are_those_of_walk_past_a_forwarded_message() -> None:
     assert [part.filename for part in found.attachments] == ["forwarded message: Old néws", "a.png"]
     kinds = [part.get_content_type() for part in message.walk()]
     assert [kinds[part.position] for part in found.attachments] == ["message/rfc822", "image/png"]
-    assert found.attachments[0].size == len("plain words")
+
+
+def test_the_size_of_a_mail_inside_the_mail_is_that_of_the_file_that_it_becomes() -> None:
+    report = "Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@example.org"
+    inside = f"Subject: {'x ' * 60}\n folded\nX-Odd: \xe9\n{multipart('mixed', PLAIN, PICTURE, boundary='c')}"
+    passed_on = f"{FORWARDED}\n\n{inside}"
+    message = read_message(multipart("mixed", PLAIN, report, passed_on).encode())
+    found = display(message).attachments
+    assert [part.size for part in found] == [len(part_bytes(message, part.position) or b"") for part in found]
+    assert part_bytes(message, found[1].position) == inside.encode()
+    assert found[0].size > 60
 
 
 def test_a_forwarded_mail_that_is_broken_can_be_had_all_the_same() -> None:
