@@ -212,9 +212,13 @@ def _mailboxes_in(field: str) -> tuple[tuple[str, str], ...]:
 
 
 def _author(fields: Mapping[str, list[str]]) -> tuple[str, str]:
-    """Name and address of the first author who has one; the address as it was written."""
+    """Name and address of the first author who has an address; the address as it was written.
+
+    Where none has one the name may stand alone, unless an address is in it that could not be read.
+    """
     authors = ((name or email, email) for name, email in _mailboxes(fields, "from") if "@" in email)
-    return next(authors, ("", ""))
+    name = decode_header_text(_first(fields, "from")).partition("<")[0].strip(' "')
+    return next(authors, (name if "@" not in name else "", ""))
 
 
 def _unveiled(name: str) -> str:
