@@ -408,6 +408,10 @@ LETTERS = base64.b64encode(b"words " * 15).decode()
         ("base64", f"{LETTERS}\n{LETTERS[:46]}\n{LETTERS[46:]}\nw7Zy\ndGV", f"{'words ' * 30}örte"),
         ("\t quoted-printable \t", "w=C3=B6rter=  \n hier", "wörter hier"),
         ('"Base64"', "d29yZHM=", "words"),
+        ("base-64", "d29yZHM=", "words"),
+        ("quoted printable", "w=C3=B6rter", "wörter"),
+        ("Quoted_Printable", "w=C3=B6rter", "wörter"),
+        ("base64x", "d29yZHM=", "d29yZHM="),
     ],
 )
 def test_a_transfer_encoding_is_undone_as_far_as_it_goes(encoding: str, body: str, seen: str) -> None:
@@ -558,6 +562,32 @@ def test_a_long_name_keeps_its_ending() -> None:
 
 def test_a_part_without_a_name_is_named_by_its_type() -> None:
     assert shown("Content-Type: image/png\n\nx").attachments[0].filename == "part-0.png"
+    assert shown("Content-Type: image/jpg\n\nx").attachments[0].filename == "part-0.jpg"
+
+
+@pytest.mark.parametrize(
+    ("location", "name"),
+    [
+        ("Photo 25.jpg", "Photo 25.jpg"),
+        ("https://example.org/photo.jpg", "part-0.jpg"),
+        ("photos/photo.jpg", "part-0.jpg"),
+        ("photo", "part-0.jpg"),
+    ],
+)
+def test_a_part_without_a_name_is_named_by_its_location_where_that_is_a_bare_file_name(
+    location: str, name: str
+) -> None:
+    head = f"Content-Type: image/jpeg\nContent-Location: {location}\n"
+    assert shown(f"{head}\nx").attachments[0].filename == name
+    assert shown(f"{head}Content-Disposition: inline; filename=a.jpg\n\nx").attachments[0].filename == "a.jpg"
+    page = "Content-Type: text/html\nContent-Location: page.html\n\n<p>more</p>"
+    assert shown(multipart("mixed", PLAIN, page)).text == "plain words\n\nmore"
+
+
+def test_a_part_that_has_a_name_and_no_type_is_a_file_unless_its_name_is_that_of_a_text() -> None:
+    found = shown('Content-Type: ; name="face.jpg"\n\nx').attachments[0]
+    assert (found.filename, found.content_type) == ("face.jpg", "image/jpeg")
+    assert text_of('; name="words.txt"', "words") == text_of("; charset=utf-8", "words") == "words"
 
 
 # --- HTML ------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 The first field of a name counts, and of it the first 4 kB. Which parts are shown is not its matter.
 """
 
+import mimetypes
 import re
 import unicodedata
 from email.message import Message
@@ -12,6 +13,9 @@ from tidings.mailer.charsets import decode, decode_header_text, readable
 _FIELD_MOST = 4096  # characters of a Content-Type or Content-Disposition that are looked at
 NAME_MOST = 200
 _TYPE = re.compile(r"\s{0,80}([!-.0-:<-~]{1,100}/[!-.0-:<-~]{1,100})(?=\s|;|$)")
+_TYPES = mimetypes.MimeTypes()  # the built-in ones: the same on every machine
+_READ_BY_DEFAULT = ("text/", "message/")
+_FILE_NAME = re.compile(r"[^/\\:?#]{1,200}\.[A-Za-z0-9]{1,10}")
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # names that Windows keeps for devices
 
 
@@ -40,9 +44,13 @@ def field_value(part: Message, name: str) -> str:
 
 
 def content_type(part: Message) -> str:
-    """The type in lower case; what it is by default where none is named that can be one."""
-    kind = _TYPE.match(field_value(part, "content-type"))
-    return kind[1].lower() if kind else part.get_default_type()  # RFC 2045 5.2, RFC 2046 5.1.5
+    """The type in lower case; where none is named that can be one, by a name alone, or what it is by default."""
+    value = field_value(part, "content-type")
+    if kind := _TYPE.match(value):
+        return kind[1].lower()
+    by_name = _TYPES.guess_type(parameter(part, "name"))[0] if value.lstrip().startswith(";") else None
+    # RFC 2045 5.2, RFC 2046 5.1.5. Of a text the name says no more than the default does.
+    return by_name if by_name and not by_name.startswith(_READ_BY_DEFAULT) else part.get_default_type()
 
 
 def disposition(part: Message) -> str:
@@ -54,6 +62,12 @@ def filename(part: Message) -> str:
     """The safe name of the file that a part is, without its folders; empty where it has none."""
     name = parameter(part, "filename", "content-disposition") or parameter(part, "name")
     return safe_name(re.split(r"[/\\]", decode_header_text(name).rstrip("/\\"))[-1])
+
+
+def location_name(part: Message) -> str:
+    """The safe name of the file that a part is by its Content-Location (RFC 2557), empty where that is no bare name."""
+    location = decode_header_text(field_value(part, "content-location"))
+    return safe_name(location) if _FILE_NAME.fullmatch(location) else ""
 
 
 def safe_name(name: str) -> str:

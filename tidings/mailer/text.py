@@ -287,7 +287,7 @@ def _attachment(nodes: list[_Node], node: _Node) -> Part:
     content = _bytes(node.part)
     return Part(
         position=node.position,
-        filename=node.filename or _made_up_name(nodes, node),
+        filename=node.filename or part_fields.location_name(node.part) or _made_up_name(nodes, node),
         content_type=node.content_type,
         size=len(content),
         sha256=b"" if node.is_message else hashlib.sha256(content).digest(),
@@ -298,4 +298,4 @@ def _made_up_name(nodes: list[_Node], node: _Node) -> str:
     if node.content_type == "message/rfc822" and node.end > node.position + 1:
         subject = decode_header_text(field_value(nodes[node.position + 1].part, "subject"))
         return ("forwarded message: " + (safe_name(subject) or "no subject"))[:NAME_MOST]
-    return f"part-{node.position}{_TYPES.guess_extension(node.content_type) or '.bin'}"
+    return f"part-{node.position}{_TYPES.guess_extension(node.content_type, strict=False) or '.bin'}"

@@ -30,7 +30,8 @@ _ONLY_ONCE = re.compile(rb"(?im)^(from|to|date|subject|message-id)[ \t]*+:")  # 
 _OLD_SPACE = re.compile(rb"^([!-9;-~]++)[ \t]++:", re.MULTILINE)
 # RFC 2046 5.1.1 allows 70 characters; a `;` before it is missing where Python does not find it.
 _BOUNDARY = re.compile(r"""(?i)\bboundary\s{0,9}=\s{0,9}(?:"([^"\r\n]{1,200})"|([^\s";,]{1,200}))""")
-_ENCODING = re.compile(r"[\s\"']{0,80}([a-zA-Z0-9-]{1,40})")
+# Some programs write a space or an underscore for the hyphen of one, or one into the other.
+_ENCODING = re.compile(r"(?i)[\s\"']{0,80}(?:(quoted[ _-]?printable)|base[ _-]?64)(?![a-z0-9-])")
 _SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n|\Z)")
 _LETTERS = re.compile(rb"[A-Za-z0-9+/]+")
 _PIECES = re.compile(rb"=+(?:[ \t][^\r\n]*)?")
@@ -107,14 +108,13 @@ def decoded_bytes(part: Message) -> bytes:
     if not isinstance(payload, str):
         return b""
     found = _ENCODING.match(str(part.get("content-transfer-encoding", ""))[:_FIELD_MOST])
-    encoding = found[1].lower() if found else ""
-    if encoding == "base64":
-        return _from_base64(payload.encode("utf-8", "surrogateescape"))
-    if encoding == "quoted-printable":
+    if found is None:
+        decoded = part.get_payload(decode=True)
+        return decoded if isinstance(decoded, bytes) else b""
+    if found[1]:
         # RFC 2045 6.7 (3): white space at the end of a line was added on the way.
         return binascii.a2b_qp(_SOFT_BREAK.sub(b"=", payload.encode("utf-8", "surrogateescape")))
-    decoded = part.get_payload(decode=True)
-    return decoded if isinstance(decoded, bytes) else b""
+    return _from_base64(payload.encode("utf-8", "surrogateescape"))
 
 
 def from_base64(data: bytes) -> bytes:
