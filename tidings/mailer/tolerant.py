@@ -60,11 +60,13 @@ class Mail(Message):
         except TypeError:  # Python's own: RFC 2231 pieces with and without a number
             found = None
         except ValueError:  # RFC 2231 with a charset that is none
-            written = self.get_param("boundary")
-            found = written[2] if isinstance(written, tuple) else None
-        if found is not None:
+            pieces = self.get_param("boundary")
+            found = pieces[2] if isinstance(pieces, tuple) else None
+        if found is not None and "\ufffd" not in found:
             return _FOLD.sub("", found)
-        bare = _BOUNDARY.search(str(self.get("content-type", ""))[:_FIELD_MOST])
+        # As it was sent: Python makes U+FFFD of its bytes that are not ASCII, but not of those of a delimiter.
+        written = next((str(value) for name, value in self.raw_items() if name.lower() == "content-type"), "")
+        bare = _BOUNDARY.search(written[:_FIELD_MOST])
         return (bare[1] or bare[2]) if bare else failobj
 
 
