@@ -410,6 +410,7 @@ LETTERS = base64.b64encode(b"words " * 15).decode()
         ("base64", f"{LETTERS}\n{LETTERS[1:]}\nw7ZydGVy\n", f"{'words ' * 15}örter"),
         ("base64", f"{LETTERS}\n{LETTERS[:40]}!{LETTERS[41:]}\n{LETTERS}\nw7ZydA==\n", f"{'words ' * 30}ört"),
         ("base64", f"{LETTERS}\n{LETTERS[:46]}\n{LETTERS[46:]}\nw7Zy\ndGV", f"{'words ' * 30}örte"),
+        ("base64", "\n".join((LETTERS * 3)[at : at + 70] for at in range(0, 280, 70))[:-30], f"{'words ' * 31}w"),
         ("\t quoted-printable \t", "w=C3=B6rter=  \n hier", "wörter hier"),
         ('"Base64"', "d29yZHM=", "words"),
         ("base-64", "d29yZHM=", "words"),

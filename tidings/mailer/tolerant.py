@@ -132,11 +132,12 @@ def from_base64(data: bytes) -> bytes:
 
 
 def _piece(data: bytes) -> bytes:
-    lines = [b"".join(_LETTERS.findall(line)) for line in data.splitlines()]
-    if sum(map(len, lines)) % 4 == 0:
-        return base64.b64decode(b"".join(lines))
+    lines = list(filter(None, (b"".join(_LETTERS.findall(line)) for line in data.splitlines())))
+    broken = [line for line in lines[:-1] if len(line) % 4]
+    if not broken or 2 * len(broken) > len(lines) or sum(map(len, lines)) % 4 == 0:
+        return _from_letters(b"".join(lines))
     # Lines of whole fours stand for themselves. Of others, those that follow each other may be one that was broken.
-    runs = [(whole, list(run)) for whole, run in groupby(filter(None, lines), key=lambda line: len(line) % 4 == 0)]
+    runs = [(whole, list(run)) for whole, run in groupby(lines, key=lambda line: len(line) % 4 == 0)]
     last = len(runs) - 1
     kept = (run for number, (whole, run) in enumerate(runs) if whole or len(run) > 1 or number == last)
     return b"".join(_from_letters(b"".join(run)) for run in kept)
