@@ -322,7 +322,9 @@ def test_delimiters_of_another_boundary_are_those_of_a_multipart_that_has_none(n
     assert (found.text, [part.filename for part in found.attachments]) == ("plain words", ["a.png"])
 
 
-@pytest.mark.parametrize("text", ["It said:\n--b\nContent-Type: text/plain", "-- \nAnn\n-- \nBob", "--b\nwords\n--b--"])
+@pytest.mark.parametrize(
+    "text", ["It said:\n--b\nContent-Type: text/plain", "-- \nContent-Free: Ann\n-- \nBob", "--b\nwords\n--b--"]
+)
 def test_lines_that_may_be_delimiters_of_anything_are_text_where_a_multipart_has_none(text: str) -> None:
     assert read_text(f"Content-Type: multipart/mixed; boundary=other\n\n{text}\n") == text
 

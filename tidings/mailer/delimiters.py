@@ -15,7 +15,7 @@ _PIECES_MOST = 1_000
 _BELOW_JOINED = r"(?:[ \t]{0,80}\r?\n(?=[Cc]ontent-)|--\s*\Z)"
 _FIELD = r"[Cc]ontent-[!-9;-~]{1,60}[ \t]{0,80}:"
 _BEGINS_PART = re.compile(_FIELD)
-_OTHER_DELIMITER = re.compile(rf"(?m)^--([^\r\n]{{1,200}})\r?\n(?={_FIELD})")
+_OTHER_DELIMITER = re.compile(rf"(?m)^--(\S[^\r\n]{{0,199}})\r?\n(?={_FIELD})")
 
 
 def mend(message: Message) -> None:

@@ -131,7 +131,9 @@ def _found(raw: bytes, what: str, limits: LimitSettings) -> bytes | None:
         # First, since it writes the tokens plainly; and again, since what it gives is shown but for the pictures' tags.
         safe.append(harmless(without_tokens(harmless(source[:left]))))
         left = max(left - len(source), 0)
-    return pictures.with_pictures("<hr>".join(safe), message, parts=limits.parts, depth=limits.depth).encode()
+    return pictures.with_pictures(
+        "<hr>".join(filter(None, safe)), message, parts=limits.parts, depth=limits.depth
+    ).encode()
 
 
 def _mail(message: Message, position: int, limits: LimitSettings) -> bytes | None:
