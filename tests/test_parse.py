@@ -209,6 +209,13 @@ def test_a_text_without_an_empty_line_above_it_is_shown(text: str) -> None:
     assert (parsed.subject, parsed.text) == ("Pump", f"{text}\n\nEnd.")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_below_an_empty_line_there_is_no_header(end: str) -> None:
+    assert parse("\nIt says\nSubject: Valve\n\nEnd.\n".replace("\n", end).encode(), LIMITS).text.startswith(
+        "It says\nSub"
+    )
+
+
 @given(st.binary(max_size=2_000))
 def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
     parsed = parse(data, LIMITS)

@@ -88,7 +88,7 @@ def as_now_written(raw: bytes) -> bytes:
     header = written = raw[:end]
     if b" :" in header or b"\t:" in header:
         header = _OLD_SPACE.sub(rb"\1:", header)
-    if _STRAY.search(header):
+    if header[:1] not in (b"\r", b"\n") and _STRAY.search(header):  # with an empty line above it, it is a text
         header = _without_stray_lines(header)
     return raw if header == written else header + raw[end:]
 
