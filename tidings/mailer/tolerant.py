@@ -132,10 +132,13 @@ def from_base64(data: bytes) -> bytes:
 
 
 def _piece(data: bytes) -> bytes:
+    letters = b"".join(_LETTERS.findall(data))
+    if len(letters) % 4 == 0 or data.count(b"\n") < 2:
+        return _from_letters(letters)
     lines = list(filter(None, (b"".join(_LETTERS.findall(line)) for line in data.splitlines())))
     broken = [line for line in lines[:-1] if len(line) % 4]
-    if not broken or 2 * len(broken) > len(lines) or sum(map(len, lines)) % 4 == 0:
-        return _from_letters(b"".join(lines))
+    if not broken or 2 * len(broken) > len(lines):
+        return _from_letters(letters)
     # Lines of whole fours stand for themselves. Of others, those that follow each other may be one that was broken.
     runs = [(whole, list(run)) for whole, run in groupby(lines, key=lambda line: len(line) % 4 == 0)]
     last = len(runs) - 1
