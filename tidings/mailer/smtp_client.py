@@ -93,24 +93,25 @@ class SmtpTransport:
             self._occupy(session, turn)
         while deadline := min((session.deadline for session in self._sessions if session.awaits), default=0.0):
             heard = self._selector.select(max(0.0, deadline - time.monotonic()))
-            for key, _ in heard:
-                if key.data.awaits:
-                    self._listen(key.data, turn)
-                else:  # it can only say that it ends
-                    self._forget(key.data)
-                    key.data.close()
+            # All of them are heard before any gets another letter: one of the answers may be trouble.
+            for session in [key.data for key, _ in heard if self._is_free(key.data, turn)]:
+                self._occupy(session, turn)
             if not heard:
                 self._give_up_late_ones(turn)
 
-    def _listen(self, session: Session, turn: "_Turn") -> None:
+    def _is_free(self, session: Session, turn: "_Turn") -> bool:
+        """Hear what a session has to say; whether it can have another letter then."""
+        if not session.awaits:  # it can only say that it ends
+            self._forget(session)
+            session.close()
+            return False
         try:
             for place, answer in session.hear():
                 turn.note(place, answer)
         except OSError as error:
             self._lose(session, error, turn)
-        else:
-            if not session.awaits:
-                self._occupy(session, turn)
+            return False
+        return not session.awaits
 
     def _occupy(self, session: Session, turn: "_Turn") -> None:
         """Give a session its next letter, if there is one."""
