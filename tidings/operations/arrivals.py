@@ -42,8 +42,7 @@ def arrivals(
     """
     spans = [(start, min(start + _SPAN, up_to)) for start in range(after, up_to, _SPAN)]
     if up_to - after < FEW:
-        alone = _Reading(database, settings)
-        yield from ((last, alone.arrivals(community_id, start, last)) for start, last in spans)
+        yield from ((last, _read(database, settings, community_id, start, last)) for start, last in spans)
         return
     cores = len(os.sched_getaffinity(0))
     pool = ProcessPoolExecutor(
@@ -52,7 +51,7 @@ def arrivals(
     waiting: deque[tuple[int, Future[bytes]]] = deque()
     try:
         for start, last in spans:
-            waiting.append((last, pool.submit(_read, community_id, start, last)))
+            waiting.append((last, pool.submit(_packed, community_id, start, last)))
             if len(waiting) > _AHEAD * cores:
                 yield _taken(waiting)
         while waiting:
@@ -68,32 +67,24 @@ def _taken(waiting: deque[tuple[int, Future[bytes]]]) -> tuple[int, list[Arrival
     return last, _decode(asked.result())
 
 
-class _Reading:
-    """Reads the posts of one database."""
-
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self._database = database
-        self._settings = settings
-
-    def arrivals(self, community_id: int, after: int, up_to: int) -> list[Arrival]:
-        """What `place` is told of the posts behind an archive number and up to another."""
-        return [
-            arrival(row, _related(row, self._settings.limits), self._settings)
-            for batch in batches(self._database, community_id, after, up_to)
-            for row in batch
-        ]
+def _read(database: Database, settings: Settings, community_id: int, after: int, up_to: int) -> list[Arrival]:
+    return [
+        arrival(row, _related(row, settings.limits), settings)
+        for batch in batches(database, community_id, after, up_to)
+        for row in batch
+    ]
 
 
 # --- in a process of its own -----------------------------------------------------------------------------------------
 
-_reading: _Reading
+_given: tuple[Database, Settings]
 
 
 def _begin(database: Database, settings: Settings) -> None:
-    global _reading
+    global _given
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _reading = _Reading(database, settings)
+    _given = database, settings
 
 
 def _end_with_parent() -> None:
@@ -104,8 +95,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _read(community_id: int, after: int, up_to: int) -> bytes:
-    return _encode(_reading.arrivals(community_id, after, up_to))
+def _packed(community_id: int, after: int, up_to: int) -> bytes:
+    return _encode(_read(*_given, community_id, after, up_to))
 
 
 # --- of one post -----------------------------------------------------------------------------------------------------

@@ -186,8 +186,11 @@ class _Rebuild:
 
     def _read(self, what: What, up_to: int) -> Iterator[int]:
         """Make what was not yet read anew where that is asked, and place it in memory."""
-        read = arrivals(self._database, self._community_id, self._settings, self._up_to, up_to)
-        for last, some in read if what == "threads" else self._refreshed(up_to):
+        if what == "threads":
+            read = arrivals(self._database, self._community_id, self._settings, self._up_to, up_to)
+        else:
+            read = self._refreshed(up_to)
+        for last, some in read:
             for one in some:
                 place(self._memory, one)
             self._up_to = last

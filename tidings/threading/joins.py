@@ -7,9 +7,8 @@ alone, not on what was chosen for others, so that any order of arrival gives the
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from tidings.threading.likeness import Likeness, is_child, is_reply, unpacked
+from tidings.threading.likeness import Likeness, is_child
 
 WINDOW = 100  # neighbours that are looked at; a subject that so many others had since says nothing
 _DAYS = 30  # a reply by subject alone comes soon: what comes later under it is mostly another matter
@@ -18,26 +17,16 @@ _LIMIT = _DAYS * 86_400 * 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Near:
-    """A seen message among its neighbours; `turn` is its place in time, in microseconds, `packed` its likeness."""
+    """A seen message among its neighbours; `turn` is its place in time, in microseconds."""
 
     node_id: int
     turn: int
-    packed: bytes
-
-    @property
-    def is_reply(self) -> bool:
-        """Whether its subject has a reply prefix; asked of all, while few of them are compared."""
-        return is_reply(self.packed)
-
-    @cached_property
-    def like(self) -> Likeness:
-        """What it has in common with others."""
-        return unpacked(self.packed)
+    like: Likeness
 
 
 def by_subject(near: Sequence[Near], turn: int) -> Mapping[int, int | None]:
     """Whom each of `near` (in order) from `turn` on joins by its subject: the nearest that began it, if they share."""
-    begins = [place for place, one in enumerate(near) if not one.is_reply]
+    begins = [place for place, one in enumerate(near) if not one.like.is_reply]
     return {
         near[place].node_id: next(
             (
@@ -48,7 +37,7 @@ def by_subject(near: Sequence[Near], turn: int) -> Mapping[int, int | None]:
             None,
         )
         for place in range(_first_from(near, turn), len(near))
-        if near[place].is_reply
+        if near[place].like.is_reply
     }
 
 

@@ -44,21 +44,6 @@ packed = msgspec.msgpack.Encoder().encode
 unpacked = msgspec.msgpack.Decoder(Likeness).decode
 
 
-class _Beginning(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a likeness begins with, read in a tenth of the time."""
-
-    subject: int | None
-    is_reply: bool
-
-
-_beginning = msgspec.msgpack.Decoder(_Beginning).decode
-
-
-def is_reply(packed: bytes) -> bool:
-    """Whether a packed likeness is that of a message whose subject has a reply prefix."""
-    return _beginning(packed).is_reply
-
-
 def base_subject(subject: str) -> tuple[str, bool]:
     """A subject without reply prefixes and tags of lists, in lower case, and whether it had a reply prefix.
 

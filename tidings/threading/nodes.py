@@ -350,7 +350,7 @@ class SqlNodes:
         rows = sorted(
             (turn, number, packed) for number, turn, packed in self._connection.execute(_NEAR[by], values).all()
         )
-        return [Near(node_id=number, turn=turn, packed=packed) for turn, number, packed in rows]
+        return [Near(node_id=number, turn=turn, like=unpacked(packed)) for turn, number, packed in rows]
 
     def wishes(self, ghost_id: int) -> list[Wish]:
         """See Nodes."""

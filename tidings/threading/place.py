@@ -324,7 +324,7 @@ def _grant_wishes(nodes: Nodes, seen: Node, before: dict[int, Node], after: dict
 
 @lru_cache(maxsize=2_000)  # those of threads that go on; of all posts they would fill the memory
 def _near(node_id: int, turn: int, like: bytes) -> Near:
-    return Near(node_id=node_id, turn=turn, packed=like)
+    return Near(node_id=node_id, turn=turn, like=unpacked(like))
 
 
 class MemoryNodes:

@@ -3,9 +3,8 @@
 They only read, and who may read was asked at the door.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -101,6 +100,7 @@ class ArchivePages:
         posts = read.thread(visit.connection, community.id, asked.thread_id)
         files = read.attachments(visit.connection, [post.id for post in posts if post.attachments])
         above = {post.message_id: post for post in posts}
+        replies = self._replies(community, posts)
         same = holders(visit.connection, community.id, (file for listed in files.values() for file in listed))
         title = markup.line(posts[0].subject) or "(no subject)"
         return self._pages.render(
@@ -111,35 +111,10 @@ class ArchivePages:
             asked=asked.number,
             people=len({post.author_email for post in posts}),
             short=self._overviews.in_short(posts, community.language),
-            posts=[self._shown(community, post, above, files, same, title) for post in posts],
+            posts=[_shown(post, replies[post.message_id], above, files, same, title) for post in posts],
             seen=self._overviews.seen(visit.connection, posts, community),
             agendas=_agendas(visit.connection, community, asked.thread_id),
         )
-
-    def _shown(
-        self,
-        community: Community,
-        post: ThreadPost,
-        above: Mapping[str, ThreadPost],
-        files: Mapping[int, list[Attachment]],
-        same: Mapping[bytes, list[Holder]],
-        title: str,
-    ) -> Mapping[str, object]:
-        """What the thread's page says of one post; its subject only where it is not that of the post above."""
-        parent = above.get(post.parent) if post.parent else None
-        subject = _base_subject(post.subject)
-        is_new = subject and subject != _base_subject(parent.subject if parent else title)
-        return {
-            "post": post,
-            "depth": min(post.depth, _DEEPEST),
-            "pieces": markup.post_pieces(post),
-            "columns": markup.is_columns(post),
-            "files": [(file, others(post.id, file, same)) for file in files.get(post.id, [])],
-            "notes": markup.notes(post.text, files.get(post.id, [])),
-            "parent": parent.number if parent else None,
-            "reply": self._mailto(community, post),
-            "new_subject": subject if is_new else "",
-        }
 
     def _raw(self, visit: Visit, community: Community) -> Response:
         raw = read.raw(visit.connection, self._asked(visit, community).id)
@@ -263,17 +238,41 @@ class ArchivePages:
             raise HTTPException(404)
         return found
 
-    def _mailto(self, community: Community, post: ThreadPost) -> str:
-        """RFC 6068: a new mail to the community that stands under this post."""
-        # The ids of most mail have nothing to be quoted but this sign, and quoting one is slow.
-        message_id = quote(post.message_id, safe="@").replace("@", "%40")
+    def _replies(self, community: Community, posts: Sequence[ThreadPost]) -> Mapping[str, str]:
+        """RFC 6068: by the id of each post, a new mail to the community that stands under it."""
         to = self._addresses.of(community).post
-        return f"mailto:{to}?In-Reply-To=%3C{message_id}%3E&Subject={_reply_subject(post.subject)}"
+        # Quoting is slow: the subjects of a thread are mostly one, and ids mostly have but this sign to be quoted.
+        subjects = {one: quote(markup.reply_subject(one), safe="") for one in {post.subject for post in posts}}
+        ids = {post.message_id: quote(post.message_id, safe="@").replace("@", "%40") for post in posts}
+        return {
+            post.message_id: f"mailto:{to}?In-Reply-To=%3C{ids[post.message_id]}%3E&Subject={subjects[post.subject]}"
+            for post in posts
+        }
 
 
-@lru_cache(maxsize=1_000)  # those of a thread are mostly one
-def _reply_subject(subject: str) -> str:
-    return quote(markup.reply_subject(subject), safe="")
+def _shown(
+    post: ThreadPost,
+    reply: str,
+    above: Mapping[str, ThreadPost],
+    files: Mapping[int, list[Attachment]],
+    same: Mapping[bytes, list[Holder]],
+    title: str,
+) -> Mapping[str, object]:
+    """What the thread's page says of one post; its subject only where it is not that of the post above."""
+    parent = above.get(post.parent) if post.parent else None
+    subject = _base_subject(post.subject)
+    is_new = subject and subject != _base_subject(parent.subject if parent else title)
+    return {
+        "post": post,
+        "depth": min(post.depth, _DEEPEST),
+        "pieces": markup.post_pieces(post),
+        "columns": markup.is_columns(post),
+        "files": [(file, others(post.id, file, same)) for file in files.get(post.id, [])],
+        "notes": markup.notes(post.text, files.get(post.id, [])),
+        "parent": parent.number if parent else None,
+        "reply": reply,
+        "new_subject": subject if is_new else "",
+    }
 
 
 def _agendas(connection: Connection, community: Community, thread_id: int) -> list[tuple[Meeting, str]]:
